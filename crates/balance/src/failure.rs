@@ -1,0 +1,87 @@
+//! Passive failure marks: `max_fails` failures within `fail_timeout` take a server out for `fail_timeout`.
+//!
+//! Follows `ngx_http_upstream_round_robin.c` of nginx: the count starts again once a request succeeds that began after
+//! the last failure, and a server that was left alone long enough gets one request to show itself.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::peer::{Peer, Server};
+
+impl Peer {
+    /// Whether failures keep new clients away at `now`.
+    pub(crate) fn is_failing(&self, server: &Server, now: i64) -> bool {
+        server.max_fails != 0
+            && self.fails.load(Relaxed) >= server.max_fails
+            && now - self.checked.load(Relaxed) <= server.fail_timeout
+    }
+
+    /// The server was chosen: its time of quiet begins again if it was over.
+    pub(crate) fn chosen(&self, server: &Server, now: i64) {
+        if now - self.checked.load(Relaxed) > server.fail_timeout {
+            self.checked.store(now, Relaxed);
+        }
+    }
+
+    /// A request failed. `true` when this is the failure that takes the server out.
+    pub fn failed(&self, server: &Server, now: i64) -> bool {
+        let fails = self.fails.fetch_add(1, Relaxed).saturating_add(1);
+        self.accessed.store(now, Relaxed);
+        self.checked.store(now, Relaxed);
+        server.max_fails != 0 && fails >= server.max_fails
+    }
+
+    /// A request succeeded.
+    pub fn succeeded(&self) {
+        // Read first: a store by every worker on every request would move the cache line about for nothing.
+        if self.fails.load(Relaxed) != 0 && self.accessed.load(Relaxed) < self.checked.load(Relaxed) {
+            self.fails.store(0, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(max_fails: u32) -> Server {
+        Server { max_fails, fail_timeout: 10, ..Server::default() }
+    }
+
+    #[test]
+    fn max_fails_failures_take_a_server_out_for_fail_timeout() {
+        let (server, peer) = (server(2), Peer::default());
+        assert!(!peer.failed(&server, 100));
+        assert!(!peer.is_failing(&server, 100));
+        assert!(peer.failed(&server, 101));
+        assert!(peer.is_failing(&server, 101));
+        assert!(peer.is_failing(&server, 111));
+        assert!(!peer.is_failing(&server, 112));
+    }
+
+    #[test]
+    fn after_its_time_a_server_gets_one_request_to_show_itself() {
+        let (server, peer) = (server(1), Peer::default());
+        peer.failed(&server, 100);
+        peer.chosen(&server, 111);
+        assert!(peer.is_failing(&server, 112), "one request is out, others wait");
+        peer.succeeded();
+        assert!(!peer.is_failing(&server, 112));
+    }
+
+    #[test]
+    fn a_success_that_began_before_the_failure_clears_nothing() {
+        let (server, peer) = (server(1), Peer::default());
+        peer.failed(&server, 100);
+        peer.succeeded();
+        assert!(peer.is_failing(&server, 101));
+    }
+
+    #[test]
+    fn max_fails_of_0_never_takes_a_server_out() {
+        let (server, peer) = (server(0), Peer::default());
+        for _ in 0..10 {
+            assert!(!peer.failed(&server, 100));
+        }
+        assert!(!peer.is_failing(&server, 100));
+    }
+}

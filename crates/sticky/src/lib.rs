@@ -1,0 +1,24 @@
+//! Tengine's `session_sticky` as pure functions over bytes.
+//!
+//! What a client sent goes in, what it means comes out; what a backend answered goes in, what the client gets comes out.
+//! The time is an argument. Nothing here knows a socket, a clock, a log or a random number, so every rule of
+//! `docs/compatibility.md` can be shown by a call.
+//!
+//! The way of one request: [`read`] finds the session in the Cookie headers, [`hide`] takes the cookie out of what the
+//! backend gets to see, [`answer`] says what happens to the response's Set-Cookie lines, and [`write`] renders ours.
+
+pub mod answer;
+pub mod date;
+pub mod hide;
+mod pairs;
+pub mod policy;
+pub mod read;
+pub mod sid;
+pub mod stamp;
+pub mod write;
+
+pub use answer::{Answer, answer};
+pub use hide::{Hidden, hide};
+pub use policy::{Limits, Mode, Policy, Settings};
+pub use read::{Session, read};
+pub use sid::SidTable;

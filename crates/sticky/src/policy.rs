@@ -1,0 +1,117 @@
+//! One `session_sticky` directive, ready for use.
+
+/// How the session travels in cookies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A cookie of our own, added to responses.
+    Insert,
+    /// The backend's own cookie, its value prefixed with `SID~`.
+    Prefix,
+    /// The backend's own cookie, its value replaced by the SID.
+    Rewrite,
+}
+
+/// The bounds of a session's age, in seconds. They are checked in insert mode only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest time since the last request.
+    pub maxidle: i64,
+    /// Longest time since the first request.
+    pub maxlife: i64,
+}
+
+/// The directive's arguments with their defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    pub cookie: Vec<u8>,
+    pub domain: Option<Vec<u8>>,
+    pub path: Vec<u8>,
+    /// Decimal seconds as the file spells them: they are sent that way.
+    pub maxage: Option<Vec<u8>>,
+    pub limits: Option<Limits>,
+    pub mode: Mode,
+    pub indirect: bool,
+    pub fallback: bool,
+    /// Whether a server's id contains `|`, so that no timestamps can be told from it (compatibility: C4.9).
+    pub id_with_bar: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            cookie: b"route".to_vec(),
+            domain: None,
+            path: b"/".to_vec(),
+            maxage: None,
+            limits: None,
+            mode: Mode::Insert,
+            indirect: false,
+            fallback: true,
+            id_with_bar: false,
+        }
+    }
+}
+
+/// What the other modules work with: the settings, and the cookie's fixed parts rendered once.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub(crate) cookie: Box<[u8]>,
+    /// `; Domain=…; Path=…`
+    pub(crate) attributes: Box<[u8]>,
+    /// The text for `Max-Age=` and its value for `Expires=`.
+    pub(crate) maxage: Option<(Box<[u8]>, i64)>,
+    /// Set in insert mode only.
+    pub(crate) limits: Option<Limits>,
+    pub(crate) id_with_bar: bool,
+    mode: Mode,
+    indirect: bool,
+    fallback: bool,
+}
+
+impl Policy {
+    pub fn new(settings: &Settings) -> Self {
+        let mut attributes = Vec::new();
+        for (name, value) in [(&b"; Domain="[..], settings.domain.as_ref()), (b"; Path=", Some(&settings.path))] {
+            if let Some(value) = value {
+                attributes.extend_from_slice(name);
+                attributes.extend_from_slice(value);
+            }
+        }
+        let limits = settings.limits.filter(|_| settings.mode == Mode::Insert);
+        let maxage = settings.maxage.as_deref().filter(|_| limits.is_none());
+        Policy {
+            cookie: settings.cookie.as_slice().into(),
+            attributes: attributes.into(),
+            maxage: maxage.map(|text| (text.into(), crate::stamp::parse(text).unwrap_or(i64::MAX))),
+            limits,
+            id_with_bar: settings.id_with_bar,
+            mode: settings.mode,
+            indirect: settings.indirect,
+            fallback: settings.fallback,
+        }
+    }
+
+    pub fn cookie(&self) -> &[u8] {
+        &self.cookie
+    }
+
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether the session's cookie is meant to be kept from the backend (`option=indirect`, and always in prefix mode).
+    /// It takes `session_sticky_hide_cookie` for anything to happen.
+    pub fn hides(&self) -> bool {
+        self.indirect || self.mode == Mode::Prefix
+    }
+
+    /// Whether a client whose server can't be used gets another one.
+    pub fn falls_back(&self) -> bool {
+        self.fallback
+    }
+
+    /// Whether the cookie carries timestamps, and so is sent with every response.
+    pub fn is_stamped(&self) -> bool {
+        self.limits.is_some()
+    }
+}

@@ -1,0 +1,179 @@
+//! The value of our Set-Cookie line, and a backend's line with the session written into it.
+
+use crate::date;
+use crate::pairs::{split_once, trim};
+use crate::policy::Policy;
+
+/// `NAME=SID[|LAST|FIRST][; Domain=D][; Path=P][; Max-Age=N; Expires=…]`, the bytes after `Set-Cookie: `.
+///
+/// `now` and `first` are Unix seconds; LAST is `now`.
+pub fn set_cookie(policy: &Policy, sid: &[u8], now: i64, first: i64) -> Vec<u8> {
+    let mut line = Vec::with_capacity(policy.cookie.len() + sid.len() + policy.attributes.len() + 80);
+    line.extend_from_slice(&policy.cookie);
+    line.push(b'=');
+    line.extend_from_slice(sid);
+    if policy.is_stamped() {
+        for stamp in [now, first] {
+            line.push(b'|');
+            line.extend_from_slice(itoa::Buffer::new().format(stamp).as_bytes());
+        }
+    }
+    line.extend_from_slice(&policy.attributes);
+    if let Some((text, seconds)) = &policy.maxage {
+        line.extend_from_slice(b"; Max-Age=");
+        line.extend_from_slice(text);
+        line.extend_from_slice(b"; Expires=");
+        date::append(&mut line, now.saturating_add(*seconds));
+    }
+    line
+}
+
+/// A backend's Set-Cookie line with its cookie's value replaced by the SID (rewrite mode); `None` leaves it as it is.
+pub fn rewritten(policy: &Policy, line: &[u8], sid: &[u8]) -> Option<Vec<u8>> {
+    let own = own_cookie(policy, line)?;
+    // `route=` and nothing behind it is left alone, a bare `route` is not (compatibility: C6.4).
+    if own.value.is_some_and(|value| value.is_empty()) && own.attributes.is_empty() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(line.len() + sid.len());
+    out.extend_from_slice(&policy.cookie);
+    out.push(b'=');
+    out.extend_from_slice(sid);
+    out.extend_from_slice(own.attributes);
+    Some(out)
+}
+
+/// A backend's Set-Cookie line with `SID~` before its cookie's value (prefix mode); `None` leaves it as it is.
+pub fn prefixed(policy: &Policy, line: &[u8], sid: &[u8]) -> Option<Vec<u8>> {
+    let own = own_cookie(policy, line)?;
+    let value = own.value?;
+    if value.is_empty() && own.attributes.is_empty() {
+        return None;
+    }
+    // Counted from the end, so that blanks behind `=` stay where they are.
+    let at = line.len() - own.attributes.len() - own.after_equals.len();
+    let blanks = own.after_equals.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let (before, after) = line.split_at_checked(at + blanks)?;
+    let mut out = Vec::with_capacity(line.len() + sid.len() + 1);
+    out.extend_from_slice(before);
+    out.extend_from_slice(sid);
+    out.push(b'~');
+    out.extend_from_slice(after);
+    Some(out)
+}
+
+/// Whether a backend's Set-Cookie line sets a cookie of our name, whatever its letters' case.
+pub fn is_own(policy: &Policy, line: &[u8]) -> bool {
+    own_cookie(policy, line).is_some()
+}
+
+struct OwnCookie<'l> {
+    /// `None` where there is no `=`.
+    value: Option<&'l [u8]>,
+    /// The value with the blanks around it.
+    after_equals: &'l [u8],
+    /// From the first `;` on.
+    attributes: &'l [u8],
+}
+
+/// The parts of a Set-Cookie line, if the cookie it sets has our name.
+fn own_cookie<'l>(policy: &Policy, line: &'l [u8]) -> Option<OwnCookie<'l>> {
+    let end = line.iter().position(|byte| *byte == b';').unwrap_or(line.len());
+    let (cookie, attributes) = line.split_at_checked(end)?;
+    let (name, after_equals) = match split_once(cookie, b'=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (cookie, None),
+    };
+    trim(name).eq_ignore_ascii_case(&policy.cookie).then(|| OwnCookie {
+        value: after_equals.map(trim),
+        after_equals: after_equals.unwrap_or_default(),
+        attributes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Limits, Settings};
+
+    const NOW: i64 = 1_795_154_956;
+
+    fn line(settings: Settings) -> String {
+        String::from_utf8(set_cookie(&Policy::new(&settings), b"SID", NOW, 7)).unwrap()
+    }
+
+    #[test]
+    fn the_cookie_is_the_references_byte_for_byte() {
+        assert_eq!(line(Settings::default()), "route=SID; Path=/");
+        assert_eq!(
+            line(Settings { cookie: b"uid".into(), domain: Some(b"x.com".into()), path: b"/p".into(), ..Settings::default() }),
+            "uid=SID; Domain=x.com; Path=/p"
+        );
+        assert_eq!(
+            line(Settings { maxage: Some(b"060".into()), ..Settings::default() }),
+            "route=SID; Path=/; Max-Age=060; Expires=Fri, 20-Nov-26 06:10:16 GMT"
+        );
+    }
+
+    #[test]
+    fn with_limits_it_carries_last_and_first_and_no_max_age() {
+        let limits = Some(Limits { maxidle: 1, maxlife: 2 });
+        assert_eq!(
+            line(Settings { limits, maxage: Some(b"60".into()), ..Settings::default() }),
+            "route=SID|1795154956|7; Path=/"
+        );
+    }
+
+    #[test]
+    fn a_maxage_beyond_all_calendars_does_no_harm() {
+        let line = line(Settings { maxage: Some(b"9223372036854775807".into()), ..Settings::default() });
+        assert!(line.ends_with("Expires=Fri, 31-Dec-9999 23:59:59 GMT"), "{line}");
+    }
+
+    fn policy() -> Policy {
+        Policy::new(&Settings::default())
+    }
+
+    fn text(line: Option<Vec<u8>>) -> String {
+        line.map_or("unchanged".into(), |line| String::from_utf8(line).unwrap())
+    }
+
+    #[test]
+    fn rewrite_replaces_the_value_and_keeps_the_attributes() {
+        for (line, expected) in [
+            ("route=V", "route=SID"),
+            ("ROUTE=V", "route=SID"),
+            ("route=V; Path=/x; HttpOnly", "route=SID; Path=/x; HttpOnly"),
+            ("route=; Path=/", "route=SID; Path=/"),
+            ("route", "route=SID"),
+            ("route; Path=/", "route=SID; Path=/"),
+            ("route=", "unchanged"),
+        ] {
+            assert_eq!(text(rewritten(&policy(), line.as_bytes(), b"SID")), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn prefix_goes_before_the_value_and_changes_nothing_else() {
+        for (line, expected) in [
+            ("route=V", "route=SID~V"),
+            ("Route=V; Path=/x", "Route=SID~V; Path=/x"),
+            ("route= V ; a", "route= SID~V ; a"),
+            ("route=; Path=/", "route=SID~; Path=/"),
+            ("route=", "unchanged"),
+            ("route", "unchanged"),
+            ("route; Path=/x", "unchanged"),
+        ] {
+            assert_eq!(text(prefixed(&policy(), line.as_bytes(), b"SID")), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn only_a_cookie_of_our_own_name_is_touched() {
+        for line in ["a=1; Path=/route/2", "myroute=V", "routex=V", "sess=my-route", "sess=1; Path=/routes", "a=route=V"] {
+            assert_eq!(text(rewritten(&policy(), line.as_bytes(), b"SID")), "unchanged", "{line}");
+            assert_eq!(text(prefixed(&policy(), line.as_bytes(), b"SID")), "unchanged", "{line}");
+            assert!(!is_own(&policy(), line.as_bytes()), "{line}");
+        }
+    }
+}

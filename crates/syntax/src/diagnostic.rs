@@ -1,0 +1,57 @@
+//! An error with its place, in nginx's words.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::source::{Sources, Span};
+
+/// What the text came from, as nginx names it at the end of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// `… in FILE:LINE`
+    File { path: PathBuf, line: u32 },
+    /// `… in command line`
+    CommandLine,
+    /// Nothing is appended: the main file itself could not be read, or the whole configuration is meant.
+    Nowhere,
+}
+
+/// One message about a configuration. [`Display`](fmt::Display) gives nginx's line without the `[emerg]` before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Diagnostic {
+    pub message: String,
+    pub origin: Origin,
+    /// Where a caret points on a terminal; not always on the line that nginx names.
+    pub caret: Option<Span>,
+}
+
+impl Diagnostic {
+    pub fn nowhere(message: impl Into<String>) -> Self {
+        Diagnostic { message: message.into(), origin: Origin::Nowhere, caret: None }
+    }
+
+    /// The source line with a caret under the word that is meant, for people at a terminal.
+    pub fn excerpt(&self, sources: &Sources) -> Option<String> {
+        let span = self.caret?;
+        let line = String::from_utf8_lossy(sources.line(span)?).into_owned();
+        let column = (span.column as usize).saturating_sub(1);
+        // Long lines are cut around the place, tabs kept so that the caret stays under its word.
+        let start = column.saturating_sub(60);
+        let shown: String = line.chars().skip(start).take(110).collect();
+        let pad: String = shown.chars().take(column - start).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let number = span.line.to_string();
+        let gutter = " ".repeat(number.len());
+        Some(format!("{gutter} |\n{number} | {shown}\n{gutter} | {pad}^"))
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.origin {
+            Origin::File { path, line } => write!(f, " in {}:{line}", path.display()),
+            Origin::CommandLine => f.write_str(" in command line"),
+            Origin::Nowhere => Ok(()),
+        }
+    }
+}
