@@ -71,7 +71,9 @@ mod tests {
 
     #[test]
     fn indirect_and_prefix_do_nothing_without_hide_cookie() {
-        for policy in [policy(Mode::Insert, true, true), policy(Mode::Prefix, false, false), policy(Mode::Rewrite, true, false)] {
+        for policy in
+            [policy(Mode::Insert, true, true), policy(Mode::Prefix, false, false), policy(Mode::Rewrite, true, false)]
+        {
             assert_eq!(answer(&policy, false, 200, true), Answer::Pass);
         }
         assert_eq!(answer(&policy(Mode::Rewrite, false, false), false, 200, true), Answer::Rewrite);

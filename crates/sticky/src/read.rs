@@ -39,7 +39,8 @@ pub fn read<'h, P>(
                 Claim::Nothing => continue,
                 Claim::Malformed => Session::Malformed,
                 Claim::Sid { sid, stamps } => {
-                    let expired = policy.limits.zip(stamps).is_some_and(|(limits, stamps)| !stamps.are_fresh(limits, now));
+                    let expired =
+                        policy.limits.zip(stamps).is_some_and(|(limits, stamps)| !stamps.are_fresh(limits, now));
                     let first = stamps.map(|stamps| stamps.first);
                     match find(sid) {
                         Some(_) if expired => return Session::Expired,
@@ -61,7 +62,10 @@ enum Claim<'h> {
     /// As good as no cookie.
     Nothing,
     Malformed,
-    Sid { sid: &'h [u8], stamps: Option<Stamps> },
+    Sid {
+        sid: &'h [u8],
+        stamps: Option<Stamps>,
+    },
 }
 
 /// What one cookie's value claims.

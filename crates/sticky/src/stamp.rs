@@ -70,7 +70,8 @@ mod tests {
     fn stamps_are_two_numbers_behind_two_bars() {
         assert_eq!(split(b"S|12|34"), Some((&b"S"[..], Stamps { last: 12, first: 34 })));
         assert_eq!(split(b"S|0012|034"), Some((&b"S"[..], Stamps { last: 12, first: 34 })));
-        for malformed in ["S", "S|1", "S|1|2|3", "S|1|", "S||2", "S|a|2", "S|1|-2", "S|1| 2", "S|9223372036854775808|1"] {
+        for malformed in ["S", "S|1", "S|1|2|3", "S|1|", "S||2", "S|a|2", "S|1|-2", "S|1| 2", "S|9223372036854775808|1"]
+        {
             assert_eq!(split(malformed.as_bytes()), None, "{malformed}");
         }
     }

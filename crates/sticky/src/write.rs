@@ -106,7 +106,12 @@ mod tests {
     fn the_cookie_is_the_references_byte_for_byte() {
         assert_eq!(line(Settings::default()), "route=SID; Path=/");
         assert_eq!(
-            line(Settings { cookie: b"uid".into(), domain: Some(b"x.com".into()), path: b"/p".into(), ..Settings::default() }),
+            line(Settings {
+                cookie: b"uid".into(),
+                domain: Some(b"x.com".into()),
+                path: b"/p".into(),
+                ..Settings::default()
+            }),
             "uid=SID; Domain=x.com; Path=/p"
         );
         assert_eq!(
@@ -170,7 +175,9 @@ mod tests {
 
     #[test]
     fn only_a_cookie_of_our_own_name_is_touched() {
-        for line in ["a=1; Path=/route/2", "myroute=V", "routex=V", "sess=my-route", "sess=1; Path=/routes", "a=route=V"] {
+        for line in
+            ["a=1; Path=/route/2", "myroute=V", "routex=V", "sess=my-route", "sess=1; Path=/routes", "a=route=V"]
+        {
             assert_eq!(text(rewritten(&policy(), line.as_bytes(), b"SID")), "unchanged", "{line}");
             assert_eq!(text(prefixed(&policy(), line.as_bytes(), b"SID")), "unchanged", "{line}");
             assert!(!is_own(&policy(), line.as_bytes()), "{line}");

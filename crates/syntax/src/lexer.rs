@@ -332,7 +332,10 @@ mod tests {
     fn a_word_has_at_most_4096_bytes() {
         let word = "x".repeat(MAX_WORD);
         assert_eq!(words(&format!("{word};"))[0].len(), MAX_WORD);
-        assert_eq!(error(format!("a\n{word}x\n;").as_bytes()), ("too long parameter \"xxxxxxxxxx...\" started".into(), 2));
+        assert_eq!(
+            error(format!("a\n{word}x\n;").as_bytes()),
+            ("too long parameter \"xxxxxxxxxx...\" started".into(), 2)
+        );
         let message = "too long parameter, probably missing terminating \"'\" character";
         assert_eq!(error(format!("a '{word}x\n';").as_bytes()), (message.into(), 1));
     }

@@ -308,9 +308,6 @@ mod tests {
         let failure = |text: &[u8]| parse_command_line(text).failure().map(ToString::to_string);
         assert_eq!(failure(b"daemon off;"), None);
         assert_eq!(failure(b"daemon off").unwrap(), "unexpected end of parameter, expecting \";\" in command line");
-        assert_eq!(
-            failure(b"events {}").unwrap(),
-            "block directives are not supported in -g option in command line"
-        );
+        assert_eq!(failure(b"events {}").unwrap(), "block directives are not supported in -g option in command line");
     }
 }

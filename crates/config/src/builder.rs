@@ -1,0 +1,272 @@
+//! Walks the tree in the order of the files, checks each directive against the table and lets its row put the words
+//! into the model.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use limpet_syntax::{self as syntax, Diagnostic, FileId, Item, Origin, Sources, Span, Word};
+
+use crate::directive::{Contexts, Directive, State, contexts, named};
+use crate::merge::merge;
+use crate::model::{Config, Http, Location, LogLevel, PassTarget, Place, Server, Settings, Upstream};
+use crate::template::Template;
+use crate::value::address;
+use crate::verify::verify;
+
+/// A message that is no error: a warning, or a notice about a directive without effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub level: LogLevel,
+    pub diagnostic: Diagnostic,
+}
+
+/// Why a directive's words were not taken.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// `"NAME" directive TEXT`
+    Directive(&'static str),
+    /// The text as it is.
+    Message(String),
+    /// The text as it is, with the caret under a certain word.
+    At(String, Span),
+    /// Something inside of the directive's block.
+    Inside(Diagnostic),
+}
+
+impl From<Diagnostic> for Fault {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Fault::Inside(diagnostic)
+    }
+}
+
+/// A message about one word.
+pub(crate) fn fault<T>(word: &Word, message: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault::At(message.into(), word.span))
+}
+
+/// The model while it is put together. What is being read stands in one field a kind of block.
+pub(crate) struct Builder<'t> {
+    sources: &'t Sources,
+    pub(crate) config: Config,
+    pub(crate) http: Http,
+    pub(crate) server: Server,
+    /// The location being read and those around it; `if` blocks of locations are among them.
+    pub(crate) locations: Vec<Location>,
+    pub(crate) upstream: Upstream,
+    pub(crate) notices: Vec<Notice>,
+    /// Where the directive being applied stands.
+    context: Contexts,
+    /// The names seen in each open block.
+    seen: Vec<HashSet<&'static str>>,
+    paths: std::collections::HashMap<FileId, Arc<PathBuf>>,
+    without_effect: HashSet<&'static str>,
+    pub(crate) has_events: bool,
+    /// The upstreams that `session_sticky_hide_cookie` names, and what to say when there is none of that name.
+    pub(crate) hidden: Vec<(String, Diagnostic)>,
+}
+
+impl<'t> Builder<'t> {
+    pub(crate) fn new(sources: &'t Sources) -> Self {
+        Builder {
+            sources,
+            config: Config::default(),
+            http: Http::default(),
+            server: Server::default(),
+            locations: Vec::new(),
+            upstream: Upstream::default(),
+            notices: Vec::new(),
+            context: contexts::MAIN,
+            seen: vec![HashSet::new()],
+            paths: std::collections::HashMap::new(),
+            without_effect: HashSet::new(),
+            has_events: false,
+            hidden: Vec::new(),
+        }
+    }
+
+    /// The directives of the `-g` option, which are read before the file.
+    pub(crate) fn command_line(&mut self, tree: &syntax::Tree) -> Result<(), Diagnostic> {
+        self.items(&tree.items).map_err(|diagnostic| Diagnostic {
+            origin: Origin::CommandLine,
+            caret: None,
+            ..diagnostic
+        })
+    }
+
+    /// The items of the main file, of the command line, or of a file that was included.
+    pub(crate) fn items(&mut self, items: &[Item]) -> Result<(), Diagnostic> {
+        for item in items {
+            match item {
+                Item::Directive(directive) => self.directive(directive)?,
+                Item::Failed(diagnostic) => return Err(diagnostic.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The inside of a block, whose directives are checked against `context`.
+    pub(crate) fn block(&mut self, directive: &syntax::Directive, context: Contexts) -> Result<(), Fault> {
+        let Some(block) = &directive.block else { return Ok(()) };
+        let outer = std::mem::replace(&mut self.context, context);
+        self.seen.push(HashSet::new());
+        let result = self.items(&block.items);
+        self.seen.pop();
+        self.context = outer;
+        Ok(result?)
+    }
+
+    fn directive(&mut self, directive: &syntax::Directive) -> Result<(), Diagnostic> {
+        let name = directive.name.text();
+        let complain = |message: String| self.diagnostic(message, directive.terminator, Some(directive.name.span));
+        let Some(rows) = named(&directive.name.bytes) else {
+            return Err(complain(format!("unknown directive \"{name}\"")));
+        };
+        let Some(row) = rows.iter().find(|row| row.contexts & self.context != 0) else {
+            return Err(complain(format!("\"{name}\" directive is not allowed here")));
+        };
+        if matches!(row.state, State::Refused) {
+            return Err(complain(format!("\"{name}\" is an nginx directive that limpet does not support")));
+        }
+        match (row.is_block(), &directive.block) {
+            (false, Some(_)) => return Err(complain(format!("directive \"{name}\" is not terminated by \";\""))),
+            (true, None) => return Err(complain(format!("directive \"{name}\" has no opening \"{{\""))),
+            _ => {}
+        }
+        if !row.takes(directive.args.len()) {
+            return Err(complain(format!("invalid number of arguments in \"{name}\" directive")));
+        }
+        if !row.repeatable && !self.seen.last_mut().is_some_and(|seen| seen.insert(row.name)) {
+            return Err(self.diagnostic(
+                format!("\"{name}\" directive is duplicate"),
+                directive.terminator,
+                Some(directive.name.span),
+            ));
+        }
+        match row.state {
+            State::Works(apply) => apply(self, directive).map_err(|fault| self.blame(directive, fault)),
+            State::NoEffect => {
+                self.note_without_effect(row, directive);
+                Ok(())
+            }
+            State::Refused => Ok(()),
+        }
+    }
+
+    fn note_without_effect(&mut self, row: &Directive, directive: &syntax::Directive) {
+        if self.without_effect.insert(row.name) {
+            self.notice(LogLevel::Notice, format!("\"{}\" has no effect in limpet", row.name), directive);
+        }
+    }
+
+    fn blame(&self, directive: &syntax::Directive, fault: Fault) -> Diagnostic {
+        let caret = directive.args.first().map_or(directive.name.span, |word| word.span);
+        match fault {
+            Fault::Directive(text) => {
+                let message = format!("\"{}\" directive {text}", directive.name.text());
+                self.diagnostic(message, directive.terminator, Some(caret))
+            }
+            Fault::Message(message) => self.diagnostic(message, directive.terminator, Some(caret)),
+            Fault::At(message, span) => self.diagnostic(message, directive.terminator, Some(span)),
+            Fault::Inside(diagnostic) => diagnostic,
+        }
+    }
+
+    /// A message with the line that nginx would name.
+    pub(crate) fn diagnostic(&self, message: String, at: Span, caret: Option<Span>) -> Diagnostic {
+        let origin = match self.sources.get(at.file) {
+            Some(file) => Origin::File { path: file.path.clone(), line: at.line },
+            None => Origin::Nowhere,
+        };
+        Diagnostic { message, origin, caret }
+    }
+
+    /// Something to tell about a directive that is no error.
+    pub(crate) fn notice(&mut self, level: LogLevel, message: impl Into<String>, directive: &syntax::Directive) {
+        let diagnostic = self.diagnostic(message.into(), directive.terminator, Some(directive.name.span));
+        self.notices.push(Notice { level, diagnostic });
+    }
+
+    /// Where a directive stands, for messages after reading.
+    pub(crate) fn place(&mut self, directive: &syntax::Directive) -> Place {
+        let span = directive.terminator;
+        let sources = self.sources;
+        let path = self
+            .paths
+            .entry(span.file)
+            .or_insert_with(|| Arc::new(sources.get(span.file).map(|file| file.path.clone()).unwrap_or_default()));
+        Place { path: Arc::clone(path), line: span.line }
+    }
+
+    /// The upstream that a `proxy_pass` names: a block, which may come later in the file, or an address.
+    ///
+    /// # Errors
+    /// What is wrong with the name.
+    pub(crate) fn upstream_of(&mut self, authority: &str, directive: &syntax::Directive) -> Result<PassTarget, String> {
+        let place = self.place(directive);
+        let same = |upstream: &Upstream| upstream.name.eq_ignore_ascii_case(authority);
+        if let Some(index) = self.http.upstreams.iter().position(same) {
+            return Ok(PassTarget(index));
+        }
+        address::target(authority).map_err(|wrong| format!("{wrong} in upstream \"{authority}\""))?;
+        let upstream = Upstream { name: authority.to_owned(), implicit: true, place, ..Upstream::default() };
+        self.http.upstreams.push(upstream);
+        Ok(PassTarget(self.http.upstreams.len() - 1))
+    }
+
+    /// The http block has been read: what its blocks inherit is filled in, and what can be seen only as a whole is
+    /// checked.
+    pub(crate) fn finish_http(&mut self) -> Result<(), Diagnostic> {
+        let mut http = std::mem::take(&mut self.http);
+        merge(&mut http);
+        verify(&mut http, &self.hidden, &mut self.notices)?;
+        self.config.http = Some(http);
+        Ok(())
+    }
+
+    /// The block that is being read.
+    pub(crate) fn context(&self) -> Contexts {
+        self.context
+    }
+
+    /// What the block being read passes on to the blocks inside.
+    pub(crate) fn settings(&mut self) -> &mut Settings {
+        match (self.context, self.locations.last_mut()) {
+            (contexts::LOCATION | contexts::LOCATION_IF, Some(location)) => &mut location.settings,
+            (contexts::SERVER, _) => &mut self.server.settings,
+            _ => &mut self.http.settings,
+        }
+    }
+}
+
+/// An argument by its index from 0. The table has checked that it is there.
+pub(crate) fn arg(directive: &syntax::Directive, index: usize) -> Result<&Word, Fault> {
+    directive.args.get(index).ok_or(Fault::Directive("has too few arguments"))
+}
+
+/// An argument with variables in it.
+pub(crate) fn template(word: &Word) -> Result<Template, Fault> {
+    template_in(word, &word.bytes)
+}
+
+/// A part of an argument with variables in it.
+pub(crate) fn template_in(word: &Word, part: &[u8]) -> Result<Template, Fault> {
+    let template = Template::parse(part).or_else(|message| fault(word, message))?;
+    if let Some(name) = template.variables().find(|name| !crate::variables::is_known(name)) {
+        return fault(word, format!("unknown \"{name}\" variable"));
+    }
+    Ok(template)
+}
+
+/// An argument as text; names, addresses and paths must be UTF-8.
+pub(crate) fn text(word: &Word) -> Result<&str, Fault> {
+    match std::str::from_utf8(&word.bytes) {
+        Ok(text) => Ok(text),
+        Err(_) => fault(word, format!("\"{}\" is not UTF-8", word.text())),
+    }
+}
+
+/// Sets a value once.
+pub(crate) fn set<T>(slot: &mut Option<T>, value: T) {
+    *slot = Some(value);
+}

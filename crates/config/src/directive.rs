@@ -1,0 +1,232 @@
+//! A row of the directive table, and looking rows up.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use limpet_syntax as syntax;
+
+use crate::builder::{Builder, Fault};
+use crate::directives;
+
+/// What the rows' files are written with.
+pub(crate) mod prelude {
+    pub(crate) use super::arity::{ANY, FLAG, MORE1, MORE2, N0, N1, N2, N3, N4};
+    pub(crate) use super::arity::{N12, N13, N23, N34, N123, N1234};
+    pub(crate) use super::contexts::{
+        ANYWHERE, EVENTS, HTTP, LIMIT_EXCEPT, LOCATION, LOCATION_IF, MAIL, MAIL_SERVER, MAIN, SERVER, SERVER_IF,
+        STREAM, STREAM_SERVER, STREAM_UPSTREAM, UPSTREAM,
+    };
+    pub(crate) use super::{Directive, no_effect, refused, works};
+}
+
+/// A set of the blocks in which a directive may stand.
+pub type Contexts = u32;
+
+/// The blocks, one bit each.
+pub mod contexts {
+    use super::Contexts;
+
+    pub const MAIN: Contexts = 1;
+    pub const EVENTS: Contexts = 1 << 1;
+    pub const HTTP: Contexts = 1 << 2;
+    pub const SERVER: Contexts = 1 << 3;
+    pub const LOCATION: Contexts = 1 << 4;
+    /// `if` in server
+    pub const SERVER_IF: Contexts = 1 << 5;
+    /// `if` in location
+    pub const LOCATION_IF: Contexts = 1 << 6;
+    pub const LIMIT_EXCEPT: Contexts = 1 << 7;
+    pub const UPSTREAM: Contexts = 1 << 8;
+    pub const STREAM: Contexts = 1 << 9;
+    pub const STREAM_SERVER: Contexts = 1 << 10;
+    pub const STREAM_UPSTREAM: Contexts = 1 << 11;
+    pub const MAIL: Contexts = 1 << 12;
+    pub const MAIL_SERVER: Contexts = 1 << 13;
+    pub const ANYWHERE: Contexts = Contexts::MAX;
+
+    /// The manual's words for the bits, in the order of the bits.
+    pub(crate) const NAMES: [&str; 14] = [
+        "main",
+        "events",
+        "http",
+        "server",
+        "location",
+        "if in server",
+        "if in location",
+        "limit_except",
+        "upstream",
+        "stream",
+        "stream server",
+        "stream upstream",
+        "mail",
+        "mail server",
+    ];
+}
+
+/// How many arguments a directive takes, and whether a block follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arity {
+    /// Bit n: n arguments are right; bit 8 and up stand for all larger numbers.
+    counts: u32,
+    pub(crate) block: bool,
+}
+
+/// nginx's numbers of arguments.
+pub(crate) mod arity {
+    use super::Arity;
+
+    const fn counts(counts: u32) -> Arity {
+        Arity { counts, block: false }
+    }
+
+    pub(crate) const N0: Arity = counts(1);
+    pub(crate) const N1: Arity = counts(1 << 1);
+    pub(crate) const N2: Arity = counts(1 << 2);
+    pub(crate) const N3: Arity = counts(1 << 3);
+    pub(crate) const N4: Arity = counts(1 << 4);
+    pub(crate) const N12: Arity = N1.or(N2);
+    pub(crate) const N13: Arity = N1.or(N3);
+    pub(crate) const N23: Arity = N2.or(N3);
+    pub(crate) const N34: Arity = N3.or(N4);
+    pub(crate) const N123: Arity = N12.or(N3);
+    pub(crate) const N1234: Arity = N123.or(N4);
+    /// `on` or `off`
+    pub(crate) const FLAG: Arity = N1;
+    pub(crate) const ANY: Arity = counts(u32::MAX);
+    pub(crate) const MORE1: Arity = counts(u32::MAX << 1);
+    pub(crate) const MORE2: Arity = counts(u32::MAX << 2);
+}
+
+impl Arity {
+    pub(crate) const fn or(self, other: Arity) -> Arity {
+        Arity { counts: self.counts | other.counts, block: self.block }
+    }
+
+    /// A block follows the arguments.
+    pub(crate) const fn block(self) -> Arity {
+        Arity { block: true, ..self }
+    }
+
+    fn fits(self, count: usize) -> bool {
+        self.counts & (1 << count.min(31)) != 0
+    }
+}
+
+/// Puts a directive's words into the model.
+pub(crate) type Apply = fn(&mut Builder<'_>, &syntax::Directive) -> Result<(), Fault>;
+
+/// Whether a directive does what nginx's manual says.
+#[derive(Clone, Copy)]
+pub(crate) enum State {
+    Works(Apply),
+    /// Accepted, and named once as a notice.
+    NoEffect,
+    /// Known, and an error: leaving it out would change what clients get or who gets in.
+    Refused,
+}
+
+/// One row of the table.
+pub struct Directive {
+    pub name: &'static str,
+    pub contexts: Contexts,
+    pub arity: Arity,
+    /// One line for `docs/directives.md`.
+    pub doc: &'static str,
+    pub(crate) state: State,
+    /// It may stand more than once in a block.
+    pub(crate) repeatable: bool,
+}
+
+pub(crate) const fn works(
+    name: &'static str,
+    contexts: Contexts,
+    arity: Arity,
+    doc: &'static str,
+    apply: Apply,
+) -> Directive {
+    Directive { name, contexts, arity, doc, state: State::Works(apply), repeatable: false }
+}
+
+pub(crate) const fn no_effect(name: &'static str, contexts: Contexts, arity: Arity, doc: &'static str) -> Directive {
+    Directive { name, contexts, arity, doc, state: State::NoEffect, repeatable: true }
+}
+
+pub(crate) const fn refused(name: &'static str, contexts: Contexts, arity: Arity, doc: &'static str) -> Directive {
+    Directive { name, contexts, arity, doc, state: State::Refused, repeatable: true }
+}
+
+impl Directive {
+    pub(crate) const fn repeatable(mut self) -> Directive {
+        self.repeatable = true;
+        self
+    }
+
+    /// `works`, `no effect` or `refused`.
+    pub fn state(&self) -> &'static str {
+        match self.state {
+            State::Works(_) => "works",
+            State::NoEffect => "no effect",
+            State::Refused => "refused",
+        }
+    }
+
+    /// Whether it is a block.
+    pub fn is_block(&self) -> bool {
+        self.arity.block
+    }
+
+    /// The blocks it may stand in, in the manual's words.
+    pub fn context_names(&self) -> String {
+        if self.contexts == contexts::ANYWHERE {
+            return "any".into();
+        }
+        let stands_in = |(bit, _): &(usize, &&str)| self.contexts & (1 << bit) != 0;
+        contexts::NAMES.iter().enumerate().filter(stands_in).map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn takes(&self, arguments: usize) -> bool {
+        self.arity.fits(arguments)
+    }
+}
+
+/// The rows by nginx module: the title of a section of `docs/directives.md`, and its rows.
+pub fn sections() -> impl Iterator<Item = (&'static str, &'static [Directive])> {
+    directives::SECTIONS.iter().copied()
+}
+
+/// The rows of one name; the blocks they may stand in differ.
+pub(crate) fn named(name: &[u8]) -> Option<&'static [&'static Directive]> {
+    static BY_NAME: LazyLock<HashMap<&'static [u8], Vec<&'static Directive>>> = LazyLock::new(|| {
+        let mut rows: HashMap<_, Vec<_>> = HashMap::new();
+        for row in directives::SECTIONS.iter().flat_map(|(_, rows)| rows.iter()) {
+            rows.entry(row.name.as_bytes()).or_default().push(row);
+        }
+        rows
+    });
+    BY_NAME.get(name).map(Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_rows_of_a_name_share_a_block() {
+        for (_, rows) in sections() {
+            for row in rows {
+                let twice =
+                    named(row.name.as_bytes()).unwrap().iter().filter(|other| other.contexts & row.contexts != 0);
+                assert_eq!(twice.count(), 1, "\"{}\" stands twice for the same block", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_line_of_documentation() {
+        for (_, rows) in sections() {
+            for row in rows {
+                assert!(row.doc.ends_with('.') && !row.doc.contains('\n'), "\"{}\": {:?}", row.name, row.doc);
+            }
+        }
+    }
+}

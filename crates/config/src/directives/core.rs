@@ -1,0 +1,91 @@
+//! The main level: processes, the pid file, and `include`, which may stand anywhere.
+
+use limpet_syntax as syntax;
+
+use crate::builder::{Builder, Fault, arg, fault, set, text};
+use crate::directive::contexts;
+use crate::directive::prelude::{ANYWHERE, Directive, FLAG, MAIN, N0, N1, N12, works};
+use crate::model::{User, Workers};
+use crate::value;
+
+pub(crate) const ROWS: &[Directive] = &[
+    works("include", ANYWHERE, N1, "Reads other files in, by name or by a pattern in sorted order.", include)
+        .repeatable(),
+    works("daemon", MAIN, FLAG, "Whether to go to the background. Default: on.", daemon),
+    works(
+        "master_process",
+        MAIN,
+        FLAG,
+        "Whether a master process watches over the worker. On and off run one process for now.",
+        master_process,
+    ),
+    works("user", MAIN, N12, "The user and group of the workers. Accepted, not applied yet: a notice says so.", user),
+    works("worker_processes", MAIN, N1, "Worker threads; `auto`: one for each core. Default: 1.", worker_processes),
+    works("worker_shutdown_timeout", MAIN, N1, "How long a graceful stop waits for open requests.", shutdown_timeout),
+    works("pid", MAIN, N1, "The file that holds the process number. Default: logs/nginx.pid.", pid),
+    works("events", MAIN, N0.block(), "Connection processing; needs to be there, and may be empty.", events),
+];
+
+fn include(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    Ok(builder.items(&directive.included)?)
+}
+
+/// `on` or `off`.
+pub(super) fn flag(directive: &syntax::Directive) -> Result<bool, Fault> {
+    let word = arg(directive, 0)?;
+    match value::flag(&word.bytes) {
+        Some(flag) => Ok(flag),
+        None => fault(
+            word,
+            format!(
+                "invalid value \"{}\" in \"{}\" directive, it must be \"on\" or \"off\"",
+                word.text(),
+                directive.name.text()
+            ),
+        ),
+    }
+}
+
+fn daemon(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.config.main.daemon = flag(directive)?;
+    Ok(())
+}
+
+fn master_process(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.config.main.master_process = flag(directive)?;
+    Ok(())
+}
+
+fn user(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let group = directive.args.get(1).map(text).transpose()?.map(str::to_owned);
+    builder.config.main.user = Some(User { name: text(arg(directive, 0)?)?.to_owned(), group });
+    Ok(())
+}
+
+fn worker_processes(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    builder.config.main.workers = if word.bytes == b"auto" {
+        Workers::Auto
+    } else {
+        let count = value::number(&word.bytes).and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0);
+        Workers::Count(count.ok_or(Fault::Directive("invalid value"))?)
+    };
+    Ok(())
+}
+
+fn shutdown_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let timeout = value::milliseconds(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))?;
+    set(&mut builder.config.main.shutdown_timeout, timeout);
+    Ok(())
+}
+
+fn pid(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let path = text(arg(directive, 0)?)?.into();
+    set(&mut builder.config.main.pid, path);
+    Ok(())
+}
+
+fn events(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.has_events = true;
+    builder.block(directive, contexts::EVENTS)
+}

@@ -1,0 +1,81 @@
+//! Rows of `ngx_http_ssl_module`, Tengine's NTLS additions to it, and automatic certificates.
+
+use crate::directive::prelude::*;
+
+pub(crate) const ROWS: &[Directive] = &[
+    // ngx_http_ssl_module.c
+    refused("ssl_certificate", HTTP | SERVER, N1, "Certificate chain of a server, in PEM."),
+    refused("ssl_certificate_key", HTTP | SERVER, N1, "Private key of a server, in PEM."),
+    refused("ssl_certificate_cache", HTTP | SERVER, N123, "Cache of certificates and keys whose names hold variables."),
+    refused("ssl_certificate_compression", HTTP | SERVER, FLAG, "Sends compressed certificates to TLS 1.3 clients."),
+    refused("ssl_password_file", HTTP | SERVER, N1, "File of passphrases for private keys."),
+    refused("ssl_dhparam", HTTP | SERVER, N1, "Parameters for DHE ciphers."),
+    refused("ssl_ecdh_curve", HTTP | SERVER, N1, "Curves for ECDHE ciphers."),
+    refused("ssl_protocols", HTTP | SERVER, MORE1, "TLS versions offered to clients."),
+    refused("ssl_ciphers", HTTP | SERVER, N1, "Ciphers offered to clients, as an OpenSSL list."),
+    refused(
+        "ssl_prefer_server_ciphers",
+        HTTP | SERVER,
+        FLAG,
+        "Ranks ciphers by the server's list rather than by the client's.",
+    ),
+    refused("ssl_conf_command", HTTP | SERVER, N2, "Sets an OpenSSL option by name."),
+    refused("ssl_buffer_size", HTTP | SERVER, N1, "Size of the records in which data is encrypted, in bytes."),
+    refused("ssl_session_cache", HTTP | SERVER, N12, "Kind and size of the cache of TLS sessions."),
+    refused("ssl_session_tickets", HTTP | SERVER, FLAG, "Resumes TLS sessions by tickets."),
+    refused("ssl_session_ticket_key", HTTP | SERVER, N1, "File of keys that seal session tickets."),
+    refused("ssl_session_timeout", HTTP | SERVER, N1, "Time within which a TLS session may be resumed."),
+    refused("ssl_early_data", HTTP | SERVER, FLAG, "Accepts TLS 1.3 early data."),
+    refused("ssl_reject_handshake", HTTP | SERVER, FLAG, "Refuses every TLS handshake in the server."),
+    refused("ssl_ech_file", HTTP | SERVER, N1, "Key file for Encrypted ClientHello."),
+    refused("ssl_verify_client", HTTP | SERVER, N1, "Whether clients have to show a certificate."),
+    refused("ssl_verify_depth", HTTP | SERVER, N1, "Longest certificate chain accepted from a client."),
+    refused(
+        "ssl_client_certificate",
+        HTTP | SERVER,
+        N1,
+        "Certificate authorities for client certificates, named to clients.",
+    ),
+    refused(
+        "ssl_trusted_certificate",
+        HTTP | SERVER,
+        N1,
+        "Certificate authorities for client certificates and OCSP, not named to clients.",
+    ),
+    refused("ssl_crl", HTTP | SERVER, N1, "Revoked client certificates, in PEM."),
+    refused("ssl_ocsp", HTTP | SERVER, N1, "Checks client certificates by OCSP."),
+    refused(
+        "ssl_ocsp_responder",
+        HTTP | SERVER,
+        N1,
+        "Overrides the address of the OCSP responder for client certificates.",
+    ),
+    refused("ssl_ocsp_cache", HTTP | SERVER, N1, "Shared cache of OCSP answers about client certificates."),
+    refused("ssl_stapling", HTTP | SERVER, FLAG, "Staples an OCSP answer to the handshake."),
+    refused("ssl_stapling_file", HTTP | SERVER, N1, "Takes the stapled OCSP answer from a file."),
+    refused("ssl_stapling_responder", HTTP | SERVER, N1, "Overrides the address of the OCSP responder for stapling."),
+    refused("ssl_stapling_verify", HTTP | SERVER, FLAG, "Checks OCSP answers before they are stapled."),
+    refused("ssl_key_log", HTTP | SERVER, N1, "File that receives the session keys of TLS connections (NGINX Plus)."),
+    // ngx_http_ssl_module.c, Tengine's additions
+    refused("ssl_async", HTTP | SERVER, FLAG, "Runs TLS work through OpenSSL's asynchronous engines (Tengine)."),
+    refused(
+        "ssl_verify_client_exception",
+        LOCATION,
+        N1,
+        "Exempts a location from the demand for a client certificate (Tengine).",
+    ),
+    refused(
+        "enable_ntls",
+        HTTP | SERVER,
+        FLAG,
+        "Accepts NTLS, the handshake of GB/T 38636 with two certificates (Tengine).",
+    ),
+    refused("ssl_enc_certificate", HTTP | SERVER, N1, "Encryption certificate of an NTLS server (Tengine)."),
+    refused("ssl_enc_certificate_key", HTTP | SERVER, N1, "Private key of the NTLS encryption certificate (Tengine)."),
+    refused("ssl_sign_certificate", HTTP | SERVER, N1, "Signing certificate of an NTLS server (Tengine)."),
+    refused("ssl_sign_certificate_key", HTTP | SERVER, N1, "Private key of the NTLS signing certificate (Tengine)."),
+    // nginx-acme
+    refused("acme_issuer", HTTP, N1.block(), "Block that describes an ACME certificate authority (nginx-acme)."),
+    refused("acme_shared_zone", HTTP, N1, "Shared zone for ACME certificates and orders (nginx-acme)."),
+    refused("acme_certificate", SERVER, MORE1, "Obtains the server's certificate from an ACME authority (nginx-acme)."),
+];

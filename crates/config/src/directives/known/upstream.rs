@@ -1,0 +1,83 @@
+//! Rows of `upstream` blocks that limpet does not act on: balancing, health checks, name resolution, shared zones.
+
+use crate::directive::prelude::*;
+
+pub(crate) const ROWS: &[Directive] = &[
+    // ngx_http_upstream.c
+    refused("resolver", UPSTREAM, MORE1, "DNS servers that look up the server names of an upstream group."),
+    refused("resolver_timeout", UPSTREAM, N1, "Longest time spent on one DNS lookup for an upstream group."),
+    // ngx_http_upstream.c and ngx_http_upstream_round_robin.c, Tengine's additions
+    refused(
+        "upstream_change_no_server_status",
+        HTTP,
+        N1,
+        "Answers 502 rather than 500 when a group has no server left (Tengine).",
+    ),
+    refused("rr_discarded_range", HTTP, N1, "Range of the random starting point of weighted round robin (Tengine)."),
+    // ngx_http_upstream_zone_module.c
+    no_effect("zone", UPSTREAM, N12, "Shared memory for a group's state; limpet's threads share it anyhow."),
+    // ngx_http_upstream_ip_hash_module.c
+    refused("ip_hash", UPSTREAM, N0, "Picks a server by the client's address."),
+    // ngx_http_upstream_hash_module.c
+    refused("hash", UPSTREAM, N12, "Picks a server by a hash of the given key, optionally on a ketama ring."),
+    // ngx_http_upstream_least_conn_module.c
+    refused("least_conn", UPSTREAM, N0, "Picks the server with the fewest connections for its weight."),
+    // ngx_http_upstream_least_time_module.c
+    refused(
+        "least_time",
+        UPSTREAM,
+        N12,
+        "Picks the server with the shortest average time to the header or last byte, and few connections.",
+    ),
+    // ngx_http_upstream_random_module.c
+    refused("random", UPSTREAM, N0.or(N12), "Picks a server at random, or the better one of two."),
+    // ngx_http_upstream_sticky_module.c
+    refused("sticky", UPSTREAM, MORE2, "nginx's session affinity, by `cookie`, `route` or `learn`."),
+    // ngx_http_upstream_keepalive_module.c
+    // ngx_http_upstream_consistent_hash_module (Tengine)
+    refused("consistent_hash", UPSTREAM, N1, "Picks a server on a hash ring by the value of a variable (Tengine)."),
+    // ngx_http_upstream_vnswrr_module (Tengine)
+    refused("vnswrr", UPSTREAM, N0.or(N1), "Weighted round robin over virtual nodes, made step by step (Tengine)."),
+    // ngx_http_upstream_iwrr_module (Tengine)
+    refused("iwrr", UPSTREAM, N0, "Interleaved weighted round robin in constant time (Tengine)."),
+    // ngx_http_upstream_dynamic_module (Tengine)
+    refused(
+        "dynamic_resolve",
+        UPSTREAM,
+        N0.or(N12),
+        "Looks up server names while requests are served, with a fallback for failures (Tengine).",
+    ),
+    // ngx_http_upstream_check_module (Tengine)
+    refused(
+        "check",
+        UPSTREAM,
+        MORE1,
+        "Probes the servers of a group: interval, rise and fall counts, timeout, protocol (Tengine).",
+    ),
+    refused("check_keepalive_requests", UPSTREAM, N1, "Number of probes over one connection (Tengine)."),
+    refused("check_http_send", UPSTREAM, N1, "Bytes that an HTTP probe sends (Tengine)."),
+    refused("check_http_expect_alive", UPSTREAM, MORE1, "Response classes that count as healthy (Tengine)."),
+    refused("check_fastcgi_param", UPSTREAM, N2, "Parameter that a FastCGI probe sends (Tengine)."),
+    no_effect("check_shm_size", HTTP, N1, "Size of the shared memory for probe results (Tengine), in bytes."),
+    refused(
+        "check_status",
+        SERVER | LOCATION,
+        N0.or(N1),
+        "Serves a page on the state of probed servers: HTML, CSV or JSON (Tengine).",
+    ),
+    // NGINX Plus
+    refused(
+        "queue",
+        UPSTREAM,
+        N12,
+        "Requests that wait while no server of a group can take them, and for how long (NGINX Plus).",
+    ),
+    refused("ntlm", UPSTREAM, N0, "Ties a client connection to one backend connection for NTLM (NGINX Plus)."),
+    refused("state", UPSTREAM, N1, "File that keeps the servers of a group across restarts (NGINX Plus)."),
+    refused("health_check", LOCATION, ANY, "Probes the servers that a location passes to (NGINX Plus)."),
+    refused("match", HTTP, N12.block(), "Block of conditions for a healthy response (NGINX Plus)."),
+    refused("sticky_cookie_insert", UPSTREAM, N1234, "Older spelling of `sticky cookie` (NGINX Plus)."),
+    // nginx-upstream-fair (third party)
+    refused("fair", UPSTREAM, ANY, "Picks the server with the least work in hand (third party)."),
+    no_effect("upstream_fair_shm_size", HTTP, N1, "Size of the shared memory of `fair` (third party), in bytes."),
+];

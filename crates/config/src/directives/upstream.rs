@@ -1,0 +1,150 @@
+//! `upstream`, its `server` lines and `keepalive`.
+
+use limpet_syntax as syntax;
+
+use super::http::milliseconds;
+use crate::builder::{Builder, Fault, arg, fault, text};
+use crate::directive::contexts;
+use crate::directive::prelude::{Directive, HTTP, MORE1, N1, N12, UPSTREAM, works};
+use crate::model::{Upstream, UpstreamServer};
+use crate::value::{self, address};
+
+pub(crate) const ROWS: &[Directive] = &[
+    works("upstream", HTTP, N1.block(), "A group of servers.", upstream).repeatable(),
+    works(
+        "server",
+        UPSTREAM,
+        MORE1,
+        "A server of the group: `weight=`, `id=`, `max_fails=`, `fail_timeout=`, `max_conns=`, `down`, `drain`, `backup`.",
+        server,
+    )
+    .repeatable(),
+    works("keepalive", UPSTREAM, N12, "How many idle backend connections a worker keeps. Default: 32.", keepalive),
+    works(
+        "keepalive_timeout",
+        UPSTREAM,
+        N1,
+        "How long an idle backend connection is kept. Default: 60s.",
+        keepalive_timeout,
+    ),
+    works(
+        "keepalive_requests",
+        UPSTREAM,
+        N1,
+        "Most requests on one backend connection. Default: 1000.",
+        keepalive_requests,
+    ),
+    works(
+        "keepalive_time",
+        UPSTREAM,
+        N1,
+        "Age after which a backend connection serves no further request. Default: 1h.",
+        keepalive_time,
+    ),
+];
+
+fn upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    let name = text(word)?.to_owned();
+    builder.upstream = Upstream { name: name.clone(), place: builder.place(directive), ..Upstream::default() };
+    builder.block(directive, contexts::UPSTREAM)?;
+    let upstream = std::mem::take(&mut builder.upstream);
+    if upstream.servers.is_empty() {
+        let at = directive.block.as_ref().map_or(directive.terminator, |block| block.end);
+        return Err(builder.diagnostic("no servers are inside upstream".into(), at, Some(word.span)).into());
+    }
+    let same = |other: &&mut Upstream| other.name.eq_ignore_ascii_case(&name);
+    match builder.http.upstreams.iter_mut().find(same) {
+        Some(other) if other.implicit => *other = upstream,
+        Some(_) => return fault(word, format!("duplicate upstream \"{name}\"")),
+        None => builder.http.upstreams.push(upstream),
+    }
+    Ok(())
+}
+
+fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    let name = text(word)?;
+    let mut server = UpstreamServer {
+        name: name.to_owned(),
+        addresses: Vec::new(),
+        weight: 1,
+        max_fails: 1,
+        fail_timeout: 10,
+        max_conns: 0,
+        backup: false,
+        down: false,
+        drain: false,
+        id: None,
+    };
+    for word in directive.args.iter().skip(1) {
+        let parameter = text(word)?;
+        let invalid = || Fault::At(format!("invalid parameter \"{parameter}\""), word.span);
+        let number = |value: &str| {
+            value::number(value.as_bytes()).and_then(|number| u32::try_from(number).ok()).ok_or_else(invalid)
+        };
+        match parameter.split_once('=') {
+            Some(("weight", value)) => {
+                server.weight = number(value)?;
+                if server.weight == 0 {
+                    return Err(invalid());
+                }
+            }
+            Some(("max_fails", value)) => server.max_fails = number(value)?,
+            Some(("max_conns", value)) => server.max_conns = number(value)?,
+            Some(("fail_timeout", value)) => {
+                server.fail_timeout = value::seconds(value.as_bytes()).ok_or_else(invalid)?;
+            }
+            // An empty one is as good as none.
+            Some(("id", value)) => server.id = Some(value.as_bytes().to_vec()).filter(|id| !id.is_empty()),
+            Some(("slow_start" | "service" | "route", _)) => {
+                return fault(word, format!("the \"{parameter}\" parameter of \"server\" is not supported by limpet"));
+            }
+            None if parameter == "backup" => server.backup = true,
+            None if parameter == "down" => server.down = true,
+            None if parameter == "drain" => server.drain = true,
+            None if parameter == "resolve" => {
+                return fault(word, "the \"resolve\" parameter of \"server\" is not supported by limpet");
+            }
+            _ => return Err(invalid()),
+        }
+    }
+    let found = address::target(name).and_then(|target| target.resolve(80));
+    match found {
+        Ok(addresses) => server.addresses = addresses,
+        Err(wrong) => return fault(word, format!("{wrong} in upstream \"{name}\"")),
+    }
+    builder.upstream.servers.push(server);
+    Ok(())
+}
+
+fn keepalive(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    let count = value::number(&word.bytes).and_then(|count| u32::try_from(count).ok());
+    let Some(count) = count else {
+        return fault(word, format!("invalid value \"{}\" in \"keepalive\" directive", word.text()));
+    };
+    match directive.args.get(1) {
+        // Connections are told apart by location there; here every location of a worker shares them.
+        Some(word) if word.bytes != b"local" => return fault(word, format!("invalid parameter \"{}\"", word.text())),
+        _ => {}
+    }
+    builder.upstream.keepalive.connections = count;
+    Ok(())
+}
+
+fn keepalive_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.upstream.keepalive.timeout = milliseconds(directive)?;
+    Ok(())
+}
+
+fn keepalive_requests(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let requests = value::number(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid number"))?;
+    builder.upstream.keepalive.requests = requests;
+    Ok(())
+}
+
+fn keepalive_time(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.upstream.keepalive.time = milliseconds(directive)?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The http block: servers and locations.
+
+use super::{LogFormat, Place, Settings, Step, Upstream};
+use crate::value::address::Address;
+
+#[derive(Debug, Clone, Default)]
+pub struct Http {
+    pub servers: Vec<Server>,
+    pub upstreams: Vec<Upstream>,
+    pub log_formats: Vec<LogFormat>,
+    /// What the servers inherit.
+    pub settings: Settings,
+}
+
+/// The socket options of a `listen`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListenOptions {
+    /// Connections that may wait to be accepted.
+    pub backlog: Option<u32>,
+    /// Bytes.
+    pub rcvbuf: Option<u64>,
+    /// Bytes.
+    pub sndbuf: Option<u64>,
+    /// IPv6 sockets take no IPv4 connections (nginx's default).
+    pub ipv6only: Option<bool>,
+}
+
+/// One address of a `listen`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    pub address: Address,
+    /// The server for requests whose Host no server has.
+    pub default_server: bool,
+    pub options: ListenOptions,
+    pub place: Place,
+}
+
+/// One word of a `server_name`, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerName {
+    /// `example.com`, also the empty name
+    Exact(String),
+    /// `*.example.com`: any name that ends with this (`.example.com`)
+    Suffix(String),
+    /// `.example.com`: the name itself (`example.com`) and any below it
+    Domain(String),
+    /// `www.example.*`: any name that begins with this (`www.example.`)
+    Prefix(String),
+    /// `~^www\d+\.example\.com$`
+    Regex(String),
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Server {
+    pub listens: Vec<Listen>,
+    pub names: Vec<ServerName>,
+    pub settings: Settings,
+    pub steps: Vec<Step>,
+    pub locations: Vec<Location>,
+    pub place: Place,
+}
+
+/// Which requests a location is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Matcher {
+    /// `= /uri`
+    Exact(Vec<u8>),
+    /// `/uri`, and `^~ /uri` where no regular expression is asked after
+    Prefix { prefix: Vec<u8>, no_regex: bool },
+    /// `~ pattern`, and `~* pattern` where case does not count
+    Regex { pattern: String, caseless: bool },
+    /// `@name`
+    Named(String),
+    /// The block of an `if`: entered by a step, never by a URI
+    If,
+}
+
+#[derive(Debug, Clone)]
+pub struct Location {
+    pub matcher: Matcher,
+    pub settings: Settings,
+    pub steps: Vec<Step>,
+    pub content: Content,
+    pub locations: Vec<Location>,
+    /// The blocks of its `if`s.
+    pub ifs: Vec<Location>,
+    pub place: Place,
+}
+
+/// What answers in a location.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Content {
+    /// Files below `root` or `alias`.
+    #[default]
+    Files,
+    Proxy(ProxyPass),
+}
+
+/// `proxy_pass`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyPass {
+    pub target: PassTarget,
+    pub uri: PassUri,
+    /// `$proxy_host`: host and port as written.
+    pub host: String,
+    /// `$proxy_port`
+    pub port: String,
+}
+
+/// Which servers a `proxy_pass` goes to: the index of an upstream, written as a block or made from an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassTarget(pub usize);
+
+/// Which URI the server is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PassUri {
+    /// The client's own, as it came.
+    Original,
+    /// This text in place of the part that the location matched.
+    Replace(Vec<u8>),
+}

@@ -1,0 +1,92 @@
+//! Access and error logs.
+
+use std::path::PathBuf;
+
+use crate::template::Template;
+
+/// nginx's levels, the gravest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    Emerg,
+    Alert,
+    Crit,
+    Error,
+    Warn,
+    Notice,
+    Info,
+    Debug,
+}
+
+impl LogLevel {
+    pub const ALL: [LogLevel; 8] = [
+        LogLevel::Emerg,
+        LogLevel::Alert,
+        LogLevel::Crit,
+        LogLevel::Error,
+        LogLevel::Warn,
+        LogLevel::Notice,
+        LogLevel::Info,
+        LogLevel::Debug,
+    ];
+
+    /// The word of the `error_log` directive and of log lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogLevel::Emerg => "emerg",
+            LogLevel::Alert => "alert",
+            LogLevel::Crit => "crit",
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Notice => "notice",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ErrorLogTarget {
+    Stderr,
+    /// As written; a relative one is taken from the prefix.
+    File(PathBuf),
+}
+
+/// One `error_log`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorLog {
+    pub target: ErrorLogTarget,
+    /// This level and graver ones are written.
+    pub level: LogLevel,
+}
+
+/// How bytes of variables are made safe for a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escape {
+    /// `"`, `\` and everything outside of printable ASCII as `\xXX`.
+    Default,
+    /// What JSON strings forbid.
+    Json,
+    None,
+}
+
+/// One `log_format`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFormat {
+    pub name: String,
+    pub escape: Escape,
+    pub line: Template,
+}
+
+/// One `access_log` that is not `off`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// As written; a relative one is taken from the prefix.
+    pub path: PathBuf,
+    /// The name of a [`LogFormat`], `combined` among them.
+    pub format: String,
+    /// `if=`: an empty value or `0` leaves the request out.
+    pub condition: Option<Template>,
+}
+
+/// The access logs of one level; empty for `off`.
+pub type AccessLogs = Vec<AccessLog>;

@@ -1,0 +1,97 @@
+//! What http, server and location blocks inherit from each other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{AccessLogs, ErrorLog, HttpVersion, NextUpstream};
+use crate::template::Template;
+
+/// File name extensions, lower case and without the dot, to media types.
+pub type Types = HashMap<Vec<u8>, Vec<u8>>;
+
+/// `root` or `alias`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    pub path: Template,
+    /// The location's prefix is replaced by the path instead of appended to it.
+    pub alias: bool,
+}
+
+/// One `add_header`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddHeader {
+    pub name: String,
+    pub value: Template,
+    /// With any status, not only 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308.
+    pub always: bool,
+}
+
+/// `keepalive_timeout`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepaliveTimeout {
+    /// Milliseconds; 0: connections are closed after each response.
+    pub timeout: u64,
+    /// Seconds for the `Keep-Alive: timeout=` header; `None`: no such header.
+    pub header: Option<u64>,
+}
+
+/// `server_tokens`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerTokens {
+    /// Name and version.
+    On,
+    /// The name alone.
+    Off,
+}
+
+macro_rules! settings {
+    ($($(#[$attribute:meta])* $name:ident: $type:ty,)*) => {
+        /// Everything that is inherited; `None` is what no block has set.
+        #[derive(Debug, Clone, Default)]
+        pub struct Settings {
+            $($(#[$attribute])* pub $name: Option<$type>,)*
+        }
+
+        impl Settings {
+            /// Takes from the block around it what is not set.
+            pub fn inherit(&mut self, outer: &Settings) {
+                $(if self.$name.is_none() {
+                    self.$name.clone_from(&outer.$name);
+                })*
+            }
+        }
+    };
+}
+
+settings! {
+    root: Root,
+    index: Arc<Vec<Template>>,
+    types: Arc<Types>,
+    default_type: Vec<u8>,
+    keepalive_timeout: KeepaliveTimeout,
+    /// Requests served on one connection.
+    keepalive_requests: u64,
+    /// Bytes; 0: any size.
+    client_max_body_size: u64,
+    /// Milliseconds to read a request's head.
+    client_header_timeout: u64,
+    /// Milliseconds between two reads of a request's body.
+    client_body_timeout: u64,
+    /// Milliseconds between two writes of a response.
+    send_timeout: u64,
+    server_tokens: ServerTokens,
+    add_header: Arc<Vec<AddHeader>>,
+    access_log: Arc<AccessLogs>,
+    error_log: Arc<Vec<ErrorLog>>,
+    proxy_set_header: Arc<Vec<(String, Template)>>,
+    proxy_http_version: HttpVersion,
+    /// Milliseconds.
+    proxy_connect_timeout: u64,
+    /// Milliseconds between two reads.
+    proxy_read_timeout: u64,
+    /// Milliseconds between two writes.
+    proxy_send_timeout: u64,
+    proxy_next_upstream: NextUpstream,
+    /// The upstream that `session_sticky_hide_cookie` names.
+    session_sticky_hide_cookie: String,
+}

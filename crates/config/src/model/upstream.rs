@@ -1,0 +1,106 @@
+//! `upstream{}` blocks.
+
+use super::Place;
+use crate::value::address::Address;
+
+/// A group of servers.
+#[derive(Debug, Clone, Default)]
+pub struct Upstream {
+    pub name: String,
+    pub servers: Vec<UpstreamServer>,
+    pub sticky: Option<SessionSticky>,
+    pub keepalive: Keepalive,
+    /// Made from the address in a `proxy_pass`, not written as a block.
+    pub implicit: bool,
+    pub place: Place,
+}
+
+/// One `server` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamServer {
+    /// As written.
+    pub name: String,
+    /// What the name stands for, ports filled in.
+    pub addresses: Vec<Address>,
+    pub weight: u32,
+    pub max_fails: u32,
+    /// Seconds.
+    pub fail_timeout: u64,
+    /// Connections at a time; 0: any number.
+    pub max_conns: u32,
+    pub backup: bool,
+    pub down: bool,
+    pub drain: bool,
+    /// The SID of `hash=plain`.
+    pub id: Option<Vec<u8>>,
+}
+
+/// Idle connections to the servers of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How many idle ones a worker keeps; 0: none.
+    pub connections: u32,
+    /// Milliseconds an idle one is kept.
+    pub timeout: u64,
+    /// Requests that one connection serves.
+    pub requests: u64,
+    /// Milliseconds after which a connection serves no further request.
+    pub time: u64,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Keepalive { connections: 32, timeout: 60_000, requests: 1000, time: 3_600_000 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StickyMode {
+    Insert,
+    Prefix,
+    Rewrite,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hash {
+    Md5,
+    Plain,
+}
+
+/// The arguments of all `session_sticky` directives of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionSticky {
+    pub cookie: Vec<u8>,
+    pub domain: Option<Vec<u8>>,
+    pub path: Vec<u8>,
+    /// Decimal seconds, as written.
+    pub maxage: Option<Vec<u8>>,
+    /// Seconds.
+    pub maxidle: Option<i64>,
+    /// Seconds.
+    pub maxlife: Option<i64>,
+    pub mode: StickyMode,
+    pub indirect: bool,
+    pub fallback: bool,
+    pub hash: Hash,
+    pub place: Place,
+}
+
+impl SessionSticky {
+    /// The directive without arguments.
+    pub fn new(place: Place) -> Self {
+        SessionSticky {
+            cookie: b"route".to_vec(),
+            domain: None,
+            path: b"/".to_vec(),
+            maxage: None,
+            maxidle: None,
+            maxlife: None,
+            mode: StickyMode::Insert,
+            indirect: false,
+            fallback: true,
+            hash: Hash::Md5,
+            place,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `docs/directives.md`, made from the table.
+
+use std::fmt::Write;
+
+use crate::directive::sections;
+
+/// The text of the page.
+pub fn render() -> String {
+    let mut page = String::from(INTRODUCTION);
+    let mut counts = [("works", 0), ("no effect", 0), ("refused", 0)];
+    for (_, rows) in sections() {
+        for row in rows {
+            for (state, count) in &mut counts {
+                *count += usize::from(*state == row.state());
+            }
+        }
+    }
+    for (state, count) in counts {
+        // Writing to a String can't fail.
+        let _ = writeln!(page, "- {count} rows are marked *{state}*");
+    }
+    for (title, rows) in sections() {
+        let _ = write!(page, "\n## {title}\n\n| directive | context | state | |\n|---|---|---|---|\n");
+        for row in rows {
+            let block = if row.is_block() { " { }" } else { "" };
+            let _ = writeln!(
+                page,
+                "| `{}{block}` | {} | {} | {} |",
+                row.name,
+                row.context_names(),
+                row.state(),
+                row.doc.replace('|', "\\|")
+            );
+        }
+    }
+    page
+}
+
+const INTRODUCTION: &str = "\
+# Directives
+
+Made from the table in `crates/config/src/directives`; a test fails when this page is stale (`make docs` writes it anew).
+
+- *works*: does what nginx's manual says, with what the line here names.
+- *no effect*: accepted, harmless by design, and named once by `-t` as a notice.
+- *refused*: known, and an error, because leaving it out would change what clients get or who gets in.
+
+What stands in no row is nginx's `unknown directive`.
+
+";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_is_up_to_date() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/directives.md");
+        let page = super::render();
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &page).unwrap();
+        }
+        let stored = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(stored == page, "docs/directives.md is stale: run `make docs`");
+    }
+}

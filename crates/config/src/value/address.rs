@@ -1,0 +1,159 @@
+//! Addresses of listening sockets and of servers.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+/// Where to listen or to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    Ip(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    /// The peer's name as nginx prints it: `ip:port`, `[ipv6]:port`, `unix:path`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Ip(address) => write!(f, "{address}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A host and port, or a path, before any name is looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    Unix(PathBuf),
+    Host { host: String, port: Option<u16> },
+}
+
+/// Reads `host`, `host:port`, `[ipv6]`, `[ipv6]:port` or `unix:path`.
+///
+/// # Errors
+/// nginx's words for what is wrong with it, to be followed by ` in "…"`.
+pub fn target(text: &str) -> Result<Target, &'static str> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match path {
+            "" => Err("no path in the unix domain socket"),
+            _ if path.len() > 107 => Err("too long path in the unix domain socket"),
+            _ => Ok(Target::Unix(path.into())),
+        };
+    }
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']').ok_or("invalid host")?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| "invalid IPv6 address")?;
+            match rest.strip_prefix(':') {
+                Some(port) => (host, Some(port)),
+                None if rest.is_empty() => (host, None),
+                None => return Err("invalid host"),
+            }
+        }
+        None => match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    if host.is_empty() {
+        return Err("no host");
+    }
+    let port = match port {
+        Some(port) => Some(parse_port(port).ok_or("invalid port")?),
+        None => None,
+    };
+    Ok(Target::Host { host: host.to_owned(), port })
+}
+
+/// A port from 1 to 65535; leading zeros are no matter.
+pub fn parse_port(text: &str) -> Option<u16> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse::<u16>().ok().filter(|port| digits && *port != 0)
+}
+
+impl Target {
+    /// The addresses that a server's name stands for, in the resolver's order, IPv4 before IPv6 as nginx has them.
+    ///
+    /// # Errors
+    /// `host not found` when a name has no address.
+    pub fn resolve(&self, default_port: u16) -> Result<Vec<Address>, &'static str> {
+        let (host, port) = match self {
+            Target::Unix(path) => return Ok(vec![Address::Unix(path.clone())]),
+            Target::Host { host, port } => (host.as_str(), port.unwrap_or(default_port)),
+        };
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![Address::Ip(SocketAddr::new(ip, port))]);
+        }
+        let found = (host, port).to_socket_addrs().map_err(|_| "host not found")?;
+        let mut addresses: Vec<SocketAddr> = Vec::new();
+        for address in found {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+        if addresses.is_empty() { Err("host not found") } else { Ok(addresses.into_iter().map(Address::Ip).collect()) }
+    }
+}
+
+/// The addresses that a `listen` names: `port`, `*:port`, `address`, `address:port`, `unix:path`; port 80 where none is.
+///
+/// # Errors
+/// nginx's words for what is wrong, to be followed by ` in "…" of the "listen" directive`.
+pub fn listen(text: &str) -> Result<Vec<Address>, &'static str> {
+    let any = |port| vec![Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))];
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return parse_port(text).map(any).ok_or("invalid port");
+    }
+    if text == "*" {
+        return Ok(any(80));
+    }
+    if let Some(port) = text.strip_prefix("*:") {
+        return parse_port(port).map(any).ok_or("invalid port");
+    }
+    target(text)?.resolve(80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(text: &str) -> String {
+        match target(text).and_then(|target| target.resolve(80)) {
+            Ok(addresses) => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            Err(message) => message.into(),
+        }
+    }
+
+    #[test]
+    fn peers_have_their_normal_names() {
+        assert_eq!(resolved("127.0.0.1"), "127.0.0.1:80");
+        assert_eq!(resolved("127.0.0.1:083"), "127.0.0.1:83");
+        assert_eq!(resolved("[::1]:81"), "[::1]:81");
+        assert_eq!(resolved("[0:0::1]"), "[::1]:80");
+        assert_eq!(resolved("unix:/tmp/x.sock"), "unix:/tmp/x.sock");
+    }
+
+    #[test]
+    fn wrong_addresses_are_told_apart() {
+        assert_eq!(resolved("127.0.0.1:0"), "invalid port");
+        assert_eq!(resolved("127.0.0.1:65536"), "invalid port");
+        assert_eq!(resolved("127.0.0.1:+80"), "invalid port");
+        assert_eq!(resolved("127.0.0.1:"), "invalid port");
+        assert_eq!(resolved(":80"), "no host");
+        assert_eq!(resolved("[::1"), "invalid host");
+        assert_eq!(resolved("[zz]:80"), "invalid IPv6 address");
+        assert_eq!(resolved("unix:"), "no path in the unix domain socket");
+    }
+
+    #[test]
+    fn listen_knows_bare_ports_and_stars() {
+        let listen = |text| listen(text).map(|addresses| addresses[0].to_string());
+        assert_eq!(listen("8080").unwrap(), "0.0.0.0:8080");
+        assert_eq!(listen("*:81").unwrap(), "0.0.0.0:81");
+        assert_eq!(listen("127.0.0.1").unwrap(), "127.0.0.1:80");
+        assert_eq!(listen("[::]:80").unwrap(), "[::]:80");
+        assert_eq!(listen("0"), Err("invalid port"));
+        assert_eq!(listen("70000"), Err("invalid port"));
+    }
+}

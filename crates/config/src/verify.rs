@@ -1,0 +1,205 @@
+//! What can be checked only when the whole http block is known: names that must exist, addresses that must resolve, and
+//! combinations that do something else than their author thinks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use limpet_syntax::{Diagnostic, Origin};
+
+use crate::builder::Notice;
+use crate::model::{Content, Hash, Http, Location, LogLevel, Place, Server, ServerName, StickyMode};
+use crate::value::address;
+
+/// Checks the block and looks up the addresses that `proxy_pass` names.
+///
+/// # Errors
+/// The first thing that can't work.
+pub(crate) fn verify(
+    http: &mut Http,
+    hidden: &[(String, Diagnostic)],
+    notices: &mut Vec<Notice>,
+) -> Result<(), Diagnostic> {
+    resolve_addresses(http)?;
+    check_listens(http)?;
+    warn_of_conflicting_names(&http.servers, notices);
+    if let Some((_, diagnostic)) = hidden.iter().find(|(name, _)| !is_block(http, name)) {
+        return Err(diagnostic.clone());
+    }
+    warn_of_sticky(http, notices);
+    Ok(())
+}
+
+fn at(place: &Place, message: String) -> Diagnostic {
+    let origin = Origin::File { path: place.path.to_path_buf(), line: place.line };
+    Diagnostic { message, origin, caret: None }
+}
+
+fn warn(notices: &mut Vec<Notice>, place: &Place, message: String) {
+    notices.push(Notice { level: LogLevel::Warn, diagnostic: at(place, message) });
+}
+
+fn is_block(http: &Http, name: &str) -> bool {
+    http.upstreams.iter().any(|upstream| !upstream.implicit && upstream.name == name)
+}
+
+fn resolve_addresses(http: &mut Http) -> Result<(), Diagnostic> {
+    let blocks: HashSet<String> = http
+        .upstreams
+        .iter()
+        .filter(|upstream| !upstream.implicit)
+        .map(|upstream| upstream.name.to_ascii_lowercase())
+        .collect();
+    for upstream in http.upstreams.iter_mut().filter(|upstream| upstream.implicit) {
+        let name = upstream.name.clone();
+        if let Some((block, port)) = name.rsplit_once(':')
+            && blocks.contains(&block.to_ascii_lowercase())
+        {
+            return Err(at(&upstream.place, format!("upstream \"{block}\" may not have port {port}")));
+        }
+        let found = address::target(&name).and_then(|target| target.resolve(80));
+        let addresses = found.map_err(|wrong| at(&upstream.place, format!("{wrong} in upstream \"{name}\"")))?;
+        upstream.servers.push(crate::model::UpstreamServer {
+            name,
+            addresses,
+            weight: 1,
+            max_fails: 1,
+            fail_timeout: 10,
+            max_conns: 0,
+            backup: false,
+            down: false,
+            drain: false,
+            id: None,
+        });
+        // Connections to an address that no block names are not kept.
+        upstream.keepalive.connections = 0;
+    }
+    Ok(())
+}
+
+fn check_listens(http: &Http) -> Result<(), Diagnostic> {
+    let mut defaults = HashSet::new();
+    for listen in http.servers.iter().flat_map(|server| &server.listens).filter(|listen| listen.default_server) {
+        if !defaults.insert(&listen.address) {
+            return Err(at(&listen.place, format!("a duplicate default server for {}", listen.address)));
+        }
+    }
+    Ok(())
+}
+
+fn warn_of_conflicting_names(servers: &[Server], notices: &mut Vec<Notice>) {
+    let mut seen = HashSet::new();
+    for server in servers {
+        // A server without names has the empty one.
+        let empty = [ServerName::Exact(String::new())];
+        let names = if server.names.is_empty() { empty.as_slice() } else { &server.names };
+        for listen in &server.listens {
+            for name in names.iter().filter(|name| !matches!(name, ServerName::Regex(_))) {
+                if !seen.insert((&listen.address, format!("{name:?}"))) {
+                    let message =
+                        format!("conflicting server name \"{}\" on {}, ignored", written(name), listen.address);
+                    warn(notices, &server.place, message);
+                }
+            }
+        }
+    }
+}
+
+fn written(name: &ServerName) -> String {
+    match name {
+        ServerName::Exact(name) => name.clone(),
+        ServerName::Suffix(suffix) => format!("*{suffix}"),
+        ServerName::Domain(domain) => format!(".{domain}"),
+        ServerName::Prefix(prefix) => format!("{prefix}*"),
+        ServerName::Regex(pattern) => format!("~{pattern}"),
+    }
+}
+
+fn warn_of_sticky(http: &Http, notices: &mut Vec<Notice>) {
+    for (upstream, sticky) in http.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.sticky.as_ref()?))) {
+        if sticky.maxage.is_some() && (sticky.maxidle.is_some() || sticky.maxlife.is_some()) {
+            let message = format!("upstream {}: maxage has no effect together with maxidle or maxlife", upstream.name);
+            warn(notices, &sticky.place, message);
+        }
+        if sticky.hash == Hash::Plain {
+            let mut ids: HashMap<&[u8], &str> = HashMap::new();
+            for server in &upstream.servers {
+                let Some(id) = &server.id else { continue };
+                if let Some(first) = ids.insert(id, &server.name) {
+                    ids.insert(id, first);
+                    let id = String::from_utf8_lossy(id);
+                    let message = format!(
+                        "upstream {}: servers {first} and {} have the same id \"{id}\", the first wins",
+                        upstream.name, server.name
+                    );
+                    warn(notices, &sticky.place, message);
+                }
+            }
+        }
+    }
+    let mut unhidden = BTreeSet::new();
+    for server in &http.servers {
+        let mut uses = Vec::new();
+        for location in &server.locations {
+            collect_uses(location, &mut uses);
+        }
+        warn_of_shared_cookies(http, server, &uses, notices);
+        for (target, location) in uses {
+            let Some(upstream) = http.upstreams.get(target) else { continue };
+            let Some(sticky) = &upstream.sticky else { continue };
+            match &location.settings.session_sticky_hide_cookie {
+                None if sticky.indirect || sticky.mode == StickyMode::Prefix => {
+                    unhidden.insert(target);
+                }
+                Some(name) if *name != upstream.name => {
+                    let message = format!(
+                        "session_sticky_hide_cookie names upstream {name}, but requests go to upstream {0}: the policy of {0} is used",
+                        upstream.name
+                    );
+                    warn(notices, &location.place, message);
+                }
+                _ => {}
+            }
+        }
+    }
+    for target in unhidden {
+        let Some((upstream, sticky)) = http.upstreams.get(target).and_then(|u| Some((u, u.sticky.as_ref()?))) else {
+            continue;
+        };
+        let what = if sticky.mode == StickyMode::Prefix { "mode=prefix" } else { "option=indirect" };
+        let message = format!("upstream {}: {what} has no effect without session_sticky_hide_cookie", upstream.name);
+        warn(notices, &sticky.place, message);
+    }
+}
+
+/// The upstreams that the locations below this one hand requests to.
+fn collect_uses<'l>(location: &'l Location, uses: &mut Vec<(usize, &'l Location)>) {
+    if let Content::Proxy(pass) = &location.content {
+        uses.push((pass.target.0, location));
+    }
+    for inner in location.locations.iter().chain(&location.ifs) {
+        collect_uses(inner, uses);
+    }
+}
+
+fn warn_of_shared_cookies(http: &Http, server: &Server, uses: &[(usize, &Location)], notices: &mut Vec<Notice>) {
+    let mut cookies = BTreeMap::new();
+    let targets: BTreeSet<usize> = uses.iter().map(|(target, _)| *target).collect();
+    for target in targets {
+        let Some(upstream) = http.upstreams.get(target) else { continue };
+        let Some(sticky) = &upstream.sticky else { continue };
+        let key = (sticky.cookie.as_slice(), sticky.domain.as_ref(), sticky.path.as_slice());
+        match cookies.get(&key).and_then(|first| http.upstreams.get(*first)) {
+            Some(first) => {
+                let message = format!(
+                    "upstreams {} and {} overwrite each other's cookie \"{}\" in one server: same name, domain and path",
+                    first.name,
+                    upstream.name,
+                    String::from_utf8_lossy(&sticky.cookie)
+                );
+                warn(notices, &server.place, message);
+            }
+            None => {
+                cookies.insert(key, target);
+            }
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! What a broken file is answered with: nginx's words, file and line.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use limpet_config::model::Config;
+use limpet_config::{FileSystem, Loaded, load};
+
+struct Memory(BTreeMap<PathBuf, Vec<u8>>);
+
+impl FileSystem for Memory {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.get(path).cloned().ok_or_else(|| io::Error::from_raw_os_error(2))
+    }
+    fn matches(&self, _pattern: &Path) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+fn read(text: &str, globals: &str) -> Loaded {
+    let files = Memory(BTreeMap::from([(PathBuf::from("/n.conf"), text.as_bytes().to_vec())]));
+    load(Path::new("/n.conf"), globals.as_bytes(), &files)
+}
+
+fn error(text: &str) -> String {
+    match read(text, "").config {
+        Ok(_) => format!("no error in {text}"),
+        Err(diagnostic) => diagnostic.to_string(),
+    }
+}
+
+/// The error of some directives in a server block, without its place.
+fn in_server(text: &str) -> String {
+    let error = error(&format!("events {{}}\nhttp {{ server {{ listen 80; {text} }} }}"));
+    error.trim_end_matches(" in /n.conf:2").to_owned()
+}
+
+fn in_upstream(text: &str) -> String {
+    let error = error(&format!("events {{}}\nhttp {{ upstream u {{ {text} }} }}"));
+    error.trim_end_matches(" in /n.conf:2").to_owned()
+}
+
+fn config(text: &str) -> Config {
+    read(text, "").config.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    let loaded = read(text, "");
+    assert!(loaded.config.is_ok(), "{:?}", loaded.config.err());
+    loaded.notices.iter().map(|notice| notice.diagnostic.message.clone()).collect()
+}
+
+#[test]
+fn the_frame_of_a_file_is_checked() {
+    for (text, expected) in [
+        ("", "no \"events\" section in configuration"),
+        ("http {}", "no \"events\" section in configuration"),
+        ("nope 1;", "unknown directive \"nope\" in /n.conf:1"),
+        ("events {}\n\nserver_name x;", "\"server_name\" directive is not allowed here in /n.conf:3"),
+        ("events;", "directive \"events\" has no opening \"{\" in /n.conf:1"),
+        ("daemon on {}", "directive \"daemon\" is not terminated by \";\" in /n.conf:1"),
+        ("daemon;", "invalid number of arguments in \"daemon\" directive in /n.conf:1"),
+        ("daemon on off;", "invalid number of arguments in \"daemon\" directive in /n.conf:1"),
+        ("daemon maybe;", "invalid value \"maybe\" in \"daemon\" directive, it must be \"on\" or \"off\" in /n.conf:1"),
+        ("daemon on;\ndaemon off;", "\"daemon\" directive is duplicate in /n.conf:2"),
+        ("pid\n a\n b;", "invalid number of arguments in \"pid\" directive in /n.conf:3"),
+        ("worker_processes none;", "\"worker_processes\" directive invalid value in /n.conf:1"),
+        ("error_log x nope;", "invalid log level \"nope\" in /n.conf:1"),
+        ("stream {}", "\"stream\" is an nginx directive that limpet does not support in /n.conf:1"),
+        ("events {}\n}", "unexpected \"}\" in /n.conf:2"),
+        ("events {", "unexpected end of file, expecting \"}\" in /n.conf:1"),
+        ("events {} http", "unexpected end of file, expecting \";\" or \"}\" in /n.conf:1"),
+        ("include /none.conf;", "open() \"/none.conf\" failed (2: No such file or directory) in /n.conf:1"),
+        ("include a b;", "invalid number of arguments in \"include\" directive in /n.conf:1"),
+    ] {
+        assert_eq!(error(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_earlier_error_is_told_before_a_later_one_of_the_grammar() {
+    assert_eq!(error("events {}\nnope;\n}"), "unknown directive \"nope\" in /n.conf:2");
+    assert_eq!(error("events {}\nhttp { nope; "), "unknown directive \"nope\" in /n.conf:2");
+}
+
+#[test]
+fn directives_in_a_server_are_checked() {
+    for (text, expected) in [
+        ("listen 0;", "invalid port in \"0\" of the \"listen\" directive"),
+        ("listen 80;", "a duplicate listen 80"),
+        ("listen 81 nope;", "invalid parameter \"nope\""),
+        ("listen 81 ssl;", "the \"ssl\" parameter of \"listen\" is not supported by limpet"),
+        ("server_name a.*.b;", "server name \"a.*.b\" is invalid"),
+        ("location / {} location / {}", "duplicate location \"/\""),
+        ("location ! / {}", "invalid location modifier \"!\""),
+        ("location /a/ { location /b {} }", "location \"/b\" is outside location \"/a/\""),
+        ("location = /a { location /a/b {} }", "location \"/a/b\" cannot be inside the exact location \"/a\""),
+        ("location ~ (a {}", "pcre2_compile() failed: missing closing parenthesis in \"(a\" at \"\""),
+        ("root a; root b;", "\"root\" directive is duplicate"),
+        (
+            "location /a { root a; alias b; }",
+            "\"alias\" directive is duplicate, \"root\" directive was specified earlier",
+        ),
+        ("root $document_root/x;", "the $document_root variable cannot be used in the \"root\" directive"),
+        ("root $nope;", "unknown \"nope\" variable"),
+        ("root a$;", "invalid variable name"),
+        ("keepalive_requests x;", "\"keepalive_requests\" directive invalid number"),
+        ("keepalive_timeout x;", "\"keepalive_timeout\" directive invalid value"),
+        ("client_max_body_size 1x;", "\"client_max_body_size\" directive invalid value"),
+        ("return x;", "invalid return code \"x\""),
+        ("return 1000;", "invalid return code \"1000\""),
+        ("add_header A b c;", "invalid parameter \"c\""),
+        ("if $a { }", "invalid condition \"$a\""),
+        ("if ($host = ) { }", "invalid condition \")\""),
+        ("if ($host ? x) { }", "unexpected \"?\" in condition"),
+        ("if (host) { }", "invalid condition \"host\""),
+        ("location / { proxy_pass ftp://x; }", "invalid URL prefix"),
+        ("location / { proxy_pass http://:80; }", "no host in upstream \":80\""),
+        (
+            "location / { proxy_pass http://127.0.0.1; proxy_pass http://127.0.0.1; }",
+            "\"proxy_pass\" directive is duplicate",
+        ),
+        (
+            "location / { proxy_pass http://no-such-host.invalid; }",
+            "host not found in upstream \"no-such-host.invalid\"",
+        ),
+        ("access_log a nope;", "unknown log format \"nope\""),
+        ("session_sticky_hide_cookie u;", "invalid argument of \"u\""),
+        ("session_sticky_hide_cookie upstream=u;", "invalid upstream name \"u\": no such upstream block"),
+        ("auth_basic x;", "\"auth_basic\" is an nginx directive that limpet does not support"),
+        ("types { a { } }", "unexpected \"{\""),
+    ] {
+        assert_eq!(in_server(text), expected, "{text}");
+    }
+    assert!(
+        in_server("location ~ x { proxy_pass http://127.0.0.1/y; }").starts_with("\"proxy_pass\" cannot have URI part")
+    );
+}
+
+#[test]
+fn directives_in_an_upstream_are_checked() {
+    for (text, expected) in [
+        ("", "no servers are inside upstream"),
+        ("server;", "invalid number of arguments in \"server\" directive"),
+        ("server 127.0.0.1:99999;", "invalid port in upstream \"127.0.0.1:99999\""),
+        ("server 127.0.0.1 weight=0;", "invalid parameter \"weight=0\""),
+        ("server 127.0.0.1 weight=x;", "invalid parameter \"weight=x\""),
+        ("server 127.0.0.1 max_fails=-1;", "invalid parameter \"max_fails=-1\""),
+        ("server 127.0.0.1 nope;", "invalid parameter \"nope\""),
+        ("server no-such-host.invalid;", "host not found in upstream \"no-such-host.invalid\""),
+        ("server 127.0.0.1; keepalive x;", "invalid value \"x\" in \"keepalive\" directive"),
+        ("sticky cookie x;", "\"sticky\" is an nginx directive that limpet does not support"),
+    ] {
+        assert_eq!(in_upstream(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn arguments_of_session_sticky_are_checked() {
+    for (argument, expected) in [
+        ("cookie=", "invalid cookie"),
+        ("domain=", "invalid domain"),
+        ("path=", "invalid path"),
+        ("maxage=1m", "invalid maxage"),
+        ("maxage=-1", "invalid maxage"),
+        ("maxidle=10s", "invalid maxidle"),
+        ("maxidle=", "invalid maxidle"),
+        ("maxlife=x", "invalid maxlife"),
+        ("mode=INSERT", "invalid mode"),
+        ("mode=", "invalid mode"),
+        ("option=in", "invalid option"),
+        ("fallback=maybe", "invalid fallback"),
+        ("hash=md5x", "invalid hash mode"),
+        ("hash=sha1", "invalid hash mode"),
+        ("secure", "invalid argument"),
+        ("httponly", "invalid argument"),
+        ("session_sticky", "invalid argument"),
+    ] {
+        assert_eq!(in_upstream(&format!("server 127.0.0.1; session_sticky {argument};")), expected, "{argument}");
+    }
+}
+
+fn sticky(arguments: &str) -> limpet_config::model::SessionSticky {
+    let text = format!("events {{}} http {{ upstream u {{ server 127.0.0.1; {arguments} }} }}");
+    config(&text).http.unwrap().upstreams[0].sticky.clone().unwrap()
+}
+
+#[test]
+fn session_sticky_has_the_references_defaults_and_combinations() {
+    use limpet_config::model::{Hash, StickyMode};
+    let plain = sticky("session_sticky;");
+    assert_eq!((plain.cookie.as_slice(), plain.path.as_slice()), (&b"route"[..], &b"/"[..]));
+    assert!(plain.fallback && !plain.indirect && plain.mode == StickyMode::Insert && plain.hash == Hash::Md5);
+
+    assert_eq!(sticky("session_sticky maxidle=5;").maxlife, Some(2_147_483_647));
+    assert_eq!(sticky("session_sticky maxlife=5;").maxidle, Some(2_147_483_647));
+    assert_eq!(sticky("session_sticky maxlife=5 maxidle=3;").maxlife, Some(5));
+    assert!(!sticky("session_sticky fallback=off fallback=on;").fallback);
+    assert_eq!(sticky("session_sticky mode=prefix mode=insert;").mode, StickyMode::Prefix);
+    assert!(!sticky("session_sticky option=indirect mode=rewrite;").indirect);
+    assert!(sticky("session_sticky mode=rewrite option=indirect;").indirect);
+    assert_eq!(sticky("session_sticky cookie=a; session_sticky path=/p;").cookie, b"a");
+    assert_eq!(sticky("session_sticky cookie=$x;").cookie, b"$x");
+}
+
+#[test]
+fn beginnings_of_words_are_taken_with_a_warning() {
+    let text = "events {} http { upstream u { server 127.0.0.1; session_sticky mode=insertfoo fallback=offline hash=plainx; } }";
+    assert_eq!(
+        warnings(text),
+        ["\"insertfoo\" is taken as \"insert\"", "\"offline\" is taken as \"off\"", "\"plainx\" is taken as \"plain\""]
+    );
+}
+
+#[test]
+fn what_does_nothing_is_told() {
+    let all = |http: &str| warnings(&format!("events {{}} http {{ {http} }}"));
+    let upstream = |arguments: &str| {
+        format!("upstream u {{ server 127.0.0.1 id=a; server 127.0.0.2 id=a; session_sticky {arguments}; }}")
+    };
+    let to = |location: &str| format!("server {{ location / {{ proxy_pass http://u; {location} }} }}");
+    for (text, expected) in [
+        ("sendfile on; sendfile on;".to_owned(), "\"sendfile\" has no effect in limpet"),
+        (upstream("maxage=1 maxidle=2"), "upstream u: maxage has no effect together with maxidle or maxlife"),
+        (upstream("hash=plain"), "upstream u: servers 127.0.0.1 and 127.0.0.2 have the same id \"a\", the first wins"),
+        (
+            upstream("option=indirect") + &to(""),
+            "upstream u: option=indirect has no effect without session_sticky_hide_cookie",
+        ),
+        (upstream("mode=prefix") + &to(""), "upstream u: mode=prefix has no effect without session_sticky_hide_cookie"),
+        (
+            upstream("") + "upstream v { server 127.0.0.1; }" + &to("session_sticky_hide_cookie upstream=v;"),
+            "session_sticky_hide_cookie names upstream v, but requests go to upstream u: the policy of u is used",
+        ),
+        (
+            upstream("")
+                + "upstream v { server 127.0.0.1; session_sticky; }"
+                + "server { location / { proxy_pass http://u; } location /v { proxy_pass http://v; } }",
+            "upstreams u and v overwrite each other's cookie \"route\" in one server: same name, domain and path",
+        ),
+        (
+            "server { listen 80; } server { listen 80; }".to_owned(),
+            "conflicting server name \"\" on 0.0.0.0:80, ignored",
+        ),
+    ] {
+        assert_eq!(all(&text), [expected], "{text}");
+    }
+    assert_eq!(
+        all(&(upstream("option=indirect") + &to("session_sticky_hide_cookie upstream=u;"))),
+        Vec::<String>::new()
+    );
+    let old = all(&(upstream("") + &to("session_sticky_header upstream=u;")));
+    assert!(old[0].contains("deprecated"), "{old:?}");
+}
+
+#[test]
+fn the_command_lines_directives_come_first() {
+    assert!(!read("events {}", "daemon off;").config.unwrap().main.daemon);
+    let twice = read("daemon off; events {}", "daemon off;").config.unwrap_err();
+    assert_eq!(twice.to_string(), "\"daemon\" directive is duplicate in /n.conf:1");
+    let unknown = read("events {}", "nope 1;").config.unwrap_err();
+    assert_eq!(unknown.to_string(), "unknown directive \"nope\" in command line");
+}
+
+#[test]
+fn inner_blocks_inherit_from_outer_ones() {
+    let config = config(
+        "events {} http { root /h; add_header A 1; add_header B 2; proxy_read_timeout 5s;
+         server { location / { add_header C 3; if ($host = x) { add_header D 4; } location /i { root /i; } } } }",
+    );
+    let http = config.http.unwrap();
+    let location = &http.servers[0].locations[0];
+    let names = |settings: &limpet_config::model::Settings| {
+        settings
+            .add_header
+            .iter()
+            .flat_map(|headers| headers.iter().map(|header| header.name.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&http.servers[0].settings), ["A", "B"]);
+    assert_eq!(names(&location.settings), ["C"]);
+    assert_eq!(names(&location.ifs[0].settings), ["D"]);
+    assert_eq!(names(&location.locations[0].settings), ["C"]);
+    assert_eq!(location.settings.proxy_read_timeout, Some(5000));
+    assert_eq!(location.locations[0].settings.root.as_ref().unwrap().path.as_plain(), Some(&b"/i"[..]));
+}
+
+#[test]
+fn an_upstream_may_be_named_before_its_block() {
+    let http =
+        config("events {} http { server { location / { proxy_pass http://U; } } upstream u { server 127.0.0.1:81; } }")
+            .http
+            .unwrap();
+    assert_eq!(http.upstreams.len(), 1);
+    assert_eq!(http.upstreams[0].servers[0].addresses[0].to_string(), "127.0.0.1:81");
+    assert!(!http.upstreams[0].implicit);
+}
