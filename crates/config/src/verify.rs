@@ -181,7 +181,7 @@ fn collect_uses<'l>(location: &'l Location, uses: &mut Vec<(usize, &'l Location)
 }
 
 fn warn_of_shared_cookies(http: &Http, server: &Server, uses: &[(usize, &Location)], notices: &mut Vec<Notice>) {
-    let mut cookies = BTreeMap::new();
+    let mut cookies: BTreeMap<_, usize> = BTreeMap::new();
     let targets: BTreeSet<usize> = uses.iter().map(|(target, _)| *target).collect();
     for target in targets {
         let Some(upstream) = http.upstreams.get(target) else { continue };
