@@ -1,5 +1,7 @@
 //! What a broken file is answered with: nginx's words, file and line.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail by panicking")]
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

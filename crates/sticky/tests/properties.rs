@@ -1,5 +1,7 @@
 //! What must hold for any bytes a client or a backend sends.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail by panicking")]
+
 use limpet_sticky::write::{prefixed, rewritten, set_cookie};
 use limpet_sticky::{Hidden, Limits, Mode, Policy, Session, Settings, hide, read};
 use proptest::collection::vec;
