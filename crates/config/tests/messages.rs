@@ -98,7 +98,7 @@ fn directives_in_a_server_are_checked() {
         ("location ! / {}", "invalid location modifier \"!\""),
         ("location /a/ { location /b {} }", "location \"/b\" is outside location \"/a/\""),
         ("location = /a { location /a/b {} }", "location \"/a/b\" cannot be inside the exact location \"/a\""),
-        ("location ~ (a {}", "pcre2_compile() failed: missing closing parenthesis in \"(a\" at \"\""),
+        ("location ~ (a {}", "pcre2_compile() failed: missing closing parenthesis in \"(a\""),
         ("root a; root b;", "\"root\" directive is duplicate"),
         (
             "location /a { root a; alias b; }",

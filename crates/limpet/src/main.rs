@@ -1,1 +1,37 @@
-fn main() {}
+//! The program: nginx's command line, signals and files.
+
+mod cli;
+mod load;
+mod messages;
+mod pid;
+mod process;
+mod reload;
+mod signal;
+mod version;
+
+use std::process::ExitCode;
+
+use cli::{Action, Options};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args_os().skip(1)) {
+        Ok(options) => options,
+        Err(error) => return messages::fail(&error),
+    };
+    let result = match options.action {
+        Action::Help => version::help(),
+        Action::Version => version::version(),
+        Action::Configuration => version::configuration(),
+        Action::DumpTree(notation) => load::dump_tree(&options, notation),
+        Action::Test => load::test(&options),
+        Action::Signal(name) => signal::send(&options, name),
+        Action::Run => process::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => messages::fail(&error),
+    }
+}

@@ -1,1 +1,24 @@
-//! placeholder
+//! limpet's configuration at work on Pingora.
+//!
+//! A connection is accepted and its requests are framed and judged in [`front`]; each request is handed to Pingora's
+//! `HttpProxy`, which carries it along the hooks of [`http`]; [`upstream`] connects to the backends. [`build`] turns a
+//! configuration into the [`runtime`] that all of them read.
+
+pub mod build;
+pub mod clock;
+pub mod front;
+mod http;
+pub mod log;
+mod route;
+pub mod runtime;
+mod template;
+mod upstream;
+mod variable;
+pub mod worker;
+
+/// The name and version in `Server` headers and on error pages.
+pub const PRODUCT: &str = concat!("limpet/", env!("CARGO_PKG_VERSION"));
+/// The same without the version, for `server_tokens off`.
+pub const PRODUCT_NAME: &str = "limpet";
+/// The nginx whose behaviour is followed, for `$nginx_version` and `-v`.
+pub const NGINX_VERSION: &str = "1.31.3";

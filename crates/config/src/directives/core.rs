@@ -5,7 +5,7 @@ use limpet_syntax as syntax;
 use crate::builder::{Builder, Fault, arg, fault, set, text};
 use crate::directive::contexts;
 use crate::directive::prelude::{ANYWHERE, Directive, FLAG, MAIN, N0, N1, N12, works};
-use crate::model::{User, Workers};
+use crate::model::{LogLevel, User, Workers};
 use crate::value;
 
 pub(crate) const ROWS: &[Directive] = &[
@@ -58,6 +58,11 @@ fn master_process(builder: &mut Builder<'_>, directive: &syntax::Directive) -> R
 
 fn user(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let group = directive.args.get(1).map(text).transpose()?.map(str::to_owned);
+    builder.notice(
+        LogLevel::Notice,
+        "the \"user\" directive is not applied yet: workers run as the user who started limpet",
+        directive,
+    );
     builder.config.main.user = Some(User { name: text(arg(directive, 0)?)?.to_owned(), group });
     Ok(())
 }

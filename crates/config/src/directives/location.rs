@@ -113,7 +113,8 @@ pub(super) fn check_regex(word: &Word, pattern: &str, caseless: bool) -> Result<
         Ok(_) => Ok(()),
         Err(error) => {
             let at = error.offset().and_then(|offset| pattern.get(offset..)).unwrap_or_default();
-            fault(word, format!("pcre2_compile() failed: {} in \"{pattern}\" at \"{at}\"", error_text(&error)))
+            let at = if at.is_empty() { String::new() } else { format!(" at \"{at}\"") };
+            fault(word, format!("pcre2_compile() failed: {} in \"{pattern}\"{at}", error_text(&error)))
         }
     }
 }

@@ -94,7 +94,7 @@ fn proxy_pass(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
     };
     let (host, port) = shown(authority);
     if let Some(location) = builder.locations.last_mut() {
-        location.content = Content::Proxy(ProxyPass { target, uri, host, port });
+        location.content = Content::Proxy(ProxyPass { target, uri, authority: authority.to_owned(), host, port });
     }
     Ok(())
 }

@@ -101,7 +101,9 @@ pub enum Content {
 pub struct ProxyPass {
     pub target: PassTarget,
     pub uri: PassUri,
-    /// `$proxy_host`: host and port as written.
+    /// Host and port, or `unix:path`, as written.
+    pub authority: String,
+    /// `$proxy_host`: the same without the protocol's own port; `localhost` for a Unix socket.
     pub host: String,
     /// `$proxy_port`
     pub port: String,

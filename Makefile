@@ -1,0 +1,43 @@
+# One line a target; `make help` shows them.
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+PREFIX_DIR := run
+
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+deps: ## Install what the build and the tests need, where it is missing
+	@sh tests/deps.sh
+
+run: deps ## Build limpet and start it with its sample backends on conf/nginx.conf
+	$(CARGO) build --package limpet
+	@mkdir -p $(PREFIX_DIR)/logs
+	@echo && echo "limpet listens on http://127.0.0.1:8080/ with two sample backends. In another terminal, try:" && \
+	echo "  curl -c jar http://127.0.0.1:8080/; for i in 1 2 3; do curl -b jar http://127.0.0.1:8080/; done" && echo
+	target/debug/limpet -p $(PREFIX_DIR) -c $(CURDIR)/conf/nginx.conf -g 'daemon off;'
+
+build: deps ## Build limpet as it should be measured and installed
+	$(CARGO) build --release --package limpet
+
+check: deps ## Format, lints and the tree's own rules
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+test: deps ## All tests
+	$(CARGO) build --package limpet
+	$(CARGO) test --workspace
+
+docs: ## Write docs/directives.md anew from the table
+	UPDATE=1 $(CARGO) test --package limpet-config page
+
+bench: deps build ## Measure against nginx and HAProxy, and write docs/performance.md
+	$(CARGO) run --release --manifest-path tests/bench/Cargo.toml
+
+fmt: ## Format the sources
+	$(CARGO) fmt --all
+
+clean: ## Remove what was built
+	$(CARGO) clean
+	rm -rf $(PREFIX_DIR)
+
+.PHONY: help deps run build check test docs bench fmt clean

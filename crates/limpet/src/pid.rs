@@ -1,0 +1,69 @@
+//! The file that holds the process number.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use limpet_config::model::LogLevel;
+use nix::unistd::Pid;
+
+use crate::messages::Failure;
+
+/// The file, removed when the program ends.
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+}
+
+impl PidFile {
+    /// Writes this process's number.
+    ///
+    /// # Errors
+    /// `open() "FILE" failed (…)`
+    pub fn write(path: &Path) -> Result<PidFile, Failure> {
+        let number = format!("{}\n", std::process::id());
+        std::fs::write(path, number).map_err(|error| open_failed(LogLevel::Emerg, path, &error))?;
+        Ok(PidFile { path: path.to_owned() })
+    }
+
+    /// Moves to another path, if a reload asks for it.
+    ///
+    /// # Errors
+    /// When the new file can't be written; the old one stays.
+    pub fn move_to(&mut self, path: &Path) -> Result<(), Failure> {
+        if path != self.path {
+            // The old one is removed as it is dropped.
+            *self = PidFile::write(path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The number in a file.
+///
+/// # Errors
+/// In nginx's words.
+pub fn read(path: &Path) -> Result<Pid, Failure> {
+    let text = std::fs::read(path).map_err(|error| open_failed(LogLevel::Error, path, &error))?;
+    let text = String::from_utf8_lossy(&text);
+    let number = text.trim_end_matches(['\r', '\n']);
+    match number.parse::<i32>() {
+        Ok(pid) if pid > 0 => Ok(Pid::from_raw(pid)),
+        _ => {
+            let message = format!("invalid PID number \"{number}\" in \"{}\"", path.display());
+            Err(Failure::new(LogLevel::Error, message))
+        }
+    }
+}
+
+fn open_failed(level: LogLevel, path: &Path, error: &io::Error) -> Failure {
+    let text = error.to_string();
+    let reason = text.split(" (os error").next().unwrap_or_default();
+    let code = error.raw_os_error().unwrap_or_default();
+    Failure::new(level, format!("open() \"{}\" failed ({code}: {reason})", path.display()))
+}

@@ -1,0 +1,272 @@
+//! The process: start, daemon, signals, end.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use limpet_config::model::{Config, ListenOptions, LogLevel};
+use limpet_config::{Address, Notice};
+use limpet_proxy::build::{Environment, Remarks, build};
+use limpet_proxy::front::listen::Listener;
+use limpet_proxy::log;
+use limpet_proxy::runtime::Shared;
+use limpet_proxy::worker::Handle;
+use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe, setsid};
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::iterator::Signals;
+
+use crate::cli::Options;
+use crate::load;
+use crate::messages::{Failure, say};
+use crate::pid::PidFile;
+use crate::reload::reload;
+
+/// How often, and how far apart, nginx tries to bind an address that is in use.
+const BIND_TRIES: usize = 5;
+const BIND_PAUSE: Duration = Duration::from_millis(500);
+/// How often a graceful stop looks whether the last request is done.
+const DRAIN_TICK: Duration = Duration::from_millis(20);
+
+/// The running program, as signals change it.
+pub struct Running {
+    pub options: Options,
+    pub environment: Environment,
+    pub shared: Arc<Shared>,
+    pub workers: Vec<Handle>,
+    pub listeners: Vec<Listener>,
+    pub pid: PidFile,
+    shutdown_timeout: Option<Duration>,
+}
+
+/// Starts, and returns when the program ends; with `daemon on` it returns at once in the process that was called.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let (config, loaded) = load::load(options, false)?;
+    let environment = load::environment(options, &config);
+    let shared = Arc::new(Shared::default());
+    let (runtime, error_log, remarks) =
+        build(&config, &environment, &shared).map_err(|error| Failure::new(LogLevel::Emerg, error.to_string()))?;
+    log::set_default(error_log);
+    shared.install(runtime);
+    let listeners = bind_all(&load::addresses(&config))?;
+    let launcher = if config.main.daemon { daemonize()? } else { Launcher::None };
+    let ready = match launcher {
+        Launcher::Parent(child) => return wait_for(child),
+        Launcher::Child(ready) => Some(ready),
+        Launcher::None => None,
+    };
+    report_panics();
+    let pid = PidFile::write(&load::pid_path(options, &config))?;
+    let signals = watch_signals()?;
+    let workers = start_workers(&environment, &shared, &listeners)?;
+    report(&loaded.notices, &remarks);
+    if let Some(ready) = ready {
+        detach(options, &config);
+        // The process that started this one may be gone; nothing depends on it.
+        let _ = File::from(ready).write_all(b"1");
+    }
+    let running = Running {
+        options: options.clone(),
+        environment,
+        shared,
+        workers,
+        listeners,
+        pid,
+        shutdown_timeout: config.main.shutdown_timeout.map(Duration::from_millis),
+    };
+    running.serve(&signals);
+    Ok(())
+}
+
+/// Warnings and remarks, into the error log.
+pub fn report(notices: &[Notice], remarks: &Remarks) {
+    for notice in notices {
+        log::write_default(notice.level, &notice.diagnostic.to_string());
+    }
+    for (level, remark) in remarks {
+        log::write_default(*level, remark);
+    }
+}
+
+/// Binds every address; one that is in use is tried again, as in nginx.
+///
+/// # Errors
+/// An address that can't be had.
+pub fn bind_all(addresses: &[(Address, ListenOptions)]) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = Vec::new();
+    let mut waiting: Vec<&(Address, ListenOptions)> = addresses.iter().collect();
+    for attempt in 1..=BIND_TRIES {
+        let mut again = Vec::new();
+        for entry in waiting {
+            match Listener::bind(&entry.0, &entry.1) {
+                Ok(listener) => listeners.push(listener),
+                Err(error) if error.in_use => {
+                    say(&format!("limpet: [emerg] {error}"));
+                    again.push(entry);
+                }
+                Err(error) => return Err(Failure::new(LogLevel::Emerg, error.to_string())),
+            }
+        }
+        if again.is_empty() {
+            return Ok(listeners);
+        }
+        waiting = again;
+        if attempt < BIND_TRIES {
+            log::write_default(LogLevel::Notice, "try again to bind() after 500ms");
+            std::thread::sleep(BIND_PAUSE);
+        }
+    }
+    Err(Failure::new(LogLevel::Emerg, "still could not bind()"))
+}
+
+fn start_workers(
+    environment: &Environment,
+    shared: &Arc<Shared>,
+    listeners: &[Listener],
+) -> Result<Vec<Handle>, Failure> {
+    let failed = |error: std::io::Error| Failure::new(LogLevel::Emerg, format!("a worker can't start: {error}"));
+    let mut workers = Vec::new();
+    for index in 0..environment.workers {
+        let worker = Handle::start(index, Arc::clone(shared)).map_err(failed)?;
+        for listener in listeners {
+            worker.listen(listener).map_err(failed)?;
+        }
+        workers.push(worker);
+    }
+    Ok(workers)
+}
+
+fn watch_signals() -> Result<mpsc::Receiver<i32>, Failure> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH])
+        .map_err(|error| Failure::new(LogLevel::Emerg, format!("sigaction() failed: {error}")))?;
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            if sender.send(signal).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+impl Running {
+    fn serve(mut self, signals: &mpsc::Receiver<i32>) {
+        let notice = |message: &str| log::write_default(LogLevel::Notice, message);
+        while let Ok(signal) = signals.recv() {
+            match signal {
+                SIGTERM | SIGINT => {
+                    notice(&format!("signal {signal} received, exiting"));
+                    break;
+                }
+                SIGQUIT => {
+                    notice("signal 3 (SIGQUIT) received, shutting down");
+                    self.drain(signals);
+                    break;
+                }
+                SIGHUP => {
+                    notice("signal 1 (SIGHUP) received, reconfiguring");
+                    match reload(&mut self) {
+                        Ok(config) => self.shutdown_timeout = config.main.shutdown_timeout.map(Duration::from_millis),
+                        Err(failure) => log::write_default(LogLevel::Emerg, failure.text()),
+                    }
+                }
+                SIGUSR1 => {
+                    notice("signal 10 (SIGUSR1) received, reopening logs");
+                    for failure in self.shared.log_files.reopen() {
+                        log::write_default(LogLevel::Emerg, &failure);
+                    }
+                }
+                _ => notice(&format!("signal {signal} received: limpet does not act on it yet")),
+            }
+        }
+        self.end();
+    }
+
+    /// Serves what is open to its end, for as long as `worker_shutdown_timeout` allows. Another TERM or INT ends it.
+    fn drain(&self, signals: &mpsc::Receiver<i32>) {
+        self.shared.begin_drain();
+        for worker in &self.workers {
+            worker.drain();
+        }
+        let begun = Instant::now();
+        while self.shared.open_connections() > 0 {
+            if self.shutdown_timeout.is_some_and(|timeout| begun.elapsed() >= timeout) {
+                return;
+            }
+            match signals.recv_timeout(DRAIN_TICK) {
+                Ok(SIGTERM | SIGINT) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn end(self) {
+        for listener in &self.listeners {
+            if let Address::Unix(path) = &listener.address {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        drop(self.listeners);
+        self.workers.into_iter().for_each(Handle::stop);
+        log::write_default(LogLevel::Notice, "exit");
+    }
+}
+
+enum Launcher {
+    None,
+    /// In the process that was called: what the daemon will say when it is ready.
+    Parent(OwnedFd),
+    /// In the daemon: where to say so.
+    Child(OwnedFd),
+}
+
+fn daemonize() -> Result<Launcher, Failure> {
+    let failed = |error: nix::errno::Errno| {
+        Failure::new(LogLevel::Emerg, format!("fork() failed ({}: {})", error as i32, error.desc()))
+    };
+    let (read, write) = pipe().map_err(failed)?;
+    #[allow(unsafe_code, reason = "fork; no thread has been started yet, so the child may do anything")]
+    let forked = unsafe { fork() };
+    match forked.map_err(failed)? {
+        ForkResult::Parent { .. } => Ok(Launcher::Parent(read)),
+        ForkResult::Child => {
+            setsid().map_err(failed)?;
+            Ok(Launcher::Child(write))
+        }
+    }
+}
+
+/// Waits until the daemon serves, so that success is told only when it is one.
+fn wait_for(child: OwnedFd) -> Result<(), Failure> {
+    let mut word = [0];
+    match File::from(child).read(&mut word) {
+        Ok(1) => Ok(()),
+        // The daemon has said why on the same standard error.
+        _ => Err(Failure::new(LogLevel::Emerg, "the daemon did not start")),
+    }
+}
+
+/// The terminal is let go of: input and output end nowhere, messages in the error log.
+fn detach(options: &Options, config: &Config) {
+    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+        let _ = dup2_stdin(&null);
+        let _ = dup2_stdout(&null);
+        let log = config.main.error_log.iter().flatten().find_map(|log| match &log.target {
+            limpet_config::model::ErrorLogTarget::File(path) => Some(options.prefix.join(path)),
+            limpet_config::model::ErrorLogTarget::Stderr => None,
+        });
+        let log = log.and_then(|path| File::options().append(true).open(path).ok());
+        let _ = dup2_stderr(log.as_ref().unwrap_or(&null));
+    }
+}
+
+/// A panic ends one task; it must not be lost.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| log::write_default(LogLevel::Alert, &panic.to_string())));
+}

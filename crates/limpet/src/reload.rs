@@ -1,0 +1,62 @@
+//! HUP: another configuration, without touching a connection.
+
+use limpet_config::Address;
+use limpet_config::model::{Config, LogLevel, Workers};
+use limpet_proxy::build::build;
+use limpet_proxy::front::listen::Listener;
+use limpet_proxy::log;
+
+use crate::load;
+use crate::messages::Failure;
+use crate::process::{Running, bind_all, report};
+
+/// Reads the file again and puts it to work. A file that does not pass changes nothing.
+///
+/// # Errors
+/// Why everything stays as it was.
+pub fn reload(running: &mut Running) -> Result<Config, Failure> {
+    let mut loaded = load::read(&running.options);
+    let config = std::mem::replace(&mut loaded.config, Ok(Config::default()));
+    let config = config.map_err(|diagnostic| Failure::new(LogLevel::Emerg, diagnostic.to_string()))?;
+    let (runtime, error_log, remarks) = build(&config, &running.environment, &running.shared)
+        .map_err(|error| Failure::new(LogLevel::Emerg, error.to_string()))?;
+    let wanted = load::addresses(&config);
+    let has = |listeners: &[Listener], address: &Address| listeners.iter().any(|listener| listener.address == *address);
+    let missing: Vec<_> = wanted.iter().filter(|(address, _)| !has(&running.listeners, address)).cloned().collect();
+    let opened = bind_all(&missing)?;
+    running.pid.move_to(&load::pid_path(&running.options, &config))?;
+
+    // From here on nothing can fail.
+    log::set_default(error_log);
+    running.shared.install(runtime);
+    report(&loaded.notices, &remarks);
+    for listener in opened {
+        for worker in &running.workers {
+            if let Err(error) = worker.listen(&listener) {
+                log::write_default(LogLevel::Alert, &format!("dup() of a listening socket failed: {error}"));
+            }
+        }
+        running.listeners.push(listener);
+    }
+    let gone = |address: &Address| !wanted.iter().any(|(other, _)| other == address);
+    for listener in running.listeners.extract_if(.., |listener| gone(&listener.address)) {
+        running.workers.iter().for_each(|worker| worker.close(&listener.address));
+        if let Address::Unix(path) = &listener.address {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    note_what_waits(running, &config);
+    Ok(config)
+}
+
+/// What takes effect only at the next start.
+fn note_what_waits(running: &Running, config: &Config) {
+    let same = match config.main.workers {
+        Workers::Auto => true,
+        Workers::Count(count) => count as usize == running.environment.workers,
+    };
+    if !same {
+        let message = "the change of \"worker_processes\" takes effect when limpet is started again";
+        log::write_default(LogLevel::Notice, message);
+    }
+}

@@ -1,0 +1,59 @@
+//! `-h`, `-v` and `-V`.
+
+use crate::messages::{Failure, say};
+
+/// Standard modules of nginx that are not here, in the spelling of its configure script.
+const WITHOUT: &str = "--without-http_charset_module --without-http_gzip_module --without-http_ssi_module \
+    --without-http_userid_module --without-http_access_module --without-http_auth_basic_module \
+    --without-http_mirror_module --without-http_autoindex_module --without-http_geo_module --without-http_map_module \
+    --without-http_split_clients_module --without-http_referer_module --without-http_fastcgi_module \
+    --without-http_uwsgi_module --without-http_scgi_module --without-http_grpc_module --without-http_memcached_module \
+    --without-http_limit_conn_module --without-http_limit_req_module --without-http_empty_gif_module \
+    --without-http_browser_module --without-http_upstream_hash_module --without-http_upstream_ip_hash_module \
+    --without-http_upstream_least_conn_module --without-http_upstream_random_module \
+    --without-http_upstream_zone_module";
+
+/// What is built in, in the same spelling.
+const WITH: &str = "--add-module=ngx_http_upstream_session_sticky_module";
+
+const HELP: &str = "\
+Usage: limpet [-?hvVtTq] [-s signal] [-p prefix]
+              [-e filename] [-c filename] [-g directives]
+              [--dump-tree yaml|json]
+
+Options:
+  -?,-h         : this help
+  -v            : show version and exit
+  -V            : show version and configure options then exit
+  -t            : test configuration and exit
+  -T            : test configuration, dump it and exit
+  -q            : suppress non-error messages during configuration testing
+  -s signal     : send signal to a running limpet: stop, quit, reopen, reload
+  -p prefix     : set prefix path (default: /usr/local/nginx/)
+  -e filename   : set error log file (default: logs/error.log)
+  -c filename   : set configuration file (default: conf/nginx.conf)
+  -g directives : set global directives out of configuration file
+  --dump-tree N : print the configuration as a tree, in YAML or JSON
+";
+
+/// Scripts and test harnesses read this line.
+fn line() -> String {
+    format!("nginx version: nginx/{} ({})", limpet_proxy::NGINX_VERSION, limpet_proxy::PRODUCT)
+}
+
+pub fn version() -> Result<(), Failure> {
+    say(&line());
+    Ok(())
+}
+
+pub fn help() -> Result<(), Failure> {
+    say(&line());
+    say(HELP);
+    Ok(())
+}
+
+pub fn configuration() -> Result<(), Failure> {
+    say(&line());
+    say(&format!("configure arguments: {WITH} {WITHOUT}"));
+    Ok(())
+}

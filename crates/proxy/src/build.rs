@@ -1,0 +1,537 @@
+//! From the configuration to the runtime: files opened, patterns and texts compiled, names turned into references.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use limpet_balance as balance;
+use limpet_config::model::{self, LogLevel, Matcher, ServerTokens};
+use limpet_config::template::{Part, Template};
+use limpet_config::{Address, Regex};
+use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+
+use crate::log::{AccessLog, ErrorLog, LogFile};
+use crate::route::host::HostMap;
+use crate::route::location::Level;
+use crate::runtime::{
+    AddHeader, Backend, Condition, Content, Listening, Location, Pass, Runtime, Server, Settings, Shared, Step, Sticky,
+    Upstream,
+};
+use crate::template::Text;
+use crate::upstream::Pools;
+
+/// What the program found out before: where relative paths begin, and what the command line says.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// The prefix of `-p`.
+    pub prefix: PathBuf,
+    /// Worker threads.
+    pub workers: usize,
+    /// The log of `-e`, for a main level without `error_log`.
+    pub error_log: Option<PathBuf>,
+}
+
+/// A configuration that can't be put to work, in nginx's words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BuildError(String);
+
+/// What building found worth telling.
+pub type Remarks = Vec<(LogLevel, String)>;
+
+/// Makes the runtime, and the error log for messages that belong to no request.
+///
+/// # Errors
+/// A log file that can't be opened, a pattern that PCRE does not take.
+pub fn build(
+    config: &model::Config,
+    environment: &Environment,
+    shared: &Shared,
+) -> Result<(Runtime, Arc<ErrorLog>, Remarks), BuildError> {
+    let mut builder = Builder {
+        environment,
+        shared,
+        formats: HashMap::new(),
+        remarks: Vec::new(),
+        upstreams: Vec::new(),
+        upstream_headers: Cell::new(false),
+    };
+    let default_log = builder.main_error_log(config)?;
+    let mut runtime = Runtime::default();
+    if let Some(http) = &config.http {
+        builder.compile_formats(http);
+        builder.upstreams = http.upstreams.iter().map(|upstream| Arc::new(builder.upstream(upstream))).collect();
+        let down = builder.upstreams.iter().flat_map(|upstream| sessions_on_down_servers(upstream));
+        let down: Vec<_> = down.collect();
+        builder.remarks.extend(down);
+        for server in &http.servers {
+            runtime.servers.push(Arc::new(builder.server(server, &default_log)?));
+        }
+        runtime.listening = listening(&http.servers)?;
+        runtime.keeps_upstream_headers = builder.upstream_headers.get();
+        runtime.upstreams = builder.upstreams;
+    }
+    Ok((runtime, default_log, builder.remarks))
+}
+
+fn sessions_on_down_servers(upstream: &Upstream) -> Vec<(LogLevel, String)> {
+    if upstream.sticky.is_none() {
+        return Vec::new();
+    }
+    let down =
+        upstream.backends.iter().enumerate().filter(|(index, _)| upstream.group.server(*index).is_some_and(|s| s.down));
+    down.map(|(_, backend)| {
+        let message = format!(
+            "upstream {}: server {} is down: sessions stay on it, new clients don't reach it",
+            upstream.name, backend.name
+        );
+        (LogLevel::Notice, message)
+    })
+    .collect()
+}
+
+struct Builder<'b> {
+    environment: &'b Environment,
+    shared: &'b Shared,
+    formats: HashMap<String, Arc<crate::log::LineFormat>>,
+    remarks: Remarks,
+    upstreams: Vec<Arc<Upstream>>,
+    upstream_headers: Cell<bool>,
+}
+
+/// nginx's predefined format.
+const COMBINED: &[u8] =
+    b"$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
+
+impl Builder<'_> {
+    /// Compiles a text, and notes whether it asks for headers of backends.
+    fn text(&self, template: &Template) -> Text {
+        let asks = |name: &str| name.starts_with("upstream_http_") || name.starts_with("upstream_cookie_");
+        if template.variables().any(asks) {
+            self.upstream_headers.set(true);
+        }
+        Text::new(template)
+    }
+
+    fn main_error_log(&self, config: &model::Config) -> Result<Arc<ErrorLog>, BuildError> {
+        let log = match (&config.main.error_log, &self.environment.error_log) {
+            (Some(logs), _) => return self.error_log(logs),
+            (None, Some(path)) => path.clone(),
+            (None, None) => PathBuf::from("logs/error.log"),
+        };
+        let target = match log.to_str() {
+            Some("stderr") => model::ErrorLogTarget::Stderr,
+            _ => model::ErrorLogTarget::File(log),
+        };
+        self.error_log(&[model::ErrorLog { target, level: LogLevel::Error }])
+    }
+
+    fn error_log(&self, logs: &[model::ErrorLog]) -> Result<Arc<ErrorLog>, BuildError> {
+        let open = |log: &model::ErrorLog| {
+            let file = match &log.target {
+                model::ErrorLogTarget::File(path) => self.open_log(path)?,
+                model::ErrorLogTarget::Stderr => {
+                    let file =
+                        LogFile::stderr().map_err(|error| BuildError(format!("dup() of stderr failed: {error}")))?;
+                    Arc::new(file)
+                }
+            };
+            Ok((file, log.level))
+        };
+        Ok(Arc::new(ErrorLog::new(logs.iter().map(open).collect::<Result<_, BuildError>>()?)))
+    }
+
+    fn open_log(&self, path: &Path) -> Result<Arc<LogFile>, BuildError> {
+        self.shared.log_files.open(&self.environment.prefix.join(path)).map_err(BuildError)
+    }
+
+    fn compile_formats(&mut self, http: &model::Http) {
+        // The constant parses: its test says so.
+        let combined = Template::parse(COMBINED).unwrap_or_default();
+        let combined = model::LogFormat { name: "combined".into(), escape: model::Escape::Default, line: combined };
+        for format in http.log_formats.iter().chain([&combined]) {
+            let compiled = crate::log::LineFormat { line: self.text(&format.line), escape: format.escape };
+            self.formats.insert(format.name.clone(), Arc::new(compiled));
+        }
+    }
+
+    fn server(&self, server: &model::Server, default_log: &Arc<ErrorLog>) -> Result<Server, BuildError> {
+        let mut locations = Vec::new();
+        let mut inner = HashMap::new();
+        let top = self.level(&server.locations, default_log, &mut locations, &mut inner)?;
+        let outside = Location {
+            prefix_length: 0,
+            regex: None,
+            steps: Vec::new(),
+            content: Content::Files,
+            ifs: Vec::new(),
+            settings: self.settings(&server.settings, default_log)?,
+        };
+        Ok(Server {
+            name: server.names.first().map(shown_name).unwrap_or_default(),
+            steps: self.steps(&server.steps)?,
+            locations,
+            top,
+            inner,
+            outside: Arc::new(outside),
+            client_header_timeout: milliseconds(server.settings.client_header_timeout, 60_000),
+        })
+    }
+
+    fn level(
+        &self,
+        siblings: &[model::Location],
+        default_log: &Arc<ErrorLog>,
+        locations: &mut Vec<Arc<Location>>,
+        inner: &mut HashMap<usize, Level>,
+    ) -> Result<Level, BuildError> {
+        let mut level = Level::default();
+        for location in siblings {
+            let compiled = self.location(location, default_log)?;
+            let redirects = matches!(compiled.content, Content::Proxy(_));
+            locations.push(Arc::new(compiled));
+            let index = locations.len() - 1;
+            match &location.matcher {
+                Matcher::Exact(uri) => level.add_exact(uri, index),
+                Matcher::Prefix { prefix, no_regex } => {
+                    level.add_prefix(prefix, index, *no_regex, redirects && prefix.ends_with(b"/"));
+                }
+                Matcher::Regex { pattern, caseless } => level.add_regex(regex(pattern, *caseless)?, index),
+                Matcher::Named(_) | Matcher::If => {}
+            }
+            if !location.locations.is_empty() {
+                let nested = self.level(&location.locations, default_log, locations, inner)?;
+                inner.insert(index, nested);
+            }
+        }
+        level.finish();
+        Ok(level)
+    }
+
+    fn location(&self, location: &model::Location, default_log: &Arc<ErrorLog>) -> Result<Location, BuildError> {
+        let ifs = location.ifs.iter().map(|block| Ok(Arc::new(self.location(block, default_log)?)));
+        Ok(Location {
+            prefix_length: match &location.matcher {
+                Matcher::Exact(uri) | Matcher::Prefix { prefix: uri, .. } => uri.len(),
+                _ => 0,
+            },
+            regex: match &location.matcher {
+                Matcher::Regex { pattern, caseless } => Some(regex(pattern, *caseless)?),
+                _ => None,
+            },
+            steps: self.steps(&location.steps)?,
+            content: match &location.content {
+                model::Content::Files => Content::Files,
+                model::Content::Proxy(pass) => match self.pass(pass, location) {
+                    Some(pass) => Content::Proxy(pass),
+                    None => return Err(BuildError(format!("no upstream for the location at {}", location.place))),
+                },
+            },
+            ifs: ifs.collect::<Result<_, BuildError>>()?,
+            settings: self.settings(&location.settings, default_log)?,
+        })
+    }
+
+    fn pass(&self, pass: &model::ProxyPass, location: &model::Location) -> Option<Pass> {
+        let settings = &location.settings;
+        let set_header = settings.proxy_set_header.iter().flat_map(|headers| headers.iter());
+        // A location's URI is put in place of its own prefix only: in the block of an `if` the client's own is passed on.
+        let uri = match &pass.uri {
+            model::PassUri::Replace(uri) if location.matcher != Matcher::If => Some(uri.clone()),
+            _ => None,
+        };
+        Some(Pass {
+            upstream: Arc::clone(self.upstreams.get(pass.target.0)?),
+            redirect: redirect(pass, location),
+            uri,
+            host: pass.host.clone(),
+            port: pass.port.clone(),
+            set_header: set_header.map(|(name, value)| (name.clone(), self.text(value))).collect(),
+            http_version: settings.proxy_http_version.unwrap_or(model::HttpVersion::Http11),
+            connect_timeout: milliseconds(settings.proxy_connect_timeout, 60_000),
+            read_timeout: milliseconds(settings.proxy_read_timeout, 60_000),
+            send_timeout: milliseconds(settings.proxy_send_timeout, 60_000),
+            next_upstream: settings.proxy_next_upstream.unwrap_or(model::NextUpstream::DEFAULT),
+        })
+    }
+
+    fn settings(&self, settings: &model::Settings, default_log: &Arc<ErrorLog>) -> Result<Settings, BuildError> {
+        let html = || model::Root { path: Template::plain(b"html"), alias: false };
+        let root = settings.root.clone().unwrap_or_else(html);
+        let access_log = match &settings.access_log {
+            Some(logs) => logs.iter().map(|log| self.access_log(log)).collect::<Result<_, _>>()?,
+            None => {
+                let log =
+                    model::AccessLog { path: "logs/access.log".into(), format: "combined".into(), condition: None };
+                vec![self.access_log(&log)?]
+            }
+        };
+        let add_header = settings.add_header.iter().flat_map(|headers| headers.iter());
+        let keepalive = settings.keepalive_timeout;
+        Ok(Settings {
+            root: self.text(&self.below_prefix(&root.path)),
+            alias: root.alias,
+            index: match &settings.index {
+                Some(files) => files.iter().map(|file| self.text(file)).collect(),
+                None => vec![self.text(&Template::plain(b"index.html"))],
+            },
+            types: settings.types.clone().unwrap_or_else(|| Arc::new(default_types())),
+            default_type: settings.default_type.clone().unwrap_or_else(|| b"text/plain".to_vec()),
+            keepalive_timeout: milliseconds(keepalive.map(|keepalive| keepalive.timeout), 75_000),
+            keepalive_header: keepalive.and_then(|keepalive| keepalive.header),
+            keepalive_requests: settings.keepalive_requests.unwrap_or(1000),
+            client_max_body_size: settings.client_max_body_size.unwrap_or(1 << 20),
+            client_body_timeout: milliseconds(settings.client_body_timeout, 60_000),
+            send_timeout: milliseconds(settings.send_timeout, 60_000),
+            server_tokens: settings.server_tokens.unwrap_or(ServerTokens::On),
+            add_header: add_header
+                .map(|header| AddHeader {
+                    name: header.name.clone(),
+                    value: self.text(&header.value),
+                    always: header.always,
+                })
+                .collect(),
+            access_log,
+            error_log: match &settings.error_log {
+                Some(logs) => self.error_log(logs)?,
+                None => Arc::clone(default_log),
+            },
+            hide_cookie: settings.session_sticky_hide_cookie.is_some(),
+        })
+    }
+
+    /// A relative path begins at the prefix.
+    fn below_prefix(&self, path: &Template) -> Template {
+        use std::os::unix::ffi::OsStrExt;
+        let absolute = matches!(path.parts.first(), Some(Part::Text(text)) if text.starts_with(b"/"));
+        if absolute || matches!(path.parts.first(), Some(Part::Variable(_))) {
+            return path.clone();
+        }
+        let mut prefix = self.environment.prefix.as_os_str().as_bytes().to_vec();
+        prefix.push(b'/');
+        let mut parts = vec![Part::Text(prefix)];
+        parts.extend(path.parts.iter().cloned());
+        Template { parts }
+    }
+
+    fn access_log(&self, log: &model::AccessLog) -> Result<AccessLog, BuildError> {
+        let Some(format) = self.formats.get(&log.format) else {
+            return Err(BuildError(format!("unknown log format \"{}\"", log.format)));
+        };
+        Ok(AccessLog {
+            file: self.open_log(&log.path)?,
+            format: Arc::clone(format),
+            condition: log.condition.as_ref().map(|condition| self.text(condition)),
+        })
+    }
+
+    fn steps(&self, steps: &[model::Step]) -> Result<Vec<Step>, BuildError> {
+        steps.iter().map(|step| self.step(step)).collect()
+    }
+
+    fn step(&self, step: &model::Step) -> Result<Step, BuildError> {
+        Ok(match step {
+            model::Step::Return(answer) => {
+                Step::Return { code: answer.code, text: answer.text.as_ref().map(|text| self.text(text)) }
+            }
+            model::Step::If { condition, steps, location } => {
+                let condition = match condition {
+                    model::Condition::Set(text) => Condition::Set(self.text(text)),
+                    model::Condition::Equal { left, right, negated } => {
+                        Condition::Equal { left: self.text(left), right: self.text(right), negated: *negated }
+                    }
+                    model::Condition::Matches { left, pattern, caseless, negated } => Condition::Matches {
+                        left: self.text(left),
+                        regex: regex(pattern, *caseless)?,
+                        negated: *negated,
+                    },
+                };
+                Step::If { condition, steps: self.steps(steps)?, location: *location }
+            }
+        })
+    }
+
+    fn upstream(&self, upstream: &model::Upstream) -> Upstream {
+        let mut backends = Vec::new();
+        let mut servers = Vec::new();
+        let mut sids = SidTable::default();
+        let plain = upstream.sticky.as_ref().is_some_and(|sticky| sticky.hash == model::Hash::Plain);
+        for server in &upstream.servers {
+            for address in &server.addresses {
+                let name: Arc<str> = address.to_string().into();
+                let sid: Box<[u8]> = match (&upstream.sticky, &server.id) {
+                    (None, _) => Box::default(),
+                    (Some(_), Some(id)) if plain => id.as_slice().into(),
+                    (Some(_), None) if plain => name.as_bytes().into(),
+                    (Some(_), _) => sid::md5(name.as_bytes()).into(),
+                };
+                // Of two servers with one SID the first has it; the file's check has warned.
+                let _ = sids.insert(&sid, backends.len());
+                let state = self.peer_state(&upstream.name, address);
+                servers.push((
+                    balance::Server {
+                        weight: server.weight,
+                        max_fails: server.max_fails,
+                        fail_timeout: i64::try_from(server.fail_timeout).unwrap_or(i64::MAX),
+                        max_conns: server.max_conns,
+                        backup: server.backup,
+                        down: server.down || server.drain,
+                    },
+                    Arc::clone(&state),
+                ));
+                let template = peer_template(address);
+                backends.push(Arc::new(Backend { name, sid, address: address.clone(), template, state }));
+            }
+        }
+        let group = balance::Group::new(servers);
+        let rotations = (0..self.environment.workers).map(|_| group.rotation().into()).collect();
+        let sticky = upstream.sticky.as_ref().map(|sticky| {
+            let id_with_bar = backends.iter().any(|backend: &Arc<Backend>| backend.sid.contains(&b'|'));
+            Sticky { policy: policy(sticky, id_with_bar), sids }
+        });
+        Upstream {
+            name: upstream.name.as_str().into(),
+            backends,
+            group,
+            rotations,
+            sticky,
+            pools: self.pools(&upstream.name, &upstream.keepalive),
+        }
+    }
+
+    /// The counters of a server, which outlive reloads.
+    fn peer_state(&self, upstream: &str, address: &Address) -> Arc<balance::Peer> {
+        let mut peers = self.shared.peers.lock();
+        peers.retain(|_, peer| peer.strong_count() > 0);
+        let slot = peers.entry((upstream.to_owned(), address.clone())).or_default();
+        slot.upgrade().unwrap_or_else(|| {
+            let peer = Arc::default();
+            *slot = Arc::downgrade(&peer);
+            peer
+        })
+    }
+
+    /// The idle connections of an upstream, which outlive reloads.
+    fn pools(&self, upstream: &str, keepalive: &model::Keepalive) -> Arc<Pools> {
+        let mut pools = self.shared.pools.lock();
+        pools.retain(|_, pools| pools.strong_count() > 0);
+        let slot = pools.entry(upstream.to_owned()).or_default();
+        let pools = slot.upgrade().unwrap_or_else(|| {
+            let pools = Arc::new(Pools::new(self.environment.workers));
+            *slot = Arc::downgrade(&pools);
+            pools
+        });
+        pools.configure(keepalive);
+        pools
+    }
+}
+
+/// nginx's `proxy_redirect default`: the URL of the `proxy_pass` for the location's prefix.
+fn redirect(pass: &model::ProxyPass, location: &model::Location) -> (Vec<u8>, Vec<u8>) {
+    let mut from = format!("http://{}", pass.authority).into_bytes();
+    match (&pass.uri, &location.matcher) {
+        (model::PassUri::Replace(uri), Matcher::Exact(prefix) | Matcher::Prefix { prefix, .. }) => {
+            from.extend_from_slice(uri);
+            (from, prefix.clone())
+        }
+        _ => {
+            from.push(b'/');
+            (from, b"/".to_vec())
+        }
+    }
+}
+
+fn policy(sticky: &model::SessionSticky, id_with_bar: bool) -> Policy {
+    Policy::new(&limpet_sticky::Settings {
+        cookie: sticky.cookie.clone(),
+        domain: sticky.domain.clone(),
+        path: sticky.path.clone(),
+        maxage: sticky.maxage.clone(),
+        limits: sticky.maxidle.zip(sticky.maxlife).map(|(maxidle, maxlife)| Limits { maxidle, maxlife }),
+        mode: match sticky.mode {
+            model::StickyMode::Insert => Mode::Insert,
+            model::StickyMode::Prefix => Mode::Prefix,
+            model::StickyMode::Rewrite => Mode::Rewrite,
+        },
+        indirect: sticky.indirect,
+        fallback: sticky.fallback,
+        id_with_bar,
+    })
+}
+
+/// Pingora's idea of a backend. It connects through our own connector, so the address is for its messages only.
+fn peer_template(address: &Address) -> HttpPeer {
+    let socket = match address {
+        Address::Ip(address) => *address,
+        Address::Unix(_) => std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
+    };
+    let mut peer = HttpPeer::new(socket, false, String::new());
+    // Hop-by-hop headers are ours to write; Pingora sees a head with none of them.
+    peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
+    peer
+}
+
+fn listening(servers: &[model::Server]) -> Result<HashMap<Address, Listening>, BuildError> {
+    let mut addresses: HashMap<Address, Listening> = HashMap::new();
+    for (index, server) in servers.iter().enumerate() {
+        for listen in &server.listens {
+            let new = || Listening { hosts: HostMap::default(), default: index };
+            let listening = addresses.entry(listen.address.clone()).or_insert_with(new);
+            if listen.default_server {
+                listening.default = index;
+            }
+            for name in &server.names {
+                match name {
+                    model::ServerName::Exact(name) => listening.hosts.add_exact(name, index),
+                    model::ServerName::Suffix(suffix) => listening.hosts.add_suffix(suffix, index),
+                    model::ServerName::Prefix(prefix) => listening.hosts.add_prefix(prefix, index),
+                    model::ServerName::Regex(pattern) => listening.hosts.add_regex(regex(pattern, true)?, index),
+                    model::ServerName::Domain(domain) => {
+                        listening.hosts.add_exact(domain, index);
+                        listening.hosts.add_suffix(&format!(".{domain}"), index);
+                    }
+                }
+            }
+        }
+    }
+    Ok(addresses)
+}
+
+fn shown_name(name: &model::ServerName) -> String {
+    match name {
+        model::ServerName::Exact(name) => name.clone(),
+        model::ServerName::Suffix(suffix) => format!("*{suffix}"),
+        model::ServerName::Domain(domain) => format!(".{domain}"),
+        model::ServerName::Prefix(prefix) => format!("{prefix}*"),
+        model::ServerName::Regex(pattern) => format!("~{pattern}"),
+    }
+}
+
+fn regex(pattern: &str, caseless: bool) -> Result<Regex, BuildError> {
+    limpet_config::regex(pattern, caseless).map_err(|error| BuildError(format!("{error} in \"{pattern}\"")))
+}
+
+fn milliseconds(value: Option<u64>, default: u64) -> Duration {
+    Duration::from_millis(value.unwrap_or(default))
+}
+
+/// nginx's types without any `types` block.
+fn default_types() -> model::Types {
+    [("html", "text/html"), ("gif", "image/gif"), ("jpg", "image/jpeg")]
+        .into_iter()
+        .map(|(extension, media_type)| (extension.as_bytes().to_vec(), media_type.as_bytes().to_vec()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_combined_format_parses() {
+        assert!(Template::parse(COMBINED).is_ok());
+    }
+}

@@ -1,0 +1,61 @@
+//! The time, and its texts for headers and logs, made once a second and thread.
+
+use std::cell::RefCell;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use chrono::{DateTime, Local};
+
+/// Time since 1970.
+pub fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Whole seconds since 1970.
+pub fn unix_seconds() -> i64 {
+    unix_time().as_secs() as i64
+}
+
+/// Seconds of a clock that only goes forward, for failure marks. It begins far enough from 0 for any `fail_timeout` to
+/// have passed.
+pub fn steady_seconds() -> i64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    const BEGIN: i64 = i64::MAX / 4;
+    BEGIN + START.elapsed().as_secs() as i64
+}
+
+/// One second in the notations that headers and logs want.
+#[derive(Default)]
+pub struct Texts {
+    second: i64,
+    /// `Fri, 20 Nov 2026 06:10:16 GMT`
+    pub http: String,
+    /// `2026/11/20 06:10:16`, local time
+    pub error_log: String,
+    /// `20/Nov/2026:06:10:16 +0000`, local time
+    pub local: String,
+    /// `2026-11-20T06:10:16+00:00`, local time
+    pub iso8601: String,
+}
+
+/// Hands out the texts of the present second.
+pub fn with_texts<R>(take: impl FnOnce(&Texts) -> R) -> R {
+    thread_local! {
+        static TEXTS: RefCell<Texts> = RefCell::default();
+    }
+    TEXTS.with_borrow_mut(|texts| {
+        let now = unix_seconds();
+        if texts.second != now {
+            let time = UNIX_EPOCH + Duration::from_secs(now as u64);
+            let local = DateTime::<Local>::from(time);
+            *texts = Texts {
+                second: now,
+                http: httpdate::fmt_http_date(time),
+                error_log: local.format("%Y/%m/%d %H:%M:%S").to_string(),
+                local: local.format("%d/%b/%Y:%H:%M:%S %z").to_string(),
+                iso8601: local.format("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            };
+        }
+        take(texts)
+    })
+}

@@ -1,0 +1,262 @@
+//! A client's connection: what the front, Pingora's session and the hooks share of it.
+
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use limpet_config::Address;
+use parking_lot::Mutex;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::framing::Framing;
+use crate::runtime::Shared;
+
+/// A connected socket of either family.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Tcp(stream) => stream.poll_read_ready(cx),
+            Socket::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Tcp(stream) => stream.poll_write_ready(cx),
+            Socket::Unix(stream) => stream.poll_write_ready(cx),
+        }
+    }
+
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) => stream.try_read(buffer),
+            Socket::Unix(stream) => stream.try_read(buffer),
+        }
+    }
+
+    pub(crate) fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) => stream.try_write_vectored(parts),
+            Socket::Unix(stream) => stream.try_write_vectored(parts),
+        }
+    }
+
+    /// Reads once there is something to read.
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.poll_readable(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+            match self.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Writes the parts, one behind the other, as far as the kernel takes them.
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.poll_writable(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+            match self.try_write_vectored(parts) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// No more is written: the client sees the end.
+    pub(crate) fn shutdown_write(&self) {
+        let socket = match self {
+            Socket::Tcp(stream) => socket2::SockRef::from(stream),
+            Socket::Unix(stream) => socket2::SockRef::from(stream),
+        };
+        let _ = socket.shutdown(std::net::Shutdown::Write);
+    }
+}
+
+/// A connection for as long as it lasts.
+pub(crate) struct Conn {
+    /// `$connection`
+    pub(crate) number: u64,
+    pub(crate) socket: Socket,
+    /// Which worker serves it.
+    pub(crate) worker: usize,
+    /// The address that was listened on.
+    pub(crate) listen: Address,
+    pub(crate) accepted: Instant,
+    /// `None`: a Unix socket.
+    peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    peer_text: String,
+    requests: AtomicU64,
+    bytes_sent: AtomicU64,
+    body_read: AtomicU64,
+    pipelined: AtomicBool,
+    tunnel: AtomicBool,
+    shared: Arc<Shared>,
+    exchange: Mutex<Exchange>,
+}
+
+/// What passes between the front and the hooks during one request.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// Bytes that came and belong to nobody yet.
+    pub(crate) input: Vec<u8>,
+    pub(crate) framing: Framing,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub(crate) awaits_continue: bool,
+    /// The response's head as the client gets it, until it is written.
+    pub(crate) head: Option<Vec<u8>>,
+    /// The response went out whole, and the connection may serve another request.
+    pub(crate) reusable: bool,
+    /// How long the next request is waited for.
+    pub(crate) patience: Duration,
+}
+
+impl Conn {
+    pub(crate) fn new(shared: Arc<Shared>, number: u64, socket: Socket, worker: usize, listen: Address) -> Self {
+        let (peer, local) = match &socket {
+            Socket::Tcp(stream) => (stream.peer_addr().ok(), stream.local_addr().ok()),
+            Socket::Unix(_) => (None, None),
+        };
+        Conn {
+            number,
+            socket,
+            worker,
+            listen,
+            accepted: Instant::now(),
+            peer,
+            local,
+            peer_text: peer.map_or_else(|| "unix:".to_owned(), |address| address.ip().to_string()),
+            requests: AtomicU64::new(0),
+            bytes_sent: AtomicU64::new(0),
+            body_read: AtomicU64::new(0),
+            pipelined: AtomicBool::new(false),
+            tunnel: AtomicBool::new(false),
+            shared,
+            exchange: Mutex::new(Exchange {
+                input: Vec::new(),
+                framing: Framing::Done,
+                awaits_continue: false,
+                head: None,
+                reusable: false,
+                patience: Duration::ZERO,
+            }),
+        }
+    }
+
+    pub(crate) fn exchange(&self) -> parking_lot::MutexGuard<'_, Exchange> {
+        self.exchange.lock()
+    }
+
+    /// The next request begins.
+    pub(crate) fn begin_request(&self, pipelined: bool) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes_sent.store(0, Ordering::Relaxed);
+        self.body_read.store(0, Ordering::Relaxed);
+        self.pipelined.store(pipelined, Ordering::Relaxed);
+    }
+
+    /// The requests that this connection has brought, the present one among them.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Bytes sent to the client for the present request.
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        self.bytes_sent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_sent(&self, bytes: usize) {
+        self.bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes of the present request's body that were read, framing included.
+    pub(crate) fn body_bytes_read(&self) -> u64 {
+        self.body_read.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_body(&self, bytes: usize) {
+        self.body_read.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_pipelined(&self) -> bool {
+        self.pipelined.load(Ordering::Relaxed)
+    }
+
+    /// The protocol changes: what comes from now on is nobody's head or body.
+    pub(crate) fn begin_tunnel(&self) {
+        self.tunnel.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Relaxed)
+    }
+
+    /// Whether no connection is to be kept after its response.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
+        self.peer.map(|address| address.ip())
+    }
+
+    /// The client's address as text; `unix:` for a Unix socket.
+    pub(crate) fn remote_addr(&self) -> &str {
+        &self.peer_text
+    }
+
+    pub(crate) fn remote_port(&self) -> String {
+        self.peer.map(|address| address.port().to_string()).unwrap_or_default()
+    }
+
+    pub(crate) fn local_addr(&self) -> String {
+        self.local.map_or_else(|| self.listen.to_string(), |address| address.ip().to_string())
+    }
+
+    pub(crate) fn local_port(&self) -> String {
+        self.local.map(|address| address.port().to_string()).unwrap_or_default()
+    }
+
+    pub(crate) fn local_port_number(&self) -> Option<u16> {
+        self.local.map(|address| address.port())
+    }
+
+    /// The address that the client connected to, which may be narrower than the one listened on.
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        self.local.map(Address::Ip)
+    }
+}
+
+/// Keeps a count of connections right, whatever way their task ends.
+pub(crate) struct Open(pub(crate) Arc<Shared>);
+
+impl Open {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        shared.open.fetch_add(1, Ordering::AcqRel);
+        Open(Arc::clone(shared))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,681 @@
+//! A request's head: read, judged and indexed, by nginx's rules.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use memchr::{memchr, memchr_iter};
+
+use crate::route::uri;
+
+/// The longest request line, and the longest header line, with their line ends (`large_client_header_buffers 4 8k`).
+const MAX_LINE: usize = 8192;
+/// The longest head.
+const MAX_HEAD: usize = 4 * MAX_LINE + 1024;
+/// The most header lines (`max_headers`).
+const MAX_HEADERS: usize = 1000;
+
+/// How a request's body is delimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    None,
+    /// Bytes, from `Content-Length`.
+    Length(u64),
+    Chunked,
+}
+
+/// A request's head that can be served.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// As it came, from the method to the blank line.
+    bytes: Bytes,
+    line: Range<usize>,
+    method: Range<usize>,
+    /// In origin form: the path and what is behind it.
+    target: Range<usize>,
+    /// What an absolute target without a path stands for begins with.
+    root: bool,
+    protocol: Range<usize>,
+    /// The normal path.
+    pub(crate) uri: Vec<u8>,
+    args: Option<Range<usize>>,
+    /// Host in lower case, without port and trailing dot; empty where the client named none.
+    pub(crate) host: Vec<u8>,
+    fields: Vec<(Range<usize>, Range<usize>)>,
+    pub(crate) http_1_1: bool,
+    pub(crate) keepalive: bool,
+    pub(crate) expects_continue: bool,
+    pub(crate) body: Body,
+}
+
+/// Why a request is not served, or what is known of it so far.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// More bytes are needed.
+    Incomplete,
+    Rejected(Box<Rejection>),
+}
+
+/// A request that is answered with an error before it is routed.
+#[derive(Debug)]
+pub(crate) struct Rejection {
+    /// 494 is nginx's own for heads that are too large; the client sees 400.
+    pub(crate) status: u16,
+    /// For the error log, at level info.
+    pub(crate) reason: String,
+    /// The request line, as far as it was read.
+    pub(crate) line: Vec<u8>,
+    /// The Host header, as sent, if one was read.
+    pub(crate) host: Option<Vec<u8>>,
+}
+
+impl Head {
+    /// Reads a head from the beginning of `input`, and says how long it is.
+    ///
+    /// # Errors
+    /// [`Unread`]
+    pub(crate) fn parse(input: &[u8]) -> Result<(Head, usize), Unread> {
+        let start = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let text = input.get(start..).unwrap_or_default();
+        let Some(line_end) = memchr(b'\n', text.get(..text.len().min(MAX_LINE)).unwrap_or_default()) else {
+            return Err(judge_partial_line(text));
+        };
+        let line = trim_line_end(text, 0..line_end + 1);
+        let mut head = Head::request_line(text, line)?;
+        let Some(length) = head.fields(text, line_end + 1)? else {
+            return Err(match text.len() > MAX_HEAD {
+                true => head.reject(494, "client sent too long header line"),
+                false => Unread::Incomplete,
+            });
+        };
+        head.bytes = Bytes::copy_from_slice(text.get(..length).unwrap_or_default());
+        head.finish()?;
+        Ok((head, start + length))
+    }
+
+    /// Method, target and protocol.
+    fn request_line(text: &[u8], line: Range<usize>) -> Result<Head, Unread> {
+        let whole = text.get(line.clone()).unwrap_or_default();
+        let mut head = Head {
+            bytes: Bytes::new(),
+            line: line.clone(),
+            method: 0..0,
+            target: 0..0,
+            root: false,
+            protocol: 0..0,
+            uri: Vec::new(),
+            args: None,
+            host: Vec::new(),
+            fields: Vec::new(),
+            http_1_1: true,
+            keepalive: true,
+            expects_continue: false,
+            body: Body::None,
+        };
+        let reject = |status: u16, reason: &str| {
+            Err(Unread::Rejected(Box::new(Rejection {
+                status,
+                reason: reason.to_owned(),
+                line: whole.to_vec(),
+                host: None,
+            })))
+        };
+        let invalid = "client sent invalid request while reading client request line";
+        let method = whole.iter().take_while(|byte| is_method(**byte)).count();
+        if method == 0 || whole.get(method) != Some(&b' ') {
+            return reject(400, "client sent invalid method while reading client request line");
+        }
+        head.method = 0..method;
+        let target_start = method + blanks(whole, method);
+        // The protocol is the last word; blanks behind it are allowed.
+        let end = whole.len() - whole.iter().rev().take_while(|byte| **byte == b' ').count();
+        let Some(last_blank) = whole.get(..end).and_then(|text| text.iter().rposition(|byte| *byte == b' ')) else {
+            return reject(400, invalid);
+        };
+        if last_blank < target_start {
+            return reject(400, invalid);
+        }
+        head.protocol = last_blank + 1..end;
+        match protocol(whole.get(head.protocol.clone()).unwrap_or_default()) {
+            Protocol::Http10 => (head.http_1_1, head.keepalive) = (false, false),
+            Protocol::Http11 => {}
+            Protocol::Unsupported => {
+                return reject(505, "client sent invalid version while reading client request line");
+            }
+            Protocol::Invalid => return reject(400, invalid),
+        }
+        let target_end = last_blank
+            - whole.get(..last_blank).map_or(0, |text| text.iter().rev().take_while(|byte| **byte == b' ').count());
+        let target = whole.get(target_start..target_end).unwrap_or_default();
+        if target.iter().any(|byte| *byte <= 0x20 || *byte == 0x7f) {
+            return reject(400, invalid);
+        }
+        if whole.get(head.method.clone()) == Some(b"CONNECT") {
+            return reject(405, "client sent CONNECT method while reading client request headers");
+        }
+        let origin = if target.starts_with(b"/") {
+            target_start
+        } else {
+            let Some((host, origin)) = absolute(target) else { return reject(400, invalid) };
+            if host.is_empty() {
+                return reject(400, "client sent invalid host in request line while reading client request line");
+            }
+            match host_name(target.get(host).unwrap_or_default()) {
+                Some(name) => head.host = name,
+                None => return reject(400, invalid),
+            }
+            target_start + origin
+        };
+        head.target = origin..target_end;
+        head.root = text.get(origin) != Some(&b'/');
+        let rest = text.get(head.target.clone()).unwrap_or_default();
+        let path_length = rest.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(rest.len());
+        let path = rest.get(..path_length).unwrap_or_default();
+        match uri::normalize(if path.is_empty() { b"/" } else { path }) {
+            Ok(uri) => head.uri = uri,
+            Err(uri::BadUri) => return reject(400, invalid),
+        }
+        if rest.get(path_length) == Some(&b'?') {
+            let args = rest.get(path_length + 1..).unwrap_or_default();
+            let length = memchr(b'#', args).unwrap_or(args.len());
+            head.args = Some(origin + path_length + 1..origin + path_length + 1 + length);
+        }
+        if whole.get(head.method.clone()) == Some(b"TRACE") {
+            return reject(405, "client sent TRACE method while reading client request headers");
+        }
+        Ok(head)
+    }
+
+    /// The header lines from `start` to the blank line; `None` when that is not there yet. The result is where the body
+    /// begins.
+    fn fields(&mut self, text: &[u8], start: usize) -> Result<Option<usize>, Unread> {
+        let mut at = start;
+        for end in memchr_iter(b'\n', text.get(start..).unwrap_or_default()).map(|end| start + end + 1) {
+            let line = trim_line_end(text, at..end);
+            if end - at > MAX_LINE || end > MAX_HEAD {
+                return Err(self.reject_in(text, 494, "client sent too long header line"));
+            }
+            at = end;
+            if line.is_empty() {
+                return Ok(Some(end));
+            }
+            if self.fields.len() == MAX_HEADERS {
+                return Err(self.reject_in(text, 494, "client sent too many header lines"));
+            }
+            if let Some(field) = self.field(text, line)? {
+                self.fields.push(field);
+            }
+        }
+        if text.len() - at > MAX_LINE {
+            return Err(self.reject_in(text, 494, "client sent too long header line"));
+        }
+        Ok(None)
+    }
+
+    /// One header line; `None` for one that nginx ignores because its name has characters beyond letters, digits and `-`.
+    fn field(&self, text: &[u8], line: Range<usize>) -> Result<Option<(Range<usize>, Range<usize>)>, Unread> {
+        let bytes = text.get(line.clone()).unwrap_or_default();
+        let colon = memchr(b':', bytes).unwrap_or(bytes.len());
+        let (name, value) = bytes.split_at_checked(colon).unwrap_or((bytes, b""));
+        let bad_name = name.iter().position(|byte| *byte <= 0x20 || *byte == 0x7f).or((name.is_empty()).then_some(0));
+        let value = value.get(1..).unwrap_or_default();
+        let bad_value = value.iter().position(|byte| matches!(byte, 0 | b'\r')).map(|at| colon + 1 + at);
+        if let Some(at) = bad_name.or(bad_value) {
+            let before = String::from_utf8_lossy(bytes.get(..at).unwrap_or_default()).into_owned();
+            let byte = bytes.get(at).copied().unwrap_or_default();
+            return Err(self.reject_in(
+                text,
+                400,
+                &format!("client sent invalid header line: \"{before}\\x{byte:02x}...\""),
+            ));
+        }
+        if !name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') {
+            return Ok(None);
+        }
+        let leading = value.iter().take_while(|byte| **byte == b' ').count();
+        let trailing = value.iter().skip(leading).rev().take_while(|byte| **byte == b' ').count();
+        let value_start = (line.start + colon + 1 + leading).min(line.end);
+        Ok(Some((line.start..line.start + colon, value_start..line.end - trailing)))
+    }
+
+    /// What the header lines mean together.
+    fn finish(&mut self) -> Result<(), Unread> {
+        // Lines that may stand but once.
+        const SINGLE: [&[u8]; 11] = [
+            b"Host",
+            b"Content-Length",
+            b"Transfer-Encoding",
+            b"Expect",
+            b"Authorization",
+            b"If-Modified-Since",
+            b"If-Unmodified-Since",
+            b"If-Match",
+            b"If-None-Match",
+            b"If-Range",
+            b"Content-Range",
+        ];
+        let bytes = self.bytes.clone();
+        let (mut host, mut length, mut coding) = (None, None, None);
+        let mut seen = [None; SINGLE.len()];
+        for (name, value) in self.fields.clone() {
+            let (name, value) = (bytes.get(name).unwrap_or_default(), bytes.get(value).unwrap_or_default());
+            if let Some(at) = SINGLE.iter().position(|single| single.eq_ignore_ascii_case(name)) {
+                if let Some(slot) = seen.get_mut(at) {
+                    if let Some(previous) = slot.replace(value) {
+                        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+                        let what = if at == 0 { "host header" } else { "header line" };
+                        let previous = String::from_utf8_lossy(previous);
+                        return Err(self.reject(400, &format!(
+                            "client sent duplicate {what}: \"{name}: {value}\", previous value: \"{name}: {previous}\""
+                        )));
+                    }
+                }
+                match at {
+                    0 => host = Some(value),
+                    1 => length = Some(value),
+                    2 => coding = Some(value),
+                    3 => self.expects_continue = self.http_1_1 && value.eq_ignore_ascii_case(b"100-continue"),
+                    _ => {}
+                }
+            } else if name.eq_ignore_ascii_case(b"Connection") {
+                let lower = value.to_ascii_lowercase();
+                let has = |word: &[u8]| lower.windows(word.len()).any(|window| window == word);
+                if has(b"close") {
+                    self.keepalive = false;
+                } else if has(b"keep-alive") {
+                    self.keepalive = true;
+                }
+            }
+        }
+        match host {
+            Some(value) => match host_name(value) {
+                // The host of an absolute target goes before the header.
+                Some(name) => {
+                    if self.host.is_empty() {
+                        self.host = name;
+                    }
+                }
+                None => return Err(self.reject(400, "client sent invalid host header")),
+            },
+            None if self.http_1_1 => {
+                return Err(self.reject(400, "client sent HTTP/1.1 request without \"Host\" header"));
+            }
+            None => {}
+        }
+        self.body = match (length, coding) {
+            (Some(_), Some(_)) => {
+                let reason = "client sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time";
+                return Err(self.reject(400, reason));
+            }
+            (Some(value), None) => match decimal(value) {
+                Some(length) => Body::Length(length),
+                None => return Err(self.reject(400, "client sent invalid \"Content-Length\" header")),
+            },
+            (None, Some(_)) if !self.http_1_1 => {
+                return Err(self.reject(400, "client sent HTTP/1.0 request with \"Transfer-Encoding\" header"));
+            }
+            (None, Some(value)) if value.eq_ignore_ascii_case(b"chunked") => Body::Chunked,
+            (None, Some(value)) => {
+                let coding = String::from_utf8_lossy(value).into_owned();
+                return Err(self.reject(501, &format!("client sent unknown \"Transfer-Encoding\": \"{coding}\"")));
+            }
+            (None, None) => Body::None,
+        };
+        Ok(())
+    }
+
+    /// As much of a head as is known of a request that was rejected.
+    pub(crate) fn of_rejection(rejection: &Rejection) -> Head {
+        let mut bytes = rejection.line.clone();
+        let line = 0..bytes.len();
+        let mut fields = Vec::new();
+        if let Some(host) = &rejection.host {
+            let name = bytes.len()..bytes.len() + 4;
+            bytes.extend_from_slice(b"Host");
+            fields.push((name, bytes.len()..bytes.len() + host.len()));
+            bytes.extend_from_slice(host);
+        }
+        Head {
+            bytes: bytes.into(),
+            line,
+            method: 0..0,
+            target: 0..0,
+            root: false,
+            protocol: 0..0,
+            uri: Vec::new(),
+            args: None,
+            host: Vec::new(),
+            fields,
+            http_1_1: true,
+            keepalive: false,
+            expects_continue: false,
+            body: Body::None,
+        }
+    }
+
+    fn reject(&self, status: u16, reason: &str) -> Unread {
+        self.reject_in(&self.bytes, status, reason)
+    }
+
+    fn reject_in(&self, text: &[u8], status: u16, reason: &str) -> Unread {
+        let host = self
+            .fields
+            .iter()
+            .find(|(name, _)| text.get(name.clone()).is_some_and(|name| name.eq_ignore_ascii_case(b"host")));
+        let host = host.and_then(|(_, value)| text.get(value.clone())).map(<[u8]>::to_vec);
+        let line = text.get(self.line.clone()).unwrap_or_default().to_vec();
+        let reason = format!("{reason} while reading client request headers");
+        Unread::Rejected(Box::new(Rejection { status, reason, line, host }))
+    }
+
+    fn part(&self, range: &Range<usize>) -> &[u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
+    }
+
+    /// The head's length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The request line as it came, without its end.
+    pub(crate) fn line(&self) -> &[u8] {
+        self.part(&self.line)
+    }
+
+    pub(crate) fn method(&self) -> &[u8] {
+        self.part(&self.method)
+    }
+
+    /// The client's target in origin form, byte for byte.
+    pub(crate) fn target(&self) -> &[u8] {
+        match self.part(&self.target) {
+            b"" => b"/",
+            target => target,
+        }
+    }
+
+    /// Whether the target has no path, so that `/` belongs before it.
+    pub(crate) fn lacks_path(&self) -> bool {
+        self.root && !self.target.is_empty()
+    }
+
+    pub(crate) fn protocol(&self) -> &[u8] {
+        self.part(&self.protocol)
+    }
+
+    /// What follows `?`; `None` where there is no `?`.
+    pub(crate) fn args(&self) -> Option<&[u8]> {
+        self.args.as_ref().map(|args| self.part(args))
+    }
+
+    /// Every header line that is not ignored: name and value as they came.
+    pub(crate) fn fields_iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|(name, value)| (self.part(name), self.part(value)))
+    }
+
+    /// The values of a header, whatever the case of its name.
+    pub(crate) fn values<'h>(&'h self, name: &'h [u8]) -> impl Iterator<Item = &'h [u8]> {
+        self.fields_iter().filter(move |(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The first value of a header.
+    pub(crate) fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        self.fields_iter().find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.method() == b"HEAD"
+    }
+}
+
+/// What can be said of a request line that has no end yet.
+fn judge_partial_line(text: &[u8]) -> Unread {
+    let method = text.iter().take_while(|byte| is_method(**byte)).count();
+    let reject = |status, reason: &str| {
+        let end = text.iter().position(|byte| *byte == b'\r').unwrap_or(text.len());
+        let line = text.get(..end.min(MAX_LINE)).unwrap_or_default().to_vec();
+        let reason = format!("{reason} while reading client request line");
+        Unread::Rejected(Box::new(Rejection { status, reason, line, host: None }))
+    };
+    if method < text.len() && (method == 0 || text.get(method) != Some(&b' ')) {
+        return reject(400, "client sent invalid method");
+    }
+    if text.len() >= MAX_LINE {
+        return reject(414, "client sent too long URI");
+    }
+    Unread::Incomplete
+}
+
+fn is_method(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-')
+}
+
+fn blanks(text: &[u8], from: usize) -> usize {
+    text.iter().skip(from).take_while(|byte| **byte == b' ').count()
+}
+
+/// A line without its end: a line feed, and carriage returns before it.
+fn trim_line_end(text: &[u8], line: Range<usize>) -> Range<usize> {
+    let bytes = text.get(line.clone()).unwrap_or_default();
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let returns = bytes.iter().rev().take_while(|byte| **byte == b'\r').count();
+    line.start..line.start + bytes.len() - returns
+}
+
+enum Protocol {
+    Http10,
+    Http11,
+    Unsupported,
+    Invalid,
+}
+
+/// `HTTP/1.0`, or `HTTP/1.x` with any x of up to three digits, which is served as 1.1.
+fn protocol(word: &[u8]) -> Protocol {
+    let Some(version) = word.strip_prefix(b"HTTP/") else { return Protocol::Invalid };
+    let digits = |text: &[u8]| (1..=3).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    let mut parts = version.splitn(2, |byte| *byte == b'.');
+    let (major, minor) = (parts.next().unwrap_or_default(), parts.next());
+    match (major, minor) {
+        (b"1", Some(b"0" | b"00" | b"000")) => Protocol::Http10,
+        (b"1", Some(minor)) if digits(minor) => Protocol::Http11,
+        ([b'2'..=b'9', ..] | [b'1', _, ..], _) if digits(major) => Protocol::Unsupported,
+        _ => Protocol::Invalid,
+    }
+}
+
+/// The host, and where the path begins, of `scheme://host[:port][/path]`.
+fn absolute(target: &[u8]) -> Option<(Range<usize>, usize)> {
+    let scheme = memchr(b':', target)?;
+    let name = target.get(..scheme)?;
+    let is_scheme = name.first().is_some_and(u8::is_ascii_alphabetic)
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    if !is_scheme || target.get(scheme..scheme + 3)? != b"://" {
+        return None;
+    }
+    let start = scheme + 3;
+    let rest = target.get(start..)?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let host = rest.get(..end)?;
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+    host.iter().all(allowed).then_some((start..start + end, start + end))
+}
+
+/// A host in lower case without port and trailing dot; `None` for what is no host (RFC 3986, section 3.2.2, and no two
+/// dots in a row).
+fn host_name(value: &[u8]) -> Option<Vec<u8>> {
+    let (name, port) = match value.first()? {
+        b'[' => {
+            let end = memchr(b']', value)? + 1;
+            let (name, port) = value.split_at_checked(end)?;
+            if !name.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'[' | b']' | b':' | b'.')) {
+                return None;
+            }
+            (name, port)
+        }
+        _ => {
+            let end = memchr(b':', value).unwrap_or(value.len());
+            let (name, port) = value.split_at_checked(end)?;
+            let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+            if !name.iter().all(allowed) || name.windows(2).any(|pair| pair == b"..") {
+                return None;
+            }
+            (name, port)
+        }
+    };
+    let port_is_right = match port.strip_prefix(b":") {
+        None => port.is_empty(),
+        Some(b"") => true,
+        Some(digits) => decimal(digits).is_some_and(|port| port <= 65535),
+    };
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    (port_is_right && !name.is_empty()).then(|| name.to_ascii_lowercase())
+}
+
+/// Digits only, at most what a signed 64-bit number holds.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit).filter(|number| *number <= i64::MAX as u64)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Head, String> {
+        match Head::parse(text.as_bytes()) {
+            Ok((head, length)) => {
+                assert_eq!(length, text.len());
+                Ok(head)
+            }
+            Err(Unread::Incomplete) => Err("incomplete".into()),
+            Err(Unread::Rejected(rejection)) => Err(format!("{} {}", rejection.status, rejection.reason)),
+        }
+    }
+
+    fn target(target: &str) -> Result<(String, Option<String>, String), String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let head = parse(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"))?;
+        Ok((text(&head.uri), head.args().map(text), text(head.target())))
+    }
+
+    #[test]
+    fn a_head_is_split_into_its_parts() {
+        let head =
+            parse("POST /a/../b?c=d HTTP/1.1\r\nHost: EXAMPLE.com:80\r\nX-A:  v  \r\nContent-Length: 03\r\n\r\n")
+                .unwrap();
+        assert_eq!(head.method(), b"POST");
+        assert_eq!(head.line(), b"POST /a/../b?c=d HTTP/1.1");
+        assert_eq!(head.target(), b"/a/../b?c=d");
+        assert_eq!((head.uri.as_slice(), head.args()), (&b"/b"[..], Some(&b"c=d"[..])));
+        assert_eq!(head.host, b"example.com");
+        assert_eq!(head.value(b"x-a"), Some(&b"v"[..]));
+        assert_eq!(head.body, Body::Length(3));
+        assert!(head.keepalive);
+    }
+
+    #[test]
+    fn targets_are_read_as_nginx_reads_them() {
+        let ok = |uri: &str, args: Option<&str>, target: &str| {
+            Ok((uri.to_owned(), args.map(str::to_owned), target.to_owned()))
+        };
+        assert_eq!(target("/a#f?x"), ok("/a", None, "/a#f?x"));
+        assert_eq!(target("/a?b#c"), ok("/a", Some("b"), "/a?b#c"));
+        assert_eq!(target("/a?"), ok("/a", Some(""), "/a?"));
+        assert_eq!(target("/a?%00"), ok("/a", Some("%00"), "/a?%00"));
+        assert_eq!(target("http://other/x"), ok("/x", None, "/x"));
+        assert_eq!(target("http://other"), ok("/", None, "/"));
+        assert_eq!(target("http://other?a=b"), ok("/", Some("a=b"), "?a=b"));
+        for bad in ["a", "*", "?a", "/%zz", "/..", "/\x01", "http://u@h/x", "http:/x", "/a\x7f"] {
+            assert!(target(bad).unwrap_err().starts_with("400 "), "{bad}");
+        }
+    }
+
+    #[test]
+    fn broken_request_lines_are_rejected() {
+        for (line, status) in [
+            ("get / HTTP/1.1", 400),
+            ("GET / HTTP/2.0", 505),
+            ("GET / HTTP/1", 400),
+            ("GET / http/1.1", 400),
+            ("GET /a b HTTP/1.1", 400),
+            ("GET /", 400),
+            ("GET  /  HTTP/1.1 ", 0),
+            ("FOO / HTTP/1.25", 0),
+            ("CONNECT h:443 HTTP/1.1", 405),
+            ("TRACE / HTTP/1.1", 405),
+            ("\x16\x03\x01", 400),
+        ] {
+            let found =
+                parse(&format!("{line}\r\nHost: h\r\n\r\n")).map_or_else(|error| error[..3].parse().unwrap(), |_| 0);
+            assert_eq!(found, status, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn broken_header_lines_are_rejected_and_odd_names_ignored() {
+        let fields = |lines: &str| parse(&format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n"));
+        for bad in ["X A: 1", " X: 1", ": 1", "X: a\0b", "X: a\rb", "\tX: 1"] {
+            assert!(fields(bad).unwrap_err().starts_with("400 client sent invalid header line"), "{bad:?}");
+        }
+        for ignored in ["X_Y: 1", "X.Y: 1", "X\u{e9}: 1"] {
+            assert_eq!(fields(ignored).unwrap().fields_iter().count(), 1, "{ignored}");
+        }
+        assert_eq!(fields("NoColon").unwrap().value(b"nocolon"), Some(&b""[..]));
+        assert_eq!(fields("X:v").unwrap().value(b"x"), Some(&b"v"[..]));
+        assert_eq!(fields("X:   ").unwrap().value(b"x"), Some(&b""[..]));
+    }
+
+    #[test]
+    fn hosts_are_judged() {
+        let host = |value: &str| {
+            parse(&format!("GET / HTTP/1.1\r\nHost: {value}\r\n\r\n")).map(|head| String::from_utf8(head.host).unwrap())
+        };
+        for (value, expected) in [("A.b.:80", "a.b"), ("[::1]:8", "[::1]"), ("a_b", "a_b"), ("h:", "h")] {
+            assert_eq!(host(value), Ok(expected.into()), "{value}");
+        }
+        for bad in ["", "a b", "a/b", "a..b", ":80", ".", "h:x", "h:65536", "a@b", "[::1", "[::1]x", "a\u{e9}"] {
+            assert!(host(bad).unwrap_err().starts_with("400 client sent invalid host header"), "{bad}");
+        }
+        assert!(parse("GET / HTTP/1.1\r\n\r\n").unwrap_err().contains("without \"Host\" header"));
+        assert!(parse("GET / HTTP/1.0\r\n\r\n").is_ok());
+        assert!(parse("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").unwrap_err().contains("duplicate host header"));
+    }
+
+    #[test]
+    fn bodies_are_delimited_one_way_only() {
+        let body = |lines: &str| parse(&format!("POST / HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n")).map(|head| head.body);
+        assert_eq!(body("Content-Length: 0"), Ok(Body::Length(0)));
+        assert_eq!(body("Transfer-Encoding: Chunked"), Ok(Body::Chunked));
+        assert_eq!(body("X: 1"), Ok(Body::None));
+        for bad in ["-1", "+3", "3,3", "0x3", "", "99999999999999999999", "3.0"] {
+            assert!(body(&format!("Content-Length: {bad}")).is_err(), "{bad}");
+        }
+        assert!(body("Content-Length: 1\r\nContent-Length: 1").unwrap_err().starts_with("400"));
+        assert!(body("Content-Length: 1\r\nTransfer-Encoding: chunked").unwrap_err().starts_with("400"));
+        assert!(body("Transfer-Encoding: gzip, chunked").unwrap_err().starts_with("501"));
+        assert!(parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap_err().starts_with("400"));
+    }
+
+    #[test]
+    fn too_much_is_too_much() {
+        let long = "x".repeat(9000);
+        assert!(parse(&format!("GET /{long} HTTP/1.1\r\n\r\n")).unwrap_err().starts_with("414"));
+        assert!(parse(&format!("GET / HTTP/1.1\r\nHost: h\r\nX: {long}\r\n\r\n")).unwrap_err().starts_with("494"));
+        assert!(parse(&format!("GET / HTTP/1.1\r\nHost: h\r\nX: {long}")).unwrap_err().starts_with("494"));
+        let many = "X: 1\r\n".repeat(1001);
+        assert!(parse(&format!("GET / HTTP/1.1\r\nHost: h\r\n{many}\r\n")).unwrap_err().starts_with("494"));
+        assert_eq!(parse("GET / HTTP/1.1\r\nHost: h\r\n").unwrap_err(), "incomplete");
+        assert_eq!(parse("GE").unwrap_err(), "incomplete");
+        assert_eq!(parse("").unwrap_err(), "incomplete");
+    }
+
+    #[test]
+    fn bare_line_feeds_and_leading_blank_lines_pass() {
+        let head = parse("\r\n\nGET / HTTP/1.1\nHost: h\n\n").unwrap();
+        assert_eq!(head.line(), b"GET / HTTP/1.1");
+    }
+}

@@ -1,0 +1,107 @@
+//! Listening sockets.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+
+use limpet_config::Address;
+use limpet_config::model::ListenOptions;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::log::os_error;
+
+/// nginx's own on Linux.
+const BACKLOG: i32 = 511;
+
+/// A bound socket, listening. All workers accept from it, each through a descriptor of its own.
+#[derive(Debug)]
+pub struct Listener {
+    pub address: Address,
+    socket: Socket,
+}
+
+/// Why an address can't be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ListenError {
+    message: String,
+    /// Worth another try in a moment.
+    pub in_use: bool,
+}
+
+impl Listener {
+    /// Binds an address and listens on it.
+    ///
+    /// # Errors
+    /// In nginx's words.
+    pub fn bind(address: &Address, options: &ListenOptions) -> Result<Self, ListenError> {
+        let fail = |call: &str, error: io::Error| ListenError {
+            in_use: error.kind() == io::ErrorKind::AddrInUse,
+            message: format!("{call} to {} failed ({})", shown(address), os_error(&error)),
+        };
+        let (domain, name) = match address {
+            Address::Ip(ip) => (Domain::for_address(*ip), Ok(SockAddr::from(*ip))),
+            Address::Unix(path) => {
+                remove_stale_socket(path);
+                (Domain::UNIX, SockAddr::unix(path))
+            }
+        };
+        let name = name.map_err(|error| fail("bind()", error))?;
+        let socket = Socket::new(domain, Type::STREAM, None).map_err(|error| fail("socket()", error))?;
+        let prepare = || -> io::Result<()> {
+            socket.set_nonblocking(true)?;
+            if let Address::Ip(ip) = address {
+                socket.set_reuse_address(true)?;
+                if ip.is_ipv6() {
+                    socket.set_only_v6(options.ipv6only.unwrap_or(true))?;
+                }
+            }
+            if let Some(size) = options.rcvbuf {
+                socket.set_recv_buffer_size(size as usize)?;
+            }
+            if let Some(size) = options.sndbuf {
+                socket.set_send_buffer_size(size as usize)?;
+            }
+            Ok(())
+        };
+        prepare().map_err(|error| fail("setsockopt()", error))?;
+        socket.bind(&name).map_err(|error| fail("bind()", error))?;
+        let backlog = options.backlog.and_then(|backlog| i32::try_from(backlog).ok()).unwrap_or(BACKLOG);
+        socket.listen(backlog).map_err(|error| fail("listen()", error))?;
+        if let Address::Unix(path) = address {
+            // nginx lets everybody connect.
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+            std::fs::set_permissions(path, mode).map_err(|error| fail("chmod()", error))?;
+        }
+        Ok(Listener { address: address.clone(), socket })
+    }
+
+    /// A descriptor for one worker.
+    ///
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
+    }
+
+    /// The port that the kernel chose, where 0 was asked for.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()?.as_socket()
+    }
+}
+
+/// A socket file that nobody listens on any more is in the way of `bind`.
+fn remove_stale_socket(path: &std::path::Path) {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn shown(address: &Address) -> String {
+    match address {
+        Address::Ip(ip) => ip.to_string(),
+        Address::Unix(path) => format!("unix:{}", path.display()),
+    }
+}

@@ -1,0 +1,15 @@
+//! Accepting clients, waiting for their requests, judging them, and handing them to Pingora.
+//!
+//! An idle connection holds its socket and little else. A request's head is read and judged here, so that what Pingora
+//! gets is already framed: the heads that travel on the wires, in both directions, are ours; bodies are Pingora's.
+
+pub(crate) mod conn;
+pub(crate) mod framing;
+pub(crate) mod head;
+pub mod listen;
+mod serve;
+mod stream;
+
+pub(crate) use conn::Conn;
+pub(crate) use head::Head;
+pub(crate) use serve::{accept, header_timeout};

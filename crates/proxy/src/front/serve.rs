@@ -1,0 +1,317 @@
+//! The life of a connection: wait, read a head, hand the request over, and again.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use limpet_config::Address;
+use limpet_config::model::LogLevel;
+use pingora::apps::HttpServerApp;
+use pingora::protocols::http::ServerSession;
+use pingora::time::fast_timeout::fast_timeout;
+use tokio::net::{TcpListener, UnixListener};
+
+use super::conn::{Conn, Open, Socket};
+use super::framing::Framing;
+use super::head::{Head, Rejection, Unread};
+use super::stream::ClientStream;
+use crate::http::{Reply, Request};
+use crate::log;
+use crate::runtime::{Runtime, Shared};
+use crate::worker::Worker;
+
+/// How long what a client still sends is read before its connection is closed (`lingering_timeout`, `lingering_time`).
+const LINGER_IDLE: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(30);
+
+/// Accepts connections until the worker is told to close the address.
+pub(crate) async fn accept(worker: Arc<Worker>, listen: Address, socket: OwnedFd, closed: impl Future<Output = ()>) {
+    let listener = match listener(&listen, socket) {
+        Ok(listener) => listener,
+        Err(error) => {
+            log::write_default(LogLevel::Alert, &format!("accept on {listen} is not possible: {error}"));
+            return;
+        }
+    };
+    let mut closed = pin!(closed);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut closed => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok(socket) => {
+                let number = worker.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
+                let conn =
+                    Arc::new(Conn::new(Arc::clone(&worker.shared), number, socket, worker.index, listen.clone()));
+                tokio::spawn(serve(Arc::clone(&worker), conn));
+            }
+            Err(error) => {
+                log::write_default(LogLevel::Crit, &format!("accept4() failed ({})", log::os_error(&error)));
+                // Out of descriptors: a moment later some may be free again.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+fn listener(address: &Address, socket: OwnedFd) -> io::Result<Listener> {
+    Ok(match address {
+        Address::Ip(_) => Listener::Tcp(TcpListener::from_std(socket.into())?),
+        Address::Unix(_) => Listener::Unix(UnixListener::from_std(socket.into())?),
+    })
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Socket::Tcp(stream))
+            }
+            Listener::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// Serves a connection until it ends.
+async fn serve(worker: Arc<Worker>, conn: Arc<Conn>) {
+    let _open = Open::new(&worker.shared);
+    let mut first = true;
+    let mut patience = None;
+    loop {
+        let input = std::mem::take(&mut conn.exchange().input);
+        let pipelined = !first && !input.is_empty();
+        let input = if input.is_empty() {
+            match wait(&worker, &conn, patience, first).await {
+                Some(input) => input,
+                None => return,
+            }
+        } else {
+            input
+        };
+        first = false;
+        let Some(kept) = Box::pin(exchange(&worker, &conn, input, pipelined)).await else { return };
+        patience = Some(kept);
+    }
+}
+
+thread_local! {
+    /// Idle connections own no buffer: the first bytes of a request are read into the thread's.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
+}
+
+/// Waits for the first bytes of a request; `None` when the connection is to end.
+async fn wait(worker: &Worker, conn: &Conn, patience: Option<Duration>, first: bool) -> Option<Vec<u8>> {
+    let readable = poll_fn(|cx| {
+        BUFFER.with_borrow_mut(|buffer| match conn.socket.poll_read(cx, buffer) {
+            Poll::Ready(Ok(count)) => {
+                Poll::Ready(buffer.get(..count).filter(|bytes| !bytes.is_empty()).map(<[u8]>::to_vec))
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+    });
+    let timeout = patience.unwrap_or_else(|| worker.first_header_timeout(conn));
+    let drained = async {
+        if !first {
+            worker.drained().await;
+        } else {
+            std::future::pending().await
+        }
+    };
+    tokio::select! {
+        biased;
+        bytes = readable => bytes,
+        () = drained => None,
+        _ = fast_timeout(timeout, std::future::pending::<()>()) => None,
+    }
+}
+
+/// Reads the rest of a head and carries the request through. The result is how long to wait for the next one; `None`
+/// when the connection is over.
+async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pipelined: bool) -> Option<Duration> {
+    let runtime = worker.shared.runtime.load_full();
+    conn.begin_request(pipelined);
+    let timeout = worker.first_header_timeout(conn);
+    let read = match Head::parse(&input) {
+        Err(Unread::Incomplete) => match fast_timeout(timeout, read_head(conn, &mut input)).await {
+            Ok(read) => read,
+            Err(_) => {
+                reject(
+                    &runtime,
+                    conn,
+                    Rejection { status: 408, reason: "client timed out".into(), line: input, host: None },
+                );
+                return None;
+            }
+        },
+        read => read,
+    };
+    let (head, length) = match read {
+        Ok(read) => read,
+        Err(Unread::Incomplete) => {
+            // The client went away in the middle of its head.
+            let line = input.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default().to_vec();
+            let reason = "client prematurely closed connection while reading client request headers".into();
+            reject(&runtime, conn, Rejection { status: 400, reason, line, host: None });
+            return None;
+        }
+        Err(Unread::Rejected(rejection)) => {
+            let page = reject(&runtime, conn, *rejection);
+            if let Some(page) = page {
+                send(conn, &page).await;
+                linger(conn).await;
+            }
+            return None;
+        }
+    };
+    input.drain(..length);
+    conn.exchange().reusable = false;
+    let request = Request::new(Arc::clone(conn), runtime, head);
+    let stream = ClientStream::new(Arc::clone(conn), &request.head, input);
+    let mut session = ServerSession::new_http1(Box::new(stream));
+    session.set_connection_user_context(Some(Box::new(request)));
+    // The session gives the stream back or drops it; either way what is left of it is in the exchange.
+    drop(worker.proxy.process_new_http(session, &worker.shutdown).await);
+    conclude(conn).await
+}
+
+async fn read_head(conn: &Conn, input: &mut Vec<u8>) -> Result<(Head, usize), Unread> {
+    loop {
+        let count = poll_fn(|cx| {
+            BUFFER.with_borrow_mut(|buffer| match conn.socket.poll_read(cx, buffer) {
+                Poll::Ready(Ok(count)) => {
+                    input.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                    Poll::Ready(count)
+                }
+                Poll::Ready(Err(_)) => Poll::Ready(0),
+                Poll::Pending => Poll::Pending,
+            })
+        })
+        .await;
+        if count == 0 {
+            return Err(Unread::Incomplete);
+        }
+        match Head::parse(input) {
+            Err(Unread::Incomplete) => {}
+            read => return read,
+        }
+    }
+}
+
+/// Logs a request that can't be served, and makes the page for it; 408 has none.
+fn reject(runtime: &Arc<Runtime>, conn: &Arc<Conn>, rejection: Rejection) -> Option<Vec<u8>> {
+    let mut request = Request::rejected(Arc::clone(conn), Arc::clone(runtime), &rejection);
+    request.log_error(LogLevel::Info, &rejection.reason);
+    let page = (rejection.status != 408 && !rejection.reason.starts_with("client prematurely")).then(|| {
+        let (mut reply, body) = Reply::error_page(&request, rejection.status);
+        request.keepalive = false;
+        reply.finish(&request);
+        let mut page = reply.to_wire(&request);
+        request.body_bytes = body.len() as u64;
+        page.extend_from_slice(&body);
+        page
+    });
+    request.status = rejection.status;
+    conn.count_sent(page.as_ref().map_or(0, Vec::len));
+    request.log_access();
+    page
+}
+
+async fn send(conn: &Conn, mut bytes: &[u8]) {
+    let all = poll_fn(|cx| {
+        while !bytes.is_empty() {
+            match conn.socket.poll_write(cx, &[IoSlice::new(bytes)]) {
+                Poll::Ready(Ok(count)) if count > 0 => bytes = bytes.get(count..).unwrap_or_default(),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    });
+    let _ = fast_timeout(LINGER, all).await;
+}
+
+/// After a response: the rest of the request's body is read away and the connection is kept, or it is closed.
+async fn conclude(conn: &Conn) -> Option<Duration> {
+    let (reusable, framing, awaits_continue, patience) = {
+        let exchange = conn.exchange();
+        (exchange.reusable, exchange.framing, exchange.awaits_continue, exchange.patience)
+    };
+    match framing {
+        Framing::Done if reusable => Some(patience),
+        // A client that still waits for `100 Continue` may or may not send its body: nobody can tell.
+        Framing::Length(_) | Framing::Chunked(_) if reusable && !awaits_continue => {
+            discard_body(conn).await.then_some(patience)
+        }
+        Framing::Done if conn.exchange().input.is_empty() => None,
+        _ => {
+            linger(conn).await;
+            None
+        }
+    }
+}
+
+/// Reads the rest of a body; `false` when it does not end in time.
+async fn discard_body(conn: &Conn) -> bool {
+    let discard = async {
+        loop {
+            {
+                let mut exchange = conn.exchange();
+                let input = std::mem::take(&mut exchange.input);
+                let taken = exchange.framing.advance(&input);
+                exchange.input = input.get(taken..).unwrap_or_default().to_vec();
+                match exchange.framing {
+                    Framing::Done => return true,
+                    Framing::Lost => return false,
+                    _ => {}
+                }
+            }
+            match fast_timeout(LINGER_IDLE, read_some(conn)).await {
+                Ok(Some(bytes)) => conn.exchange().input = bytes,
+                _ => return false,
+            }
+        }
+    };
+    fast_timeout(LINGER, discard).await.unwrap_or(false)
+}
+
+async fn read_some(conn: &Conn) -> Option<Vec<u8>> {
+    poll_fn(|cx| {
+        BUFFER.with_borrow_mut(|buffer| match conn.socket.poll_read(cx, buffer) {
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(None),
+            Poll::Ready(Ok(count)) => Poll::Ready(buffer.get(..count).map(<[u8]>::to_vec)),
+            Poll::Pending => Poll::Pending,
+        })
+    })
+    .await
+}
+
+/// Closing with unread bytes would reset the connection and could take the response from the client. So the sending side
+/// is closed first, and what comes is read away for a while.
+async fn linger(conn: &Conn) {
+    conn.socket.shutdown_write();
+    let rest = async { while let Ok(Some(_)) = fast_timeout(LINGER_IDLE, read_some(conn)).await {} };
+    let _ = fast_timeout(LINGER, rest).await;
+}
+
+/// How long a head may take on a connection: what the server that answers by default there says.
+pub(crate) fn header_timeout(shared: &Shared, conn: &Conn) -> Duration {
+    let runtime = shared.runtime.load();
+    let server = runtime.listening(conn).and_then(|listening| runtime.servers.get(listening.default));
+    server.map_or(Duration::from_secs(60), |server| server.client_header_timeout)
+}

@@ -1,0 +1,295 @@
+//! The client's connection as Pingora's session sees it: one request, framed.
+//!
+//! What Pingora reads is a head of our own making, with nothing in it but how the body is delimited, and then the body,
+//! not a byte further. The head that it writes is swallowed and the one that the hooks made goes out in its place.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::conn::Conn;
+use super::framing::Framing;
+use super::head::{Body, Head};
+
+/// Small writes are collected up to this size.
+const COLLECT: usize = 8192;
+/// How much of the next requests is read ahead while one is served.
+const READ_AHEAD: usize = 65_536;
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// One request on a connection.
+pub(crate) struct ClientStream {
+    conn: Arc<Conn>,
+    head: Vec<u8>,
+    head_read: usize,
+    framing: Framing,
+    awaits_continue: bool,
+    input: Vec<u8>,
+    /// How much of `input` was handed over.
+    consumed: usize,
+    out: Vec<u8>,
+    head_written: bool,
+    read_failed: bool,
+}
+
+impl ClientStream {
+    pub(crate) fn new(conn: Arc<Conn>, head: &Head, input: Vec<u8>) -> Self {
+        ClientStream {
+            head: synthetic_head(head),
+            head_read: 0,
+            framing: Framing::new(head.body),
+            awaits_continue: head.expects_continue,
+            input,
+            consumed: 0,
+            out: Vec::new(),
+            head_written: false,
+            read_failed: false,
+            conn,
+        }
+    }
+
+    /// Bytes of the body that were read together with the head.
+    fn take_buffered(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let waiting = self.input.get(self.consumed..).unwrap_or_default();
+        if waiting.is_empty() {
+            return false;
+        }
+        let offered = waiting.get(..waiting.len().min(buffer.remaining())).unwrap_or_default();
+        let taken = self.framing.advance(offered);
+        buffer.put_slice(offered.get(..taken).unwrap_or_default());
+        self.conn.count_body(taken);
+        self.consumed += taken;
+        taken > 0
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.take_buffered(buffer) {
+            return Poll::Ready(Ok(()));
+        }
+        if std::mem::take(&mut self.awaits_continue) && !self.head_written {
+            self.out.extend_from_slice(CONTINUE);
+        }
+        if !self.out.is_empty() && !self.head_written {
+            ready!(self.poll_send(cx))?;
+        }
+        let space = buffer.initialize_unfilled();
+        let space = match self.framing {
+            // Not a byte beyond the body, so that nothing has to be kept.
+            Framing::Length(left) => {
+                let most = usize::try_from(left).unwrap_or(usize::MAX).min(space.len());
+                space.get_mut(..most).unwrap_or_default()
+            }
+            _ => space,
+        };
+        let count = ready!(self.conn.socket.poll_read(cx, space)).inspect_err(|_| self.read_failed = true)?;
+        let read = space.get(..count).unwrap_or_default();
+        let taken = self.framing.advance(read);
+        let beyond = read.get(taken..).unwrap_or_default();
+        self.input.clear();
+        self.consumed = 0;
+        self.input.extend_from_slice(beyond);
+        self.read_failed |= count == 0;
+        self.conn.count_body(taken);
+        buffer.advance(taken);
+        Poll::Ready(Ok(()))
+    }
+
+    /// The protocol was changed: every byte goes on.
+    fn poll_tunnel(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let waiting = self.input.get(self.consumed..).unwrap_or_default();
+        if !waiting.is_empty() {
+            let part = waiting.get(..waiting.len().min(buffer.remaining())).unwrap_or_default();
+            buffer.put_slice(part);
+            self.consumed += part.len();
+            return Poll::Ready(Ok(()));
+        }
+        let count = ready!(self.conn.socket.poll_read(cx, buffer.initialize_unfilled()))?;
+        buffer.advance(count);
+        Poll::Ready(Ok(()))
+    }
+
+    /// The body is over: all that can be seen here is the client going away. What it sends is kept for the next request.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.input.len() - self.consumed >= READ_AHEAD {
+                return Poll::Pending;
+            }
+            let mut space = [0; 4096];
+            let count = ready!(self.conn.socket.poll_read(cx, &mut space)).inspect_err(|_| self.read_failed = true)?;
+            if count == 0 {
+                self.read_failed = true;
+                return Poll::Ready(Ok(()));
+            }
+            self.input.extend_from_slice(space.get(..count).unwrap_or_default());
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut sent = 0;
+        let result = loop {
+            let rest = self.out.get(sent..).unwrap_or_default();
+            if rest.is_empty() {
+                break Poll::Ready(Ok(()));
+            }
+            match self.conn.socket.poll_write(cx, &[IoSlice::new(rest)]) {
+                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => sent += count,
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        self.conn.count_sent(sent);
+        self.out.drain(..sent);
+        result
+    }
+
+    /// Sends what was collected and the beginning of `more` by one call. The result counts bytes of `more`.
+    fn poll_send_with(&mut self, cx: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let parts = [IoSlice::new(&self.out), IoSlice::new(more)];
+            let count = ready!(self.conn.socket.poll_write(cx, &parts))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.conn.count_sent(count);
+            let collected = self.out.len();
+            self.out.drain(..count.min(collected));
+            if count > collected {
+                return Poll::Ready(Ok(count - collected));
+            }
+        }
+    }
+}
+
+/// The head that Pingora parses: the method, and how the body is delimited.
+fn synthetic_head(head: &Head) -> Vec<u8> {
+    let mut text = Vec::with_capacity(64);
+    text.extend_from_slice(head.method());
+    text.extend_from_slice(b" / HTTP/1.1\r\n");
+    if let Some(protocol) = head.value(b"upgrade") {
+        text.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
+        text.extend_from_slice(protocol);
+        text.extend_from_slice(b"\r\n");
+    }
+    match head.body {
+        Body::None => {}
+        Body::Length(length) => {
+            text.extend_from_slice(b"content-length: ");
+            text.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            text.extend_from_slice(b"\r\n");
+        }
+        Body::Chunked => text.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+    }
+    text.extend_from_slice(b"\r\n");
+    text
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let head = this.head.get(this.head_read..).unwrap_or_default();
+        if !head.is_empty() {
+            let part = head.get(..head.len().min(buffer.remaining())).unwrap_or_default();
+            buffer.put_slice(part);
+            this.head_read += part.len();
+            return Poll::Ready(Ok(()));
+        }
+        if this.conn.is_tunnel() {
+            this.poll_tunnel(cx, buffer)
+        } else if this.framing.is_done() {
+            this.poll_gone(cx)
+        } else {
+            this.poll_body(cx, buffer)
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if !this.head_written {
+            this.head_written = true;
+            if let Some(head) = this.conn.exchange().head.take() {
+                this.out.extend_from_slice(&head);
+                return Poll::Ready(Ok(bytes.len()));
+            }
+        }
+        if this.out.len() + bytes.len() <= COLLECT {
+            this.out.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        this.poll_send_with(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_send(cx)
+    }
+
+    /// The front decides when the connection ends.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_send(cx)
+    }
+}
+
+impl Drop for ClientStream {
+    /// What is left goes back to the front.
+    fn drop(&mut self) {
+        let mut exchange = self.conn.exchange();
+        self.input.drain(..self.consumed.min(self.input.len()));
+        exchange.input = std::mem::take(&mut self.input);
+        exchange.framing = self.framing;
+        exchange.awaits_continue = self.awaits_continue;
+        exchange.reusable &= self.out.is_empty() && !self.read_failed;
+    }
+}
+
+impl fmt::Debug for ClientStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection {}", self.conn.number)
+    }
+}
+
+#[async_trait]
+impl Shutdown for ClientStream {
+    async fn shutdown(&mut self) {
+        let _ = std::future::poll_fn(|cx| self.poll_send(cx)).await;
+    }
+}
+
+impl UniqueID for ClientStream {
+    fn id(&self) -> UniqueIDType {
+        self.conn.number as UniqueIDType
+    }
+}
+
+impl Ssl for ClientStream {}
+impl Peek for ClientStream {}
+
+impl GetTimingDigest for ClientStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for ClientStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for ClientStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}

@@ -1,0 +1,308 @@
+//! One request: what is known about it, from its first byte to its log line.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use limpet_balance::{Peer, Tried};
+use limpet_config::model::LogLevel;
+use pingora::{Error, ErrorType, Result};
+
+use super::reply::Reply;
+use super::sticky::Stickiness;
+use crate::front::head::Rejection;
+use crate::front::{Conn, Head};
+use crate::runtime::{Location, Runtime, Server, Upstream};
+use crate::upstream::{Dial, Trace};
+
+/// A request. It keeps the configuration that it began with.
+pub(crate) struct Request {
+    pub(crate) conn: Arc<Conn>,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) head: Head,
+    pub(crate) server: Arc<Server>,
+    pub(crate) location: Arc<Location>,
+    /// The normal path, which an internal redirect changes.
+    pub(crate) uri: Vec<u8>,
+    pub(crate) args: Option<Vec<u8>>,
+    /// The path is not the client's any more.
+    pub(crate) redirected: bool,
+    pub(crate) captures: Captures,
+    pub(crate) started: Instant,
+    /// The connection may serve another request after this one.
+    pub(crate) keepalive: bool,
+    /// What was answered; 0: nothing yet.
+    pub(crate) status: u16,
+    pub(crate) reply: Option<Reply>,
+    /// Bytes of the response's body that were handed on.
+    pub(crate) body_bytes: u64,
+    /// Bytes of the response's head.
+    pub(crate) head_bytes: u64,
+    /// The response went out whole.
+    pub(crate) complete: bool,
+    /// Bytes of the request's body that Pingora has read.
+    pub(crate) body_received: u64,
+    id: std::sync::OnceLock<String>,
+
+    pub(crate) sticky: Stickiness,
+    pub(crate) upstream: Option<Arc<Upstream>>,
+    /// The head for the backend, once it is made.
+    pub(crate) upstream_head: Option<Bytes>,
+    pub(crate) tries: Vec<Try>,
+    pub(crate) tried: Tried,
+    pub(crate) flight: Option<Flight>,
+    /// The server to ask again over a new connection, after an idle one turned out dead.
+    pub(crate) again: Option<usize>,
+    /// Headers of the backend's response, where the configuration asks for them.
+    pub(crate) upstream_headers: Vec<(Vec<u8>, Bytes)>,
+}
+
+/// One server that a request was sent to.
+pub(crate) struct Try {
+    pub(crate) name: Arc<str>,
+    pub(crate) status: u16,
+    pub(crate) connected: Option<Duration>,
+    pub(crate) header: Option<Duration>,
+    pub(crate) ended: Option<Duration>,
+    pub(crate) body_bytes: u64,
+    trace: Option<Arc<Trace>>,
+}
+
+impl Try {
+    pub(crate) fn new(name: Arc<str>, trace: Option<Arc<Trace>>) -> Self {
+        Try { name, status: 0, connected: None, header: None, ended: None, body_bytes: 0, trace }
+    }
+
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        self.trace.as_ref().map_or(0, |trace| trace.sent())
+    }
+
+    pub(crate) fn bytes_received(&self) -> u64 {
+        self.trace.as_ref().map_or(0, |trace| trace.received())
+    }
+}
+
+/// A request that is with a server now; the server's count of connections goes down with it.
+pub(crate) struct Flight {
+    pub(crate) index: usize,
+    pub(crate) dial: Arc<Dial>,
+    peer: Arc<Peer>,
+}
+
+impl Flight {
+    pub(crate) fn new(index: usize, dial: Arc<Dial>) -> Self {
+        let peer = Arc::clone(&dial.backend.state);
+        peer.started();
+        Flight { index, dial, peer }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.peer.finished();
+    }
+}
+
+/// The groups of the last regular expression that matched.
+#[derive(Default)]
+pub(crate) struct Captures {
+    subject: Vec<u8>,
+    groups: Vec<Option<(usize, usize)>>,
+}
+
+impl Captures {
+    /// Matches a text; `None` when it does not.
+    pub(crate) fn of(regex: &limpet_config::Regex, subject: &[u8]) -> Option<Captures> {
+        let found = regex.captures(subject).ok().flatten()?;
+        let groups = (0..found.len()).map(|group| found.get(group).map(|m| (m.start(), m.end()))).collect();
+        Some(Captures { subject: subject.to_vec(), groups })
+    }
+
+    pub(crate) fn get(&self, group: usize) -> Option<&[u8]> {
+        let (start, end) = (*self.groups.get(group)?)?;
+        self.subject.get(start..end)
+    }
+}
+
+/// The request in Pingora's slot. The front has put one there for every session.
+pub(super) fn of(slot: &mut super::Slot) -> Result<&mut Request> {
+    match slot {
+        Some(request) => Ok(request),
+        None => Error::err(ErrorType::InternalError),
+    }
+}
+
+impl Request {
+    pub(crate) fn new(conn: Arc<Conn>, runtime: Arc<Runtime>, head: Head) -> Self {
+        let server = server_for(&conn, &runtime, &head.host);
+        let location = Arc::clone(&server.outside);
+        Request {
+            uri: head.uri.clone(),
+            args: head.args().map(<[u8]>::to_vec),
+            keepalive: head.keepalive,
+            started: Instant::now(),
+            conn,
+            runtime,
+            head,
+            server,
+            location,
+            redirected: false,
+            captures: Captures::default(),
+            status: 0,
+            reply: None,
+            body_bytes: 0,
+            head_bytes: 0,
+            complete: false,
+            body_received: 0,
+            id: std::sync::OnceLock::new(),
+            sticky: Stickiness::default(),
+            upstream: None,
+            upstream_head: None,
+            tries: Vec::new(),
+            tried: Tried::default(),
+            flight: None,
+            again: None,
+            upstream_headers: Vec::new(),
+        }
+    }
+
+    /// A request whose head could not be read: enough of one for an error page and a log line.
+    pub(crate) fn rejected(conn: Arc<Conn>, runtime: Arc<Runtime>, rejection: &Rejection) -> Self {
+        let mut request = Request::new(conn, runtime, Head::of_rejection(rejection));
+        request.keepalive = false;
+        request
+    }
+
+    /// The upstream of the location's `proxy_pass`, and the pass itself.
+    pub(crate) fn pass(&self) -> Option<&crate::runtime::Pass> {
+        match &self.location.content {
+            crate::runtime::Content::Proxy(pass) => Some(pass),
+            crate::runtime::Content::Files => None,
+        }
+    }
+
+    /// `$host`: what the client asked for, else the server's own name.
+    pub(crate) fn host(&self) -> &[u8] {
+        if self.head.host.is_empty() { self.server.name.as_bytes() } else { &self.head.host }
+    }
+
+    /// The file of a path, by `root` or `alias`.
+    pub(crate) fn file_path(&self, uri: &[u8]) -> Vec<u8> {
+        let settings = &self.location.settings;
+        let mut path = settings.root.render(self);
+        if !settings.alias {
+            path.extend_from_slice(uri);
+        } else if self.location.regex.is_none() {
+            path.extend_from_slice(uri.get(self.location.prefix_length..).unwrap_or_default());
+        }
+        path
+    }
+
+    /// A path made into a URL of this server.
+    pub(crate) fn absolute(&self, path: &[u8]) -> Vec<u8> {
+        let mut url = b"http://".to_vec();
+        if self.head.host.is_empty() {
+            url.extend_from_slice(self.conn.local_addr().as_bytes());
+        } else {
+            url.extend_from_slice(&self.head.host);
+        }
+        if let Some(port) = self.conn.local_port_number().filter(|port| *port != 80) {
+            url.push(b':');
+            url.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
+        }
+        url.extend_from_slice(path);
+        url
+    }
+
+    /// `$request_id`: 32 hex digits.
+    pub(crate) fn id(&self) -> &str {
+        self.id.get_or_init(|| {
+            let mut bytes = [0_u8; 16];
+            // Without random bytes the time and the connection tell requests apart well enough.
+            if getrandom::fill(&mut bytes).is_err() {
+                bytes = (u128::from(self.conn.number) << 64 | crate::clock::unix_time().as_nanos()).to_be_bytes();
+            }
+            bytes.iter().fold(String::with_capacity(32), |mut id, byte| {
+                let _ = write!(id, "{byte:02x}");
+                id
+            })
+        })
+    }
+
+    /// Bytes sent to the client without the head, the framing of chunks included.
+    pub(crate) fn body_bytes_sent(&self) -> u64 {
+        self.conn.bytes_sent().saturating_sub(self.head_bytes)
+    }
+
+    /// Writes to the error log of the location, with what nginx tells of a request.
+    pub(crate) fn log_error(&self, level: LogLevel, message: &str) {
+        let log = &self.location.settings.error_log;
+        if !log.takes(level) {
+            return;
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut line = format!("{message}, client: {}, server: {}", self.conn.remote_addr(), self.server.name);
+        if !self.head.line().is_empty() {
+            let _ = write!(line, ", request: \"{}\"", text(self.head.line()));
+        }
+        if let Some(url) = self.upstream_url() {
+            let _ = write!(line, ", upstream: \"{url}\"");
+        }
+        for (name, header) in [("host", &b"host"[..]), ("referrer", b"referer")] {
+            if let Some(value) = self.head.value(header) {
+                let _ = write!(line, ", {name}: \"{}\"", text(value));
+            }
+        }
+        log.write(level, Some(self.conn.number), line.as_bytes());
+    }
+
+    /// What the backend is asked for, as a URL.
+    fn upstream_url(&self) -> Option<String> {
+        let upstream = self.upstream.as_ref()?;
+        let Some(flight) = &self.flight else {
+            return self.tries.is_empty().then(|| format!("http://{0}/{0}", upstream.name));
+        };
+        let uri = self.upstream_head.as_ref().map(|head| {
+            let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+            let uri = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+            String::from_utf8_lossy(uri).into_owned()
+        });
+        let name = &flight.dial.backend.name;
+        let separator = if name.starts_with("unix:") { ":" } else { "" };
+        Some(format!("http://{name}{separator}{}", uri.unwrap_or_default()))
+    }
+
+    pub(crate) fn log_access(&self) {
+        for log in &self.location.settings.access_log {
+            log.write(self);
+        }
+    }
+
+    /// The media type for the present URI's extension.
+    pub(crate) fn media_type(&self) -> Cow<'_, [u8]> {
+        let settings = &self.location.settings;
+        let name = self.uri.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let extension = name.iter().rposition(|byte| *byte == b'.').and_then(|dot| name.get(dot + 1..));
+        let found = extension.filter(|extension| !extension.is_empty()).and_then(|extension| {
+            match settings.types.get(extension) {
+                None => settings.types.get(&extension.to_ascii_lowercase()),
+                found => found,
+            }
+        });
+        Cow::Borrowed(found.unwrap_or(&settings.default_type))
+    }
+}
+
+fn server_for(conn: &Conn, runtime: &Arc<Runtime>, host: &[u8]) -> Arc<Server> {
+    let found = runtime.listening(conn).and_then(|listening| {
+        let index = listening.hosts.find(host).unwrap_or(listening.default);
+        runtime.servers.get(index)
+    });
+    match found {
+        Some(server) => Arc::clone(server),
+        // The address was taken out of the configuration while the connection waited.
+        None => runtime.servers.first().map_or_else(|| Arc::new(Server::nowhere()), Arc::clone),
+    }
+}

@@ -1,0 +1,169 @@
+//! What a failure means: for the server, for the request, and for the client.
+
+use limpet_config::model::LogLevel;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use super::ctx::Request;
+use super::page;
+use super::reply::{self, Reply};
+use crate::clock;
+
+/// No connection came about.
+pub(super) fn to_connect(request: &mut Request, mut error: Box<Error>) -> Box<Error> {
+    let failure = request.flight.as_ref().and_then(|flight| flight.dial.trace.failure());
+    let message = failure.unwrap_or_else(|| error.to_string());
+    let level = if message.contains("(2: ") || message.contains("(13: ") { LogLevel::Crit } else { LogLevel::Error };
+    request.log_error(level, &format!("{message} while connecting to upstream"));
+    let timed_out = is_timeout(&error);
+    // Nothing was sent, so any request may go elsewhere.
+    let retry = server_failed(request, timed_out, "connecting to upstream") && may_retry(request, timed_out);
+    error.set_retry(retry);
+    error
+}
+
+/// Something went wrong between the connection and the end of the response.
+pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut error: Box<Error>) -> Box<Error> {
+    error.set_retry(false);
+    if *error.esource() == ErrorSource::Downstream || request.flight.is_none() {
+        return error;
+    }
+    let answered = request.reply.is_some();
+    let silent = request.flight.as_ref().is_some_and(|flight| flight.dial.trace.received() == 0);
+    let reused = request.flight.as_ref().is_some_and(|flight| flight.dial.trace.is_reused());
+    let timed_out = is_timeout(&error);
+    let doing = if answered { "reading upstream" } else { "reading response header from upstream" };
+    let message = what_failed(&error, timed_out);
+    request.log_error(LogLevel::Error, &format!("{message} while {doing}"));
+    if answered {
+        request.end_try(None);
+        request.flight = None;
+        return error;
+    }
+    let replayable = !session.as_ref().retry_buffer_truncated();
+    let idempotent = !matches!(request.head.method(), b"POST" | b"LOCK" | b"PATCH");
+    let next = request.pass().map(|pass| pass.next_upstream).unwrap_or_default();
+    let safe = replayable && (idempotent || next.non_idempotent);
+    if reused && silent && !timed_out && replayable && idempotent {
+        // An idle connection that was closed as the request went out says nothing about the server.
+        request.again = request.flight.as_ref().map(|flight| flight.index);
+        request.tries.pop();
+        request.flight = None;
+        request.body_received = 0;
+        error.set_retry(true);
+        return error;
+    }
+    let invalid = matches!(error.etype(), ErrorType::InvalidHTTPHeader);
+    let elsewhere = server_failed(request, timed_out, doing) && !invalid && safe && may_retry(request, timed_out);
+    request.body_received = 0;
+    error.set_retry(elsewhere);
+    error
+}
+
+/// Marks the server, and ends the try. `true` when another server may be asked at all.
+fn server_failed(request: &mut Request, timed_out: bool, doing: &str) -> bool {
+    let Some(flight) = request.flight.take() else { return false };
+    request.end_try(Some((if timed_out { 504 } else { 502 }, &flight.dial.trace)));
+    let Some(upstream) = request.upstream.clone() else { return false };
+    let Some(rotation) = upstream.rotations.get(request.conn.worker) else { return false };
+    let disabled = upstream.group.failed(&mut rotation.lock(), flight.index, clock::steady_seconds());
+    request.tried.add(flight.index);
+    if disabled {
+        request.flight = Some(flight);
+        request.log_error(LogLevel::Warn, &format!("upstream server temporarily disabled while {doing}"));
+        request.flight = None;
+    }
+    true
+}
+
+/// Whether the configuration and the session let the request go to another server.
+fn may_retry(request: &Request, timed_out: bool) -> bool {
+    let next = request.pass().map(|pass| pass.next_upstream).unwrap_or_default();
+    let condition = if timed_out { next.timeout } else { next.error };
+    let any_left = request.upstream.as_ref().is_some_and(|upstream| request.tried.len() < upstream.group.len());
+    condition && any_left && !request.sticky.is_held()
+}
+
+fn is_timeout(error: &Error) -> bool {
+    matches!(
+        error.etype(),
+        ErrorType::ConnectTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+            | ErrorType::TLSHandshakeTimedout
+    )
+}
+
+/// nginx's words for the common ways to fail.
+fn what_failed(error: &Error, timed_out: bool) -> String {
+    let text = error.to_string();
+    if timed_out {
+        return "upstream timed out (110: Connection timed out)".into();
+    }
+    match error.etype() {
+        ErrorType::InvalidHTTPHeader => format!("upstream sent invalid header: {text}"),
+        ErrorType::ConnectionClosed => "upstream prematurely closed connection".into(),
+        _ if text.contains("reset by peer") => "recv() failed (104: Connection reset by peer)".into(),
+        _ if text.contains("chunk") => "upstream sent invalid chunked response".into(),
+        _ => format!("upstream prematurely closed connection ({text})"),
+    }
+}
+
+/// Nothing more is tried: the client gets a page, if it can still get one. The result is the status.
+pub(super) async fn finally(session: &mut Session, request: &mut Request, error: &Error) -> u16 {
+    if request.reply.is_some() {
+        return request.status;
+    }
+    let status = match (error.esource(), error.etype()) {
+        (_, ErrorType::HTTPStatus(status)) => *status,
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => 408,
+        (ErrorSource::Downstream, ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError) => 499,
+        (ErrorSource::Downstream, _) => 400,
+        (ErrorSource::Upstream, _) => request.failure(),
+        _ => 500,
+    };
+    request.status = status;
+    match status {
+        499 => {
+            let message = "client prematurely closed connection, so upstream connection is closed too";
+            request.log_error(LogLevel::Info, message);
+        }
+        400 => request.log_error(LogLevel::Error, "client sent invalid chunked body"),
+        500 => request.log_error(LogLevel::Error, &format!("internal error: {error}")),
+        _ => {}
+    }
+    if matches!(status, 408 | 444 | 499) {
+        request.keepalive = false;
+        return status;
+    }
+    if page::closes(status) {
+        request.keepalive = false;
+    }
+    let (reply, body) = Reply::error_page(request, status);
+    if reply::send(session, request, reply, body).await.is_err() {
+        request.keepalive = false;
+    }
+    status
+}
+
+impl Request {
+    /// The status for a request that no server answered: that of the last try.
+    pub(super) fn failure(&self) -> u16 {
+        self.tries.last().map(|last| last.status).filter(|status| *status != 0).unwrap_or(502)
+    }
+
+    /// The last try is over.
+    pub(super) fn end_try(&mut self, failed: Option<(u16, &crate::upstream::Trace)>) {
+        let trace_times =
+            self.flight.as_ref().map(|flight| (flight.dial.trace.connected(), flight.dial.trace.elapsed()));
+        let Some(last) = self.tries.last_mut() else { return };
+        if let Some((status, trace)) = failed {
+            last.status = status;
+            last.connected = trace.connected();
+            last.ended = Some(trace.elapsed());
+        } else if let Some((connected, elapsed)) = trace_times {
+            last.connected = connected;
+            last.ended = Some(elapsed);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Files below `root` or `alias`, with `index`, conditions and ranges (RFC 9110, sections 13 and 14).
+
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use limpet_config::model::LogLevel;
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use super::ctx::Request;
+use super::ranges::{self, Ranges};
+use super::reply::{self, Length, Reply};
+use super::request_filter::{Answer, add_slash, error_page};
+use crate::log::os_error;
+
+/// How much of a file is read at a time.
+const CHUNK: usize = 65_536;
+
+/// What a path in the file system stands for.
+pub(super) enum Found {
+    Answer(Answer),
+    /// An index file: the request goes on with this URI.
+    Redirect(Vec<u8>),
+}
+
+/// A file to be sent, with its head and the parts of it that are wanted.
+pub(super) struct Opened {
+    file: File,
+    reply: Reply,
+    parts: Vec<Part>,
+}
+
+/// A piece of the body: bytes of ours, then a stretch of the file.
+struct Part {
+    before: Vec<u8>,
+    start: u64,
+    length: u64,
+}
+
+pub(super) fn find(request: &mut Request) -> Found {
+    let is_folder = request.uri.ends_with(b"/");
+    if !matches!(request.head.method(), b"GET" | b"HEAD") {
+        // A POST to a folder looks for its index first, as in nginx.
+        if !(is_folder && request.head.method() == b"POST") {
+            let missing = request.head.method() == b"POST" && metadata(&request.file_path(&request.uri)).is_err();
+            return Found::Answer(error_page(request, if missing { 404 } else { 405 }));
+        }
+    }
+    if is_folder { index(request) } else { Found::Answer(open(request)) }
+}
+
+/// The first index file that is there.
+fn index(request: &mut Request) -> Found {
+    let folder = request.file_path(&request.uri);
+    let location = std::sync::Arc::clone(&request.location);
+    for file in &location.settings.index {
+        let name = file.render(request);
+        if name.starts_with(b"/") {
+            return Found::Redirect(name);
+        }
+        let mut path = folder.clone();
+        path.extend_from_slice(&name);
+        match metadata(&path) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => {
+                let mut uri = request.uri.clone();
+                uri.extend_from_slice(&name);
+                return Found::Redirect(uri);
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let message = format!("\"{}\" is forbidden ({})", shown(&path), os_error(&error));
+                request.log_error(LogLevel::Error, &message);
+                return Found::Answer(error_page(request, 403));
+            }
+            Err(error) => {
+                // A folder that is not there has no index either.
+                let missing = !metadata(&folder).is_ok_and(|found| found.is_dir());
+                if missing {
+                    let message = format!("\"{}\" is not found ({})", shown(&path), os_error(&error));
+                    request.log_error(LogLevel::Error, &message);
+                    return Found::Answer(error_page(request, 404));
+                }
+            }
+        }
+    }
+    request.log_error(LogLevel::Error, &format!("directory index of \"{}\" is forbidden", shown(&folder)));
+    Found::Answer(error_page(request, 403))
+}
+
+fn open(request: &mut Request) -> Answer {
+    let path = request.file_path(&request.uri);
+    let opened = metadata(&path).and_then(|metadata| match metadata.is_file() {
+        true => Ok((Some(File::open(OsStr::from_bytes(&path))?), metadata)),
+        // A pipe or device would block; a folder is redirected to.
+        false => Ok((None, metadata)),
+    });
+    match opened {
+        Ok((Some(file), metadata)) => answer(request, file, &metadata),
+        Ok((None, metadata)) if metadata.is_dir() => add_slash(request),
+        Ok((None, _)) => {
+            request.log_error(LogLevel::Crit, &format!("\"{}\" is not a regular file", shown(&path)));
+            error_page(request, 404)
+        }
+        Err(error) => {
+            // nginx tells a missing file from one that may not be read, and nothing else.
+            let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory, io::ErrorKind::InvalidFilename];
+            let status = if missing.contains(&error.kind()) || error.raw_os_error().is_none() { 404 } else { 403 };
+            let message = format!("open() \"{}\" failed ({})", shown(&path), os_error(&error));
+            request.log_error(LogLevel::Error, &message);
+            error_page(request, status)
+        }
+    }
+}
+
+fn metadata(path: &[u8]) -> io::Result<Metadata> {
+    Path::new(OsStr::from_bytes(path)).metadata()
+}
+
+fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+/// The response for a file, by the request's conditions and ranges.
+fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Answer {
+    let modified = UNIX_EPOCH + Duration::from_secs(u64::try_from(metadata.mtime()).unwrap_or_default());
+    let size = metadata.len();
+    let etag = format!("\"{:x}-{size:x}\"", metadata.mtime());
+    let mut reply = Reply::new(200);
+    reply.last_modified = Some(httpdate::fmt_http_date(modified));
+    reply.line(b"ETag", etag.as_bytes());
+    match conditions(request, &etag, modified) {
+        Verdict::Failed => {
+            request.keepalive = false;
+            return error_page(request, 412);
+        }
+        Verdict::NotModified => {
+            reply.status = 304;
+            return Answer::Local(reply, Vec::new());
+        }
+        Verdict::Go => {}
+    }
+    let content_type = request.media_type().into_owned();
+    let wanted = match request.head.value(b"range").filter(|_| range_applies(request, &etag, modified)) {
+        Some(value) => ranges::parse(value, size),
+        None => Ranges::Whole,
+    };
+    let parts = match wanted {
+        Ranges::Whole => {
+            reply.last_lines.extend_from_slice(b"Accept-Ranges: bytes\r\n");
+            vec![Part { before: Vec::new(), start: 0, length: size }]
+        }
+        Ranges::Unsatisfiable => {
+            let Answer::Local(mut reply, body) = error_page(request, 416) else { return error_page(request, 416) };
+            reply.line(b"Content-Range", format!("bytes */{size}").as_bytes());
+            return Answer::Local(reply, body);
+        }
+        Ranges::Some(ranges) => match ranges.as_slice() {
+            [(start, end)] => {
+                reply.status = 206;
+                let range = format!("Content-Range: bytes {start}-{}/{size}\r\n", end - 1);
+                reply.last_lines.extend_from_slice(range.as_bytes());
+                vec![Part { before: Vec::new(), start: *start, length: end - start }]
+            }
+            many => {
+                reply.status = 206;
+                let (parts, boundary) = multipart(many, size, &content_type);
+                reply.content_type = Some(format!("multipart/byteranges; boundary={boundary}").into_bytes());
+                parts
+            }
+        },
+    };
+    reply.content_type.get_or_insert(content_type);
+    let length = parts.iter().map(|part| part.before.len() as u64 + part.length).sum();
+    reply.length = Length::Known(length);
+    Answer::File(Box::new(Opened { file, reply, parts }))
+}
+
+/// The parts of a `multipart/byteranges` body, and its boundary.
+fn multipart(ranges: &[(u64, u64)], size: u64, content_type: &[u8]) -> (Vec<Part>, String) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let boundary = format!("{:020}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut parts: Vec<Part> = ranges
+        .iter()
+        .map(|(start, end)| {
+            let mut before = format!("\r\n--{boundary}\r\n").into_bytes();
+            if !content_type.is_empty() {
+                before.extend_from_slice(b"Content-Type: ");
+                before.extend_from_slice(content_type);
+                before.extend_from_slice(b"\r\n");
+            }
+            before.extend_from_slice(format!("Content-Range: bytes {start}-{}/{size}\r\n\r\n", end - 1).as_bytes());
+            Part { before, start: *start, length: end - start }
+        })
+        .collect();
+    parts.push(Part { before: format!("\r\n--{boundary}--\r\n").into_bytes(), start: 0, length: 0 });
+    (parts, boundary)
+}
+
+enum Verdict {
+    Go,
+    NotModified,
+    Failed,
+}
+
+/// `If-Match`, `If-Unmodified-Since`, `If-None-Match` and `If-Modified-Since`, the latter exact as in nginx.
+fn conditions(request: &Request, etag: &str, modified: SystemTime) -> Verdict {
+    let value = |name: &'static [u8]| request.head.value(name);
+    let date = |text: &[u8]| {
+        std::str::from_utf8(text).ok().and_then(|text| httpdate::parse_http_date(text.split(';').next()?).ok())
+    };
+    if let Some(text) = value(b"if-unmodified-since")
+        && date(text).is_none_or(|since| modified > since)
+    {
+        return Verdict::Failed;
+    }
+    if let Some(list) = value(b"if-match")
+        && !lists(list, etag, false)
+    {
+        return Verdict::Failed;
+    }
+    let since = value(b"if-modified-since");
+    let none_match = value(b"if-none-match");
+    if since.is_none() && none_match.is_none() {
+        return Verdict::Go;
+    }
+    let same_date = since.is_none_or(|text| date(text) == Some(modified));
+    let same_tag = none_match.is_none_or(|list| lists(list, etag, true));
+    if same_date && same_tag { Verdict::NotModified } else { Verdict::Go }
+}
+
+/// Whether a list of entity tags has this one.
+fn lists(list: &[u8], etag: &str, weak: bool) -> bool {
+    if list.trim_ascii() == b"*" {
+        return true;
+    }
+    list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|tag| {
+        let tag = if weak { tag.strip_prefix(b"W/").unwrap_or(tag) } else { tag };
+        tag == etag.as_bytes()
+    })
+}
+
+/// `If-Range`: a range is wanted of this very version only.
+fn range_applies(request: &Request, etag: &str, modified: SystemTime) -> bool {
+    match request.head.value(b"if-range") {
+        None => true,
+        Some(tag) if tag.ends_with(b"\"") => tag == etag.as_bytes(),
+        Some(text) => {
+            let date = std::str::from_utf8(text).ok().and_then(|text| httpdate::parse_http_date(text).ok());
+            date == Some(modified)
+        }
+    }
+}
+
+/// Sends the head and the wanted parts, a piece at a time.
+pub(super) async fn send(session: &mut Session, request: &mut Request, opened: Opened) -> Result<()> {
+    let Opened { mut file, reply, parts } = opened;
+    if request.head.is_head() {
+        return reply::send(session, request, reply, Vec::new()).await;
+    }
+    let Length::Known(length) = reply.length else { return reply::send(session, request, reply, Vec::new()).await };
+    let mut header = ResponseHeader::build_no_case(reply::shown_status(reply.status), Some(2))?;
+    header.set_content_length(usize::try_from(length).unwrap_or(usize::MAX))?;
+    reply::send_head(request, reply);
+    session.write_response_header(Box::new(header), length == 0).await?;
+    let mut left = length;
+    for part in parts {
+        left -= part.before.len() as u64;
+        if !part.before.is_empty() {
+            request.body_bytes += part.before.len() as u64;
+            session.write_response_body(Some(part.before.into()), left == 0).await?;
+        }
+        let mut stretch = Stretch::new(&mut file, part.start, part.length);
+        while let Some(bytes) = stretch.next() {
+            left -= bytes.len() as u64;
+            request.body_bytes += bytes.len() as u64;
+            session.write_response_body(Some(bytes.into()), left == 0).await?;
+        }
+    }
+    request.complete = left == 0;
+    if !request.complete {
+        // The file became shorter while it was sent: the client sees an early end.
+        request.keepalive = false;
+    }
+    Ok(())
+}
+
+/// A part of a file, read piece by piece.
+struct Stretch<'f> {
+    file: &'f mut File,
+    left: u64,
+}
+
+impl<'f> Stretch<'f> {
+    fn new(file: &'f mut File, start: u64, length: u64) -> Self {
+        let left = if length > 0 && file.seek(SeekFrom::Start(start)).is_err() { 0 } else { length };
+        Stretch { file, left }
+    }
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK)];
+        let count = self.file.read(&mut bytes).ok().filter(|count| *count > 0)?;
+        bytes.truncate(count);
+        self.left -= count as u64;
+        Some(bytes)
+    }
+}

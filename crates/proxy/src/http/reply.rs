@@ -1,0 +1,215 @@
+//! A response's head as the client gets it, in nginx's order.
+
+use limpet_config::model::ServerTokens;
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use super::ctx::Request;
+use super::page;
+use crate::clock;
+
+/// How the client knows where the body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// There is none, and no word about it.
+    Unsaid,
+    Known(u64),
+    /// Chunks for HTTP/1.1 clients, the end of the connection for older ones.
+    Open,
+}
+
+/// A response's head while it is put together.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// The backend's own words; `None`: nginx's for the status.
+    pub(crate) reason: Option<String>,
+    pub(crate) content_type: Option<Vec<u8>>,
+    pub(crate) length: Length,
+    pub(crate) last_modified: Option<String>,
+    /// A redirect within this server, which goes before `Connection`.
+    pub(crate) location: Option<Vec<u8>>,
+    /// The other lines, each `Name: value` with its line end.
+    pub(crate) lines: Vec<u8>,
+    /// Lines that go behind those of `add_header`.
+    pub(crate) last_lines: Vec<u8>,
+    upgrade: bool,
+}
+
+impl Reply {
+    pub(crate) fn new(status: u16) -> Self {
+        Reply {
+            status,
+            reason: None,
+            content_type: None,
+            length: Length::Unsaid,
+            last_modified: None,
+            location: None,
+            lines: Vec::new(),
+            last_lines: Vec::new(),
+            upgrade: status == 101,
+        }
+    }
+
+    /// The built-in page of a status, and its body.
+    pub(crate) fn error_page(request: &Request, status: u16) -> (Reply, Vec<u8>) {
+        let mut reply = Reply::new(status);
+        let Some(mut body) = page::page(status, request.location.settings.server_tokens) else {
+            reply.length = Length::Known(0);
+            return (reply, Vec::new());
+        };
+        if status >= 400
+            && let Some(padding) = page::padding(request.head.value(b"user-agent"))
+        {
+            body.extend_from_slice(&padding);
+        }
+        reply.content_type = Some(b"text/html".to_vec());
+        reply.length = Length::Known(body.len() as u64);
+        (reply, body)
+    }
+
+    pub(crate) fn line(&mut self, name: &[u8], value: &[u8]) {
+        append_line(&mut self.lines, name, value);
+    }
+
+    /// Adds what the configuration adds. The location is the final one now.
+    pub(crate) fn finish(&mut self, request: &Request) {
+        const WITHOUT_ALWAYS: [u16; 10] = [200, 201, 204, 206, 301, 302, 303, 304, 307, 308];
+        for header in &request.location.settings.add_header {
+            if !header.always && !WITHOUT_ALWAYS.contains(&self.status) {
+                continue;
+            }
+            let value = header.value.render(request);
+            if !value.is_empty() {
+                append_line(&mut self.lines, header.name.as_bytes(), &value);
+            }
+        }
+        self.lines.append(&mut self.last_lines);
+    }
+
+    /// The bytes, up to the blank line.
+    pub(crate) fn to_wire(&self, request: &Request) -> Vec<u8> {
+        let settings = &request.location.settings;
+        let mut out = Vec::with_capacity(256 + self.lines.len());
+        out.extend_from_slice(b"HTTP/1.1 ");
+        let status = if (494..=497).contains(&self.status) { 400 } else { self.status };
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(status).as_bytes();
+        out.extend_from_slice(b"000".get(digits.len()..).unwrap_or_default());
+        out.extend_from_slice(digits);
+        match &self.reason {
+            Some(reason) if reason.is_empty() => {}
+            Some(reason) => {
+                out.push(b' ');
+                out.extend_from_slice(reason.as_bytes());
+            }
+            None => {
+                out.push(b' ');
+                out.extend_from_slice(page::reason(self.status).as_bytes());
+            }
+        }
+        out.extend_from_slice(b"\r\nServer: ");
+        let product = match settings.server_tokens {
+            ServerTokens::On => crate::PRODUCT,
+            ServerTokens::Off => crate::PRODUCT_NAME,
+        };
+        out.extend_from_slice(product.as_bytes());
+        out.extend_from_slice(b"\r\nDate: ");
+        clock::with_texts(|texts| out.extend_from_slice(texts.http.as_bytes()));
+        out.extend_from_slice(b"\r\n");
+        if let Some(content_type) = self.content_type.as_ref().filter(|content_type| !content_type.is_empty()) {
+            append_line(&mut out, b"Content-Type", content_type);
+        }
+        match self.length {
+            Length::Known(length) => {
+                append_line(&mut out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
+            }
+            Length::Open if request.head.http_1_1 => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Length::Open | Length::Unsaid => {}
+        }
+        if let Some(last_modified) = &self.last_modified {
+            append_line(&mut out, b"Last-Modified", last_modified.as_bytes());
+        }
+        if let Some(location) = &self.location {
+            append_line(&mut out, b"Location", location);
+        }
+        if self.upgrade {
+            out.extend_from_slice(b"Connection: upgrade\r\n");
+        } else if request.keepalive {
+            out.extend_from_slice(b"Connection: keep-alive\r\n");
+            if let Some(seconds) = settings.keepalive_header {
+                out.extend_from_slice(b"Keep-Alive: timeout=");
+                out.extend_from_slice(itoa::Buffer::new().format(seconds).as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+        } else {
+            out.extend_from_slice(b"Connection: close\r\n");
+        }
+        out.extend_from_slice(&self.lines);
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    /// The values that were sent under a name, for `$sent_http_NAME`.
+    pub(crate) fn values(&self, request: &Request, name: &[u8]) -> Vec<Vec<u8>> {
+        let head = self.to_wire(request);
+        head.split(|byte| *byte == b'\n')
+            .skip(1)
+            .filter_map(|line| {
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                let at = line.iter().position(|byte| *byte == b':')?;
+                let (key, value) = line.split_at_checked(at)?;
+                key.eq_ignore_ascii_case(name).then(|| value.get(1..).unwrap_or_default().trim_ascii().to_vec())
+            })
+            .collect()
+    }
+}
+
+fn append_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Decides whether the connection is kept after this response, and puts the head in place of the one that Pingora will
+/// write.
+pub(super) fn send_head(request: &mut Request, mut reply: Reply) {
+    let settings = &request.location.settings;
+    let may_be_kept = request.keepalive
+        && !settings.keepalive_timeout.is_zero()
+        && request.conn.requests() < settings.keepalive_requests
+        && !request.conn.is_draining()
+        && (reply.length != Length::Open || request.head.http_1_1 || request.head.is_head())
+        && reply.status != 101;
+    request.keepalive = may_be_kept;
+    reply.finish(request);
+    let head = reply.to_wire(request);
+    request.status = reply.status;
+    request.head_bytes = head.len() as u64;
+    request.conn.exchange().head = Some(head);
+    request.reply = Some(reply);
+}
+
+/// Answers a request with a body that is at hand.
+pub(super) async fn send(session: &mut Session, request: &mut Request, reply: Reply, body: Vec<u8>) -> Result<()> {
+    let without_body = request.head.is_head() || matches!(reply.status, 204 | 304);
+    let mut header = ResponseHeader::build_no_case(shown_status(reply.status), Some(2))?;
+    let body = if without_body { Vec::new() } else { body };
+    header.set_content_length(body.len())?;
+    send_head(request, reply);
+    request.body_bytes = body.len() as u64;
+    let end = body.is_empty();
+    session.write_response_header(Box::new(header), end).await?;
+    if !end {
+        session.write_response_body(Some(body.into()), true).await?;
+    }
+    request.complete = true;
+    Ok(())
+}
+
+/// A status that Pingora can write; the client sees our own line.
+pub(super) fn shown_status(status: u16) -> u16 {
+    if (200..=999).contains(&status) { status } else { 200 }
+}

@@ -1,0 +1,169 @@
+//! The backend's head: what it says of the server, and what the client gets of it.
+
+use bytes::Bytes;
+use limpet_sticky::write::{is_own, prefixed, rewritten, set_cookie};
+use limpet_sticky::{Answer, answer};
+use pingora::Result;
+use pingora::http::{HeaderNameVariant, ResponseHeader};
+
+use super::ctx::Request;
+use super::reply::{self, Length, Reply};
+use crate::clock;
+use crate::runtime::Content;
+
+/// Headers of the backend that are not passed on: they are about its own connection, nginx's own business, or written
+/// anew.
+const NOT_PASSED: [&str; 14] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "keep-alive",
+    "server",
+    "transfer-encoding",
+    "x-accel-buffering",
+    "x-accel-charset",
+    "x-accel-expires",
+    "x-accel-limit-rate",
+    "x-accel-redirect",
+    "x-pad",
+    "set-cookie",
+];
+
+/// The backend has answered: whatever it says, it is alive.
+pub(super) fn from_backend(request: &mut Request, header: &ResponseHeader) -> Result<()> {
+    if header.status.is_informational() && header.status.as_u16() != 101 {
+        return Ok(());
+    }
+    let Some(flight) = &request.flight else { return Ok(()) };
+    flight.dial.backend.state.succeeded();
+    let trace = &flight.dial.trace;
+    if let Some(last) = request.tries.last_mut() {
+        last.status = header.status.as_u16();
+        last.connected = trace.connected();
+        last.header = Some(trace.elapsed());
+    }
+    if request.runtime.keeps_upstream_headers {
+        let headers = header.headers.iter();
+        request.upstream_headers = headers
+            .map(|(name, value)| (name.as_str().as_bytes().to_vec(), Bytes::copy_from_slice(value.as_bytes())))
+            .collect();
+    }
+    Ok(())
+}
+
+/// Makes the client's head out of the backend's. What Pingora writes of it is how the body is framed.
+pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> Result<()> {
+    let status = header.status.as_u16();
+    if header.status.is_informational() && status != 101 {
+        return Ok(());
+    }
+    let mut reply = Reply::new(status);
+    reply.reason = Some(header.get_reason_phrase().unwrap_or_default().to_owned());
+    reply.content_type = header.headers.get("content-type").map(|value| value.as_bytes().to_vec());
+    reply.length = length(request, header);
+    lines(request, header, &mut reply)?;
+    cookies(request, header, &mut reply);
+    if status == 101 {
+        request.conn.begin_tunnel();
+        if let Some(protocol) = header.headers.get("upgrade") {
+            reply.line(b"Upgrade", protocol.as_bytes());
+        }
+    }
+    if !request.head.http_1_1 {
+        // Clients of 1.0 know no chunks: the end of the connection is the end of the body.
+        header.remove_header("transfer-encoding");
+    }
+    reply::send_head(request, reply);
+    Ok(())
+}
+
+fn length(request: &Request, header: &ResponseHeader) -> Length {
+    let said = header.headers.get("content-length").and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    match said {
+        Some(length) => Length::Known(length),
+        None if request.head.is_head() || matches!(header.status.as_u16(), 101 | 204 | 304) => Length::Unsaid,
+        None => Length::Open,
+    }
+}
+
+/// The lines that are passed on as they are, in the backend's order and spelling.
+fn lines(request: &Request, header: &ResponseHeader, reply: &mut Reply) -> Result<()> {
+    header.map(|name, value| {
+        let name: &[u8] = match &name {
+            HeaderNameVariant::Case(name) => name.as_slice(),
+            HeaderNameVariant::Titled(name) => name.as_bytes(),
+        };
+        if name.eq_ignore_ascii_case(b"location") {
+            location(request, name, value.as_bytes(), reply);
+        } else if !is_hidden(name, reply.status) {
+            reply.line(name, value.as_bytes());
+        }
+        Ok(())
+    })
+}
+
+fn is_hidden(name: &[u8], status: u16) -> bool {
+    NOT_PASSED.iter().any(|hidden| hidden.as_bytes().eq_ignore_ascii_case(name))
+        || (status == 101 && name.eq_ignore_ascii_case(b"upgrade"))
+}
+
+/// `proxy_redirect default`: a redirect to where `proxy_pass` goes becomes one to the location.
+fn location(request: &Request, name: &[u8], value: &[u8], reply: &mut Reply) {
+    let rewritten = match &request.location.content {
+        Content::Proxy(pass) => {
+            value.strip_prefix(pass.redirect.0.as_slice()).map(|rest| [&pass.redirect.1, rest].concat())
+        }
+        Content::Files => None,
+    };
+    match rewritten {
+        Some(path) => reply.location = Some(request.absolute(&path)),
+        None => reply.line(name, value),
+    }
+}
+
+/// The backend's Set-Cookie lines and ours.
+fn cookies(request: &Request, header: &ResponseHeader, reply: &mut Reply) {
+    let theirs = || header.headers.get_all("set-cookie").iter().map(|value| value.as_bytes());
+    let pass_on = |reply: &mut Reply| theirs().for_each(|line| reply.line(b"Set-Cookie", line));
+    let Content::Proxy(pass) = &request.location.content else { return pass_on(reply) };
+    let (Some(sticky), Some(server)) = (&pass.upstream.sticky, &request.sticky.server) else { return pass_on(reply) };
+    let policy = &sticky.policy;
+    let hide_cookie = request.location.settings.hide_cookie;
+    let ours = || {
+        let now = clock::unix_seconds();
+        set_cookie(policy, &server.sid, now, request.sticky.first(now))
+    };
+    match answer(policy, hide_cookie, reply.status, request.sticky.is_assigned()) {
+        Answer::Pass => pass_on(reply),
+        Answer::Append => {
+            pass_on(reply);
+            reply.line(b"Set-Cookie", &ours());
+        }
+        Answer::Drop => theirs().filter(|line| !is_own(policy, line)).for_each(|line| reply.line(b"Set-Cookie", line)),
+        Answer::Replace => {
+            let mut placed = false;
+            for line in theirs() {
+                if !is_own(policy, line) {
+                    reply.line(b"Set-Cookie", line);
+                } else if !std::mem::replace(&mut placed, true) {
+                    reply.line(b"Set-Cookie", &ours());
+                }
+            }
+            if !placed {
+                reply.line(b"Set-Cookie", &ours());
+            }
+        }
+        Answer::Prefix => rewrite(theirs(), reply, |line| prefixed(policy, line, &server.sid)),
+        Answer::Rewrite => rewrite(theirs(), reply, |line| rewritten(policy, line, &server.sid)),
+    }
+}
+
+fn rewrite<'l>(lines: impl Iterator<Item = &'l [u8]>, reply: &mut Reply, rewrite: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    for line in lines {
+        match rewrite(line) {
+            Some(line) => reply.line(b"Set-Cookie", &line),
+            None => reply.line(b"Set-Cookie", line),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The rewrite steps of a server or location.
+
+use super::ctx::{Captures, Request};
+use crate::runtime::{Condition, Step};
+use crate::template::Text;
+
+/// What the steps came to.
+pub(super) enum Outcome<'s> {
+    /// On to the next phase.
+    Continue,
+    Return {
+        code: u16,
+        text: Option<&'s Text>,
+    },
+}
+
+/// Takes the steps in order. A block of an `if` that is entered becomes the request's location.
+pub(super) fn run<'s>(
+    request: &mut Request,
+    steps: &'s [Step],
+    ifs: &[std::sync::Arc<crate::runtime::Location>],
+) -> Outcome<'s> {
+    for step in steps {
+        match step {
+            Step::Return { code, text } => return Outcome::Return { code: *code, text: text.as_ref() },
+            Step::If { condition, steps, location } => {
+                if !holds(request, condition) {
+                    continue;
+                }
+                if let Some(block) = location.and_then(|index| ifs.get(index)) {
+                    request.location = std::sync::Arc::clone(block);
+                }
+                if let answer @ Outcome::Return { .. } = run(request, steps, ifs) {
+                    return answer;
+                }
+            }
+        }
+    }
+    Outcome::Continue
+}
+
+fn holds(request: &mut Request, condition: &Condition) -> bool {
+    match condition {
+        Condition::Set(text) => {
+            let value = text.render(request);
+            !value.is_empty() && value != b"0"
+        }
+        Condition::Equal { left, right, negated } => (left.render(request) == right.render(request)) != *negated,
+        Condition::Matches { left, regex, negated } => {
+            let value = left.render(request);
+            match Captures::of(regex, &value) {
+                Some(captures) => {
+                    request.captures = captures;
+                    !negated
+                }
+                None => *negated,
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The session of a request: read once, and followed through every try.
+
+use std::sync::Arc;
+
+use limpet_balance::Choice;
+use limpet_config::model::LogLevel;
+use limpet_sticky::{Session, read};
+
+use super::ctx::Request;
+use crate::clock;
+use crate::runtime::{Backend, Upstream};
+
+/// `$session_sticky_state`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum State {
+    /// No sticky upstream was asked.
+    #[default]
+    None,
+    /// The client had no session.
+    New,
+    Kept,
+    Expired,
+    Malformed,
+    /// No server has the SID.
+    Unknown,
+    /// The session's server could not be asked, for this request.
+    Down,
+    /// The session's server failed, and another one has it now.
+    FailedOver,
+}
+
+impl State {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            State::None => "none",
+            State::New => "new",
+            State::Kept => "kept",
+            State::Expired => "expired",
+            State::Malformed => "malformed",
+            State::Unknown => "unknown",
+            State::Down => "down",
+            State::FailedOver => "failed_over",
+        }
+    }
+}
+
+/// What is known of a request's session.
+#[derive(Default)]
+pub(crate) struct Stickiness {
+    pub(crate) state: State,
+    /// The server that the cookie names after this request.
+    pub(crate) server: Option<Arc<Backend>>,
+    /// The server that the client's cookie named.
+    home: Option<usize>,
+    /// `fallback=off`, and the client has a session: it is asked nowhere else.
+    held: bool,
+    /// When the session began, in Unix seconds; `None`: now.
+    first: Option<i64>,
+    /// The cookie names another server than before.
+    assigned: bool,
+    is_read: bool,
+}
+
+/// Why there is no server for a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoServer {
+    /// The session is held to a server that can't be asked.
+    Held,
+    NoneLeft,
+}
+
+impl Stickiness {
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    pub(crate) fn first(&self, now: i64) -> i64 {
+        self.first.unwrap_or(now)
+    }
+
+    pub(crate) fn is_assigned(&self) -> bool {
+        self.assigned
+    }
+}
+
+/// Reads the session from the request's cookies. Later calls do nothing, so retries and internal redirects keep what the
+/// first one found (compatibility: C7.13).
+pub(super) fn read_session(request: &mut Request, upstream: &Upstream) {
+    let Some(sticky) = &upstream.sticky else { return };
+    if std::mem::replace(&mut request.sticky.is_read, true) {
+        return;
+    }
+    let cookies = request.head.values(b"cookie");
+    let session = read(&sticky.policy, cookies, clock::unix_seconds(), |sid| sticky.sids.find(sid));
+    let falls_back = sticky.policy.falls_back();
+    let (state, home, held, first) = match session {
+        Session::None => (State::New, None, false, None),
+        Session::Malformed => (State::Malformed, None, false, None),
+        Session::Expired => (State::Expired, None, false, None),
+        Session::Unknown { sid, first } => {
+            if !falls_back {
+                let sid = String::from_utf8_lossy(sid).into_owned();
+                let message = format!("session_sticky: no server has the SID \"{sid}\", and fallback is off");
+                request.log_error(LogLevel::Warn, &message);
+            }
+            (State::Unknown, None, !falls_back, first)
+        }
+        Session::Known { peer, first } => (State::Kept, Some(peer), !falls_back, first),
+    };
+    request.sticky = Stickiness { state, home, held, first, is_read: true, ..Stickiness::default() };
+}
+
+/// The server for the next try.
+pub(super) fn choose(request: &mut Request, upstream: &Upstream) -> Result<usize, NoServer> {
+    let worker = request.conn.worker;
+    if let Some(again) = request.again {
+        return Ok(again);
+    }
+    if let Some(home) = request.sticky.home {
+        match upstream.group.visit(home, &request.tried) {
+            Choice::Usable => {
+                set_server(request, upstream, home, false);
+                return Ok(home);
+            }
+            _ if request.sticky.held => return Err(NoServer::Held),
+            // Its place is kept: the next request may find room again (compatibility: C7.11).
+            Choice::Full => request.sticky.state = State::Down,
+            Choice::Tried => request.sticky.state = State::FailedOver,
+        }
+    } else if request.sticky.held {
+        return Err(NoServer::Held);
+    }
+    let Some(rotation) = upstream.rotations.get(worker) else { return Err(NoServer::NoneLeft) };
+    let next = upstream.group.next(&mut rotation.lock(), &request.tried, clock::steady_seconds());
+    let index = next.ok_or(NoServer::NoneLeft)?;
+    match request.sticky.home {
+        Some(home) if request.sticky.state == State::Down => set_server(request, upstream, home, false),
+        _ => set_server(request, upstream, index, true),
+    }
+    Ok(index)
+}
+
+fn set_server(request: &mut Request, upstream: &Upstream, index: usize, assigned: bool) {
+    if upstream.sticky.is_some() {
+        request.sticky.server = upstream.backends.get(index).map(Arc::clone);
+        request.sticky.assigned = assigned;
+    }
+}

@@ -1,0 +1,61 @@
+//! Which server a request goes to, now or after another one failed.
+
+use std::sync::Arc;
+
+use limpet_config::model::LogLevel;
+use pingora::proxy::Session;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+
+use super::ctx::{Flight, Request, Try};
+use super::sticky::{self, NoServer};
+use super::upstream_request;
+use crate::runtime::Content;
+use crate::upstream::{Dial, Trace};
+
+pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
+    let location = Arc::clone(&request.location);
+    let Content::Proxy(pass) = &location.content else { return Error::err(ErrorType::InternalError) };
+    let upstream = Arc::clone(&pass.upstream);
+    sticky::read_session(request, &upstream);
+    let index = match sticky::choose(request, &upstream) {
+        Ok(index) => index,
+        Err(reason) => {
+            if request.tries.is_empty() {
+                if reason == NoServer::NoneLeft {
+                    request.log_error(LogLevel::Error, "no live upstreams while connecting to upstream");
+                }
+                let mut none = Try::new(Arc::clone(&upstream.name), None);
+                none.status = 502;
+                request.tries.push(none);
+            }
+            return Error::err(ErrorType::HTTPStatus(request.failure()));
+        }
+    };
+    let Some(backend) = upstream.backends.get(index) else { return Error::err(ErrorType::InternalError) };
+    let head = match &request.upstream_head {
+        Some(head) => head.clone(),
+        None => {
+            let head = upstream_request::head(request, pass);
+            request.upstream_head = Some(head.clone());
+            head
+        }
+    };
+    let trace = Arc::new(Trace::new());
+    request.tries.push(Try::new(Arc::clone(&backend.name), Some(Arc::clone(&trace))));
+    let dial = Arc::new(Dial {
+        backend: Arc::clone(backend),
+        pools: Arc::clone(&upstream.pools),
+        worker: request.conn.worker,
+        head,
+        fresh: request.again.take().is_some(),
+        connect_timeout: pass.connect_timeout,
+        trace,
+    });
+    let mut peer = Box::new(backend.template.clone());
+    peer.options.read_timeout = Some(pass.read_timeout);
+    peer.options.write_timeout = Some(pass.send_timeout);
+    peer.options.custom_l4 = Some(Arc::clone(&dial) as _);
+    request.flight = Some(Flight::new(index, dial));
+    Ok(peer)
+}

@@ -1,0 +1,113 @@
+//! The request's head as the backend gets it: the configured headers, nginx's own, then the client's.
+
+use bytes::Bytes;
+use limpet_config::model::HttpVersion;
+use limpet_sticky::{Hidden, hide};
+
+use super::ctx::Request;
+use crate::front::head::Body;
+use crate::route::uri;
+use crate::runtime::Pass;
+
+/// Headers of the client that go no further, because they are about its own connection or are written anew.
+const NOT_PASSED: [&[u8]; 9] = [
+    b"Host",
+    b"Connection",
+    b"Proxy-Connection",
+    b"Content-Length",
+    b"Transfer-Encoding",
+    b"TE",
+    b"Keep-Alive",
+    b"Expect",
+    b"Upgrade",
+];
+
+pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
+    let client = &request.head;
+    let mut out = Vec::with_capacity(client.len() + 256);
+    out.extend_from_slice(client.method());
+    out.push(b' ');
+    append_uri(request, pass, &mut out);
+    out.extend_from_slice(match pass.http_version {
+        // Chunks are beyond 1.0, and a body of unknown length can be sent in no other way.
+        HttpVersion::Http10 if client.body != Body::Chunked => b" HTTP/1.0\r\n",
+        _ => b" HTTP/1.1\r\n",
+    });
+    let configured = |name: &[u8]| pass.set_header.iter().any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
+    for (name, value) in &pass.set_header {
+        // How the body is delimited is not for a setting to say.
+        if is_framing(name.as_bytes()) {
+            continue;
+        }
+        let value = value.render(request);
+        if !value.is_empty() {
+            append(&mut out, name.as_bytes(), &value);
+        }
+    }
+    if !configured(b"Host") {
+        append(&mut out, b"Host", pass.host.as_bytes());
+    }
+    match client.body {
+        Body::None => {}
+        Body::Length(length) => append(&mut out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes()),
+        Body::Chunked => append(&mut out, b"Transfer-Encoding", b"chunked"),
+    }
+    let hiding =
+        pass.upstream.sticky.as_ref().filter(|sticky| request.location.settings.hide_cookie && sticky.policy.hides());
+    for (name, value) in client.fields_iter() {
+        if NOT_PASSED.iter().any(|other| other.eq_ignore_ascii_case(name)) || configured(name) {
+            continue;
+        }
+        match hiding {
+            Some(sticky) if name.eq_ignore_ascii_case(b"Cookie") => match hide(&sticky.policy, value) {
+                Hidden::Unchanged => append(&mut out, name, value),
+                Hidden::Changed(rest) => append(&mut out, name, &rest),
+                Hidden::Dropped => {}
+            },
+            _ => append(&mut out, name, value),
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    out.into()
+}
+
+fn is_framing(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"Content-Length") || name.eq_ignore_ascii_case(b"Transfer-Encoding")
+}
+
+fn append(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    // A variable may have brought a line end along; it must not begin a header.
+    out.extend(value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// nginx's rule: without a URI in `proxy_pass` the client's own goes on byte for byte; with one it takes the place of
+/// what the location matched, and the rest is escaped again if it came escaped.
+fn append_uri(request: &Request, pass: &Pass, out: &mut Vec<u8>) {
+    let client = &request.head;
+    let rest = match &pass.uri {
+        None if !request.redirected => {
+            if client.lacks_path() {
+                out.push(b'/');
+            }
+            out.extend_from_slice(client.target());
+            return;
+        }
+        None => request.uri.as_slice(),
+        Some(uri) => {
+            out.extend_from_slice(uri);
+            request.uri.get(request.location.prefix_length..).unwrap_or_default()
+        }
+    };
+    if request.redirected || client.target().contains(&b'%') {
+        uri::escape(rest, out);
+    } else {
+        out.extend_from_slice(rest);
+    }
+    if let Some(args) = request.args.as_deref().filter(|args| !args.is_empty()) {
+        out.push(b'?');
+        out.extend_from_slice(args);
+    }
+}

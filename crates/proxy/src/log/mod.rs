@@ -1,0 +1,10 @@
+//! Log files, the error log and the access log.
+
+mod access;
+mod error;
+mod file;
+
+pub(crate) use access::{AccessLog, LineFormat};
+pub use error::{ErrorLog, set_default, write_default};
+pub(crate) use file::os_error;
+pub use file::{LogFile, LogFiles};

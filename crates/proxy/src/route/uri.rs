@@ -1,0 +1,129 @@
+//! Paths made normal, and written out again for a backend.
+
+/// Why a request's target is not served.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadUri;
+
+/// The path of a target: `%XX` decoded, `.` and `..` resolved, slashes merged; what follows `?` and `#` is not part of it.
+///
+/// # Errors
+/// A `%` without two hex digits, `%00`, and a path that leads above the root.
+pub(crate) fn normalize(path: &[u8]) -> Result<Vec<u8>, BadUri> {
+    let decoded = decode(path)?;
+    let simple = !decoded.windows(2).any(|pair| matches!(pair, [b'/', b'/' | b'.']));
+    if simple {
+        return Ok(decoded);
+    }
+    let mut out = Vec::with_capacity(decoded.len());
+    let mut segments = decoded.split(|byte| *byte == b'/').skip(1).peekable();
+    out.push(b'/');
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        match segment {
+            b"" | b"." => {}
+            b".." => {
+                out.pop();
+                let parent = out.iter().rposition(|byte| *byte == b'/').ok_or(BadUri)?;
+                out.truncate(parent + 1);
+            }
+            _ => {
+                out.extend_from_slice(segment);
+                if !last {
+                    out.push(b'/');
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn decode(path: &[u8]) -> Result<Vec<u8>, BadUri> {
+    if !path.contains(&b'%') {
+        return Ok(path.to_vec());
+    }
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path.iter();
+    while let Some(byte) = rest.next() {
+        if *byte != b'%' {
+            out.push(*byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|digit| char::from(*digit).to_digit(16)).ok_or(BadUri);
+        match (digit()? * 16 + digit()?) as u8 {
+            0 => return Err(BadUri),
+            byte => out.push(byte),
+        }
+    }
+    Ok(out)
+}
+
+/// Appends a decoded path with the bytes escaped that nginx escapes for a backend.
+pub(crate) fn escape(path: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in path {
+        match byte {
+            0..=0x20
+            | 0x7f..=0xff
+            | b'"'
+            | b'#'
+            | b'%'
+            | b'<'
+            | b'>'
+            | b'?'
+            | b'\\'
+            | b'^'
+            | b'`'
+            | b'{'
+            | b'|'
+            | b'}' => {
+                out.push(b'%');
+                out.extend(
+                    [byte >> 4, byte & 15].map(|nibble| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0')),
+                );
+            }
+            _ => out.push(*byte),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_made_normal_as_nginx_makes_them() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("/a%20b", "/a b"),
+            ("/a%2fb", "/a/b"),
+            ("/a/..", "/"),
+            ("/a/../b", "/b"),
+            ("//a//b", "/a/b"),
+            ("/a/./b", "/a/b"),
+            ("/a/.", "/a/"),
+            ("/a//../b", "/b"),
+            ("/.../", "/.../"),
+            ("/..a", "/..a"),
+            ("/.a", "/.a"),
+            ("/a/b/", "/a/b/"),
+            ("/a/%2e%2e/b", "/b"),
+            ("/a/b/..", "/a/"),
+        ] {
+            assert_eq!(
+                normalize(path.as_bytes()).map(|path| String::from_utf8(path).unwrap()),
+                Ok(expected.into()),
+                "{path}"
+            );
+        }
+        for path in ["/%00", "/%zz", "/%", "/%4", "/../", "/..", "/a/../../", "/%2e%2e/", "/a/b/../../../c"] {
+            assert_eq!(normalize(path.as_bytes()), Err(BadUri), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_are_escaped_for_backends_as_nginx_escapes_them() {
+        let mut out = Vec::new();
+        escape("/a b?c#d%e\"f\u{e9}~-".as_bytes(), &mut out);
+        assert_eq!(out, b"/a%20b%3Fc%23d%25e%22f%C3%A9~-");
+    }
+}

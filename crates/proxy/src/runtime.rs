@@ -1,0 +1,247 @@
+//! The configuration as requests use it: names resolved to references, texts compiled, peers ready.
+//!
+//! A [`Runtime`] never changes. A reload puts another one in its place; a request keeps the one it began with. What must
+//! outlive a reload hangs in [`Shared`], by the name of its upstream and the address of its server.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use limpet_balance as balance;
+use limpet_config::model::{HttpVersion, NextUpstream, ServerTokens, Types};
+use limpet_config::{Address, Regex};
+use limpet_sticky::{Policy, SidTable};
+use parking_lot::Mutex;
+use pingora::upstreams::peer::HttpPeer;
+
+use crate::front::Conn;
+use crate::log::{AccessLog, ErrorLog, LogFiles};
+use crate::route::host::HostMap;
+use crate::route::location::Level;
+use crate::template::Text;
+use crate::upstream::Pools;
+
+/// What lives as long as the process.
+pub struct Shared {
+    pub(crate) runtime: ArcSwap<Runtime>,
+    pub log_files: LogFiles,
+    /// Counters of servers and connections kept to them, by upstream; an upstream that is gone lets go of its own.
+    pub(crate) peers: Mutex<HashMap<(String, Address), Weak<balance::Peer>>>,
+    pub(crate) pools: Mutex<HashMap<String, Weak<Pools>>>,
+    pub(crate) connections: AtomicU64,
+    /// No new connections, and none is kept after its response.
+    pub(crate) draining: AtomicBool,
+    /// Connections being served now.
+    pub(crate) open: AtomicU64,
+}
+
+/// One configuration at work.
+#[derive(Default)]
+pub struct Runtime {
+    pub(crate) listening: HashMap<Address, Listening>,
+    pub(crate) servers: Vec<Arc<Server>>,
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// A text somewhere asks for headers of backends, so that they are kept.
+    pub(crate) keeps_upstream_headers: bool,
+}
+
+/// The servers on one address.
+pub(crate) struct Listening {
+    pub(crate) hosts: HostMap,
+    pub(crate) default: usize,
+}
+
+pub(crate) struct Server {
+    /// The first of its names, as `$server_name` and the error log show it.
+    pub(crate) name: String,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) locations: Vec<Arc<Location>>,
+    pub(crate) top: Level,
+    /// The locations inside of a location.
+    pub(crate) inner: HashMap<usize, Level>,
+    /// What applies before a location is found.
+    pub(crate) outside: Arc<Location>,
+    pub(crate) client_header_timeout: Duration,
+}
+
+impl Runtime {
+    /// The servers of the address that a connection came to: the very one, else the one that was listened on.
+    pub(crate) fn listening(&self, conn: &Conn) -> Option<&Listening> {
+        let narrow = conn.local_address().and_then(|address| self.listening.get(&address));
+        narrow.or_else(|| self.listening.get(&conn.listen))
+    }
+}
+
+impl Server {
+    /// A server for connections to an address that no configuration has any more.
+    pub(crate) fn nowhere() -> Self {
+        Server {
+            name: String::new(),
+            steps: Vec::new(),
+            locations: Vec::new(),
+            top: Level::default(),
+            inner: HashMap::new(),
+            outside: Arc::new(Location {
+                prefix_length: 0,
+                regex: None,
+                steps: vec![Step::Return { code: 404, text: None }],
+                content: Content::Files,
+                ifs: Vec::new(),
+                settings: Settings::nowhere(),
+            }),
+            client_header_timeout: Duration::from_secs(60),
+        }
+    }
+
+    pub(crate) fn level(&self, location: usize) -> Option<&Level> {
+        self.inner.get(&location)
+    }
+}
+
+pub(crate) struct Location {
+    /// How much of the URI `alias` and `proxy_pass` replace.
+    pub(crate) prefix_length: usize,
+    /// The pattern of a location by regular expression, for its captures.
+    pub(crate) regex: Option<Regex>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) content: Content,
+    pub(crate) ifs: Vec<Arc<Location>>,
+    pub(crate) settings: Settings,
+}
+
+pub(crate) enum Content {
+    Files,
+    Proxy(Pass),
+}
+
+/// A location's settings with the defaults filled in.
+pub(crate) struct Settings {
+    pub(crate) root: Text,
+    pub(crate) alias: bool,
+    pub(crate) index: Vec<Text>,
+    pub(crate) types: Arc<Types>,
+    pub(crate) default_type: Vec<u8>,
+    /// Zero: connections are not kept.
+    pub(crate) keepalive_timeout: Duration,
+    pub(crate) keepalive_header: Option<u64>,
+    pub(crate) keepalive_requests: u64,
+    pub(crate) client_max_body_size: u64,
+    pub(crate) client_body_timeout: Duration,
+    pub(crate) send_timeout: Duration,
+    pub(crate) server_tokens: ServerTokens,
+    pub(crate) add_header: Vec<AddHeader>,
+    pub(crate) access_log: Vec<AccessLog>,
+    pub(crate) error_log: Arc<ErrorLog>,
+    pub(crate) hide_cookie: bool,
+}
+
+pub(crate) struct AddHeader {
+    pub(crate) name: String,
+    pub(crate) value: Text,
+    pub(crate) always: bool,
+}
+
+/// A rewrite step, compiled.
+pub(crate) enum Step {
+    Return { code: u16, text: Option<Text> },
+    If { condition: Condition, steps: Vec<Step>, location: Option<usize> },
+}
+
+pub(crate) enum Condition {
+    Set(Text),
+    Equal { left: Text, right: Text, negated: bool },
+    Matches { left: Text, regex: Regex, negated: bool },
+}
+
+/// A `proxy_pass` with all that goes with it.
+pub(crate) struct Pass {
+    pub(crate) upstream: Arc<Upstream>,
+    /// In place of what the location matched; `None`: the client's URI as it came.
+    pub(crate) uri: Option<Vec<u8>>,
+    /// What a `Location` of the backend begins with, and what takes its place (`proxy_redirect default`).
+    pub(crate) redirect: (Vec<u8>, Vec<u8>),
+    /// `$proxy_host`
+    pub(crate) host: String,
+    /// `$proxy_port`
+    pub(crate) port: String,
+    pub(crate) set_header: Vec<(String, Text)>,
+    pub(crate) http_version: HttpVersion,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) read_timeout: Duration,
+    pub(crate) send_timeout: Duration,
+    pub(crate) next_upstream: NextUpstream,
+}
+
+pub(crate) struct Upstream {
+    pub(crate) name: Arc<str>,
+    pub(crate) backends: Vec<Arc<Backend>>,
+    pub(crate) group: balance::Group,
+    /// One for each worker.
+    pub(crate) rotations: Vec<Mutex<balance::Rotation>>,
+    pub(crate) sticky: Option<Sticky>,
+    pub(crate) pools: Arc<Pools>,
+}
+
+pub(crate) struct Sticky {
+    pub(crate) policy: Policy,
+    pub(crate) sids: SidTable,
+}
+
+/// One address of an upstream.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    /// `ip:port`, `[ipv6]:port` or `unix:path`
+    pub(crate) name: Arc<str>,
+    /// Empty where the upstream is not sticky.
+    pub(crate) sid: Box<[u8]>,
+    pub(crate) address: Address,
+    /// What Pingora wants to know of it, to be cloned.
+    pub(crate) template: HttpPeer,
+    pub(crate) state: Arc<balance::Peer>,
+}
+
+impl Settings {
+    fn nowhere() -> Self {
+        Settings {
+            root: Text::default(),
+            alias: false,
+            index: Vec::new(),
+            types: Arc::default(),
+            default_type: Vec::new(),
+            keepalive_timeout: Duration::ZERO,
+            keepalive_header: None,
+            keepalive_requests: 0,
+            client_max_body_size: 0,
+            client_body_timeout: Duration::from_secs(60),
+            send_timeout: Duration::from_secs(60),
+            server_tokens: ServerTokens::On,
+            add_header: Vec::new(),
+            access_log: Vec::new(),
+            error_log: Arc::default(),
+            hide_cookie: false,
+        }
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Shared {
+            runtime: ArcSwap::default(),
+            log_files: LogFiles::default(),
+            peers: Mutex::default(),
+            pools: Mutex::default(),
+            connections: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            open: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Shared {
+    /// Puts a configuration in place for all requests that begin from now on.
+    pub fn install(&self, runtime: Runtime) {
+        self.runtime.store(Arc::new(runtime));
+    }
+}

@@ -1,0 +1,168 @@
+//! One try at one backend: an idle connection, or a new one.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use limpet_config::Address;
+use parking_lot::Mutex;
+use pingora::connectors::L4Connect;
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::protocols::l4::stream::Stream;
+use pingora::protocols::l4::virt::VirtualSocketStream;
+use pingora::time::timeout;
+use pingora::{Error, ErrorType};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::pool::Pools;
+use super::socket::BackendSocket;
+use crate::front::conn::Socket;
+use crate::log::os_error;
+use crate::runtime::Backend;
+
+/// What a try is made with. Pingora asks it for the connection.
+#[derive(Debug)]
+pub(crate) struct Dial {
+    pub(crate) backend: Arc<Backend>,
+    pub(crate) pools: Arc<Pools>,
+    pub(crate) worker: usize,
+    /// The request's head as the backend gets it.
+    pub(crate) head: Bytes,
+    /// Idle connections are left alone: one has just failed.
+    pub(crate) fresh: bool,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) trace: Arc<Trace>,
+}
+
+/// What is known of a try from the outside.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    started: Instant,
+    /// It went over a connection that had served other requests.
+    reused: AtomicBool,
+    /// Microseconds until connected, plus one; 0: not yet.
+    connected: AtomicU64,
+    sent: AtomicU64,
+    received: AtomicU64,
+    /// Why no connection came about, in nginx's words.
+    failure: Mutex<Option<String>>,
+}
+
+impl Trace {
+    pub(crate) fn new() -> Self {
+        Trace {
+            started: Instant::now(),
+            reused: AtomicBool::new(false),
+            connected: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            failure: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn is_reused(&self) -> bool {
+        self.reused.load(Relaxed)
+    }
+
+    pub(crate) fn connected(&self) -> Option<Duration> {
+        self.connected.load(Relaxed).checked_sub(1).map(Duration::from_micros)
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Relaxed)
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Relaxed)
+    }
+
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failure.lock().clone()
+    }
+
+    pub(crate) fn count_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn count_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Relaxed);
+    }
+
+    fn set_connected(&self) {
+        self.connected.store(self.elapsed().as_micros() as u64 + 1, Relaxed);
+    }
+}
+
+#[async_trait]
+impl L4Connect for Dial {
+    async fn connect(&self, _address: &SocketAddr) -> pingora::Result<Stream> {
+        let state = &self.backend.state;
+        let idle = if self.fresh { None } else { self.pools.take(self.worker, state) };
+        let (socket, requests, opened) = match idle {
+            Some(idle) => {
+                self.trace.reused.store(true, Relaxed);
+                (idle.socket, idle.requests, idle.opened)
+            }
+            None => (self.open().await?, 0, Instant::now()),
+        };
+        self.trace.set_connected();
+        let socket = BackendSocket {
+            socket: Some(socket),
+            head: Some(self.head.clone()),
+            out: Vec::new(),
+            fit: false,
+            requests: requests + 1,
+            opened,
+            worker: self.worker,
+            peer: Arc::clone(state),
+            pools: Arc::clone(&self.pools),
+            trace: Arc::clone(&self.trace),
+        };
+        Ok(Stream::from(VirtualSocketStream::new(Box::new(socket))))
+    }
+}
+
+impl Dial {
+    async fn open(&self) -> pingora::Result<Socket> {
+        let opened = match &self.backend.address {
+            Address::Ip(address) => timeout(self.connect_timeout, connect_tcp(*address)).await,
+            Address::Unix(path) => timeout(self.connect_timeout, connect_unix(path)).await,
+        };
+        let (kind, failure) = match opened {
+            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Err(error)) => {
+                let call = match &self.backend.address {
+                    Address::Ip(_) => "connect()".to_owned(),
+                    Address::Unix(path) => format!("connect() to unix:{}", path.display()),
+                };
+                let kind = match error.kind() {
+                    io::ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
+                    io::ErrorKind::TimedOut => ErrorType::ConnectTimedout,
+                    _ => ErrorType::ConnectError,
+                };
+                (kind, format!("{call} failed ({})", os_error(&error)))
+            }
+            Err(_) => (ErrorType::ConnectTimedout, "upstream timed out (110: Connection timed out)".to_owned()),
+        };
+        *self.trace.failure.lock() = Some(failure.clone());
+        Err(Error::explain(kind, failure))
+    }
+}
+
+async fn connect_tcp(address: std::net::SocketAddr) -> io::Result<Socket> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(Socket::Tcp(stream))
+}
+
+async fn connect_unix(path: &Path) -> io::Result<Socket> {
+    Ok(Socket::Unix(UnixStream::connect(path).await?))
+}

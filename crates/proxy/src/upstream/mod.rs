@@ -1,0 +1,8 @@
+//! Connections to backends: making them, keeping idle ones, and what travels over them.
+
+mod connect;
+mod pool;
+mod socket;
+
+pub(crate) use connect::{Dial, Trace};
+pub(crate) use pool::Pools;

@@ -1,0 +1,197 @@
+//! Idle connections to the servers of an upstream, `keepalive N` of them for each worker.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use limpet_balance::Peer;
+use limpet_config::model::Keepalive;
+use parking_lot::Mutex;
+
+use crate::front::conn::Socket;
+
+/// What is kept of an upstream's connections, one part for each worker.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    workers: Vec<Mutex<Pool>>,
+    capacity: AtomicU64,
+    timeout_ms: AtomicU64,
+    requests: AtomicU64,
+    time_ms: AtomicU64,
+}
+
+/// A connection between two requests.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    pub(crate) socket: Socket,
+    /// Requests that it has served.
+    pub(crate) requests: u64,
+    pub(crate) opened: Instant,
+    since: Instant,
+    peer: Arc<Peer>,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
+    /// By order of their return, so that the first one has been idle longest.
+    idle: BTreeMap<u64, Idle>,
+    /// The idle ones of a server, the latest last.
+    by_peer: HashMap<usize, Vec<u64>>,
+    next: u64,
+}
+
+impl Pools {
+    pub(crate) fn new(workers: usize) -> Self {
+        Pools {
+            workers: (0..workers).map(|_| Mutex::default()).collect(),
+            capacity: AtomicU64::new(0),
+            timeout_ms: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            time_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes over the settings of a configuration.
+    pub(crate) fn configure(&self, keepalive: &Keepalive) {
+        self.capacity.store(u64::from(keepalive.connections), Relaxed);
+        self.timeout_ms.store(keepalive.timeout, Relaxed);
+        self.requests.store(keepalive.requests, Relaxed);
+        self.time_ms.store(keepalive.time, Relaxed);
+    }
+
+    /// The connection to a server that was idle for the shortest time, if there is a live one.
+    pub(crate) fn take(&self, worker: usize, peer: &Arc<Peer>) -> Option<Idle> {
+        let mut pool = self.workers.get(worker)?.lock();
+        loop {
+            let number = pool.by_peer.get_mut(&identity(peer))?.pop()?;
+            let idle = pool.idle.remove(&number)?;
+            if idle.since.elapsed() < self.timeout() && is_quiet(&idle.socket) {
+                return Some(idle);
+            }
+        }
+    }
+
+    /// Keeps a connection, if it may serve more requests; the one idle longest makes room for it.
+    pub(crate) fn put(&self, worker: usize, peer: &Arc<Peer>, socket: Socket, requests: u64, opened: Instant) {
+        let capacity = self.capacity.load(Relaxed);
+        let worn = requests >= self.requests.load(Relaxed)
+            || opened.elapsed() >= Duration::from_millis(self.time_ms.load(Relaxed));
+        if capacity == 0 || worn || !is_quiet(&socket) {
+            return;
+        }
+        let Some(pool) = self.workers.get(worker) else { return };
+        let mut pool = pool.lock();
+        while pool.idle.len() as u64 >= capacity {
+            pool.drop_oldest();
+        }
+        let number = pool.next;
+        pool.next += 1;
+        pool.idle.insert(number, Idle { socket, requests, opened, since: Instant::now(), peer: Arc::clone(peer) });
+        pool.by_peer.entry(identity(peer)).or_default().push(number);
+    }
+
+    /// Closes what has been idle too long, and what its server has closed.
+    pub(crate) fn sweep(&self, worker: usize) {
+        let Some(pool) = self.workers.get(worker) else { return };
+        let mut pool = pool.lock();
+        let timeout = self.timeout();
+        let gone: Vec<u64> = pool
+            .idle
+            .iter()
+            .filter(|(_, idle)| idle.since.elapsed() >= timeout || !is_quiet(&idle.socket))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in gone {
+            pool.remove(number);
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.load(Relaxed))
+    }
+}
+
+impl Pool {
+    fn drop_oldest(&mut self) {
+        if let Some(number) = self.idle.keys().next().copied() {
+            self.remove(number);
+        }
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(idle) = self.idle.remove(&number) else { return };
+        let key = identity(&idle.peer);
+        if let Some(numbers) = self.by_peer.get_mut(&key) {
+            numbers.retain(|other| *other != number);
+            if numbers.is_empty() {
+                self.by_peer.remove(&key);
+            }
+        }
+    }
+}
+
+/// A server is known by its counters, which outlive reloads; the idle connection keeps them alive.
+fn identity(peer: &Arc<Peer>) -> usize {
+    Arc::as_ptr(peer) as usize
+}
+
+/// Whether a connection is open and nothing came over it unasked. It costs a system call only when something did.
+fn is_quiet(socket: &Socket) -> bool {
+    let mut byte = [0];
+    matches!(socket.try_read(&mut byte), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn connected(listener: &TcpListener) -> (Socket, TcpStream) {
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Socket::Tcp(client), listener.accept().await.unwrap().0)
+    }
+
+    fn pools(connections: u32, requests: u64) -> Pools {
+        let pools = Pools::new(1);
+        pools.configure(&Keepalive { connections, requests, ..Keepalive::default() });
+        pools
+    }
+
+    #[tokio::test]
+    async fn the_connection_idle_longest_makes_room() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (pools, peers) = (pools(2, 100), [Arc::default(), Arc::default()]);
+        let mut servers = Vec::new();
+        for peer in [&peers[0], &peers[1], &peers[1]] {
+            let (socket, server) = connected(&listener).await;
+            servers.push(server);
+            pools.put(0, peer, socket, 1, Instant::now());
+        }
+        assert!(pools.take(0, &peers[0]).is_none(), "the first one had to go");
+        assert!(pools.take(0, &peers[1]).is_some());
+        assert!(pools.take(0, &peers[1]).is_some());
+        assert!(pools.take(0, &peers[1]).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_its_server_closed_is_not_handed_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (pools, peer) = (pools(2, 100), Arc::default());
+        let (socket, server) = connected(&listener).await;
+        let Socket::Tcp(stream) = &socket else { panic!("not TCP") };
+        drop(server);
+        stream.readable().await.unwrap();
+        pools.put(0, &peer, socket, 1, Instant::now());
+        assert!(pools.take(0, &peer).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_worn_connection_is_not_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (pools, peer) = (pools(2, 3), Arc::default());
+        let (socket, _server) = connected(&listener).await;
+        pools.put(0, &peer, socket, 3, Instant::now());
+        assert!(pools.take(0, &peer).is_none());
+    }
+}

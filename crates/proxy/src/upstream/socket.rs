@@ -1,0 +1,116 @@
+//! A connection to a backend as Pingora's session sees it.
+//!
+//! The head that Pingora writes is swallowed and ours goes out in its place. When Pingora has judged a connection fit for
+//! another request it tests it by reading a single byte; that read is answered as if the connection had ended, so that
+//! Pingora lets go of it, and it returns to the pool of its upstream (docs/architecture.md, "Connections to backends").
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use limpet_balance::Peer;
+use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connect::Trace;
+use super::pool::Pools;
+use crate::front::conn::Socket;
+
+/// Small writes are collected up to this size.
+const COLLECT: usize = 8192;
+
+#[derive(Debug)]
+pub(crate) struct BackendSocket {
+    /// `None` only while it is being returned.
+    pub(crate) socket: Option<Socket>,
+    /// The request's head, until Pingora writes its own.
+    pub(crate) head: Option<Bytes>,
+    pub(crate) out: Vec<u8>,
+    /// Pingora has judged that the exchange is over and the connection can serve another.
+    pub(crate) fit: bool,
+    pub(crate) requests: u64,
+    pub(crate) opened: Instant,
+    pub(crate) worker: usize,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) pools: Arc<Pools>,
+    pub(crate) trace: Arc<Trace>,
+}
+
+impl BackendSocket {
+    fn poll_send(&mut self, cx: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(socket) = &self.socket else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        loop {
+            if self.out.is_empty() && more.is_empty() {
+                return Poll::Ready(Ok(0));
+            }
+            let count = ready!(socket.poll_write(cx, &[IoSlice::new(&self.out), IoSlice::new(more)]))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.trace.count_sent(count);
+            let collected = self.out.len();
+            self.out.drain(..count.min(collected));
+            if count > collected {
+                return Poll::Ready(Ok(count - collected));
+            }
+        }
+    }
+}
+
+impl AsyncRead for BackendSocket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if buffer.remaining() == 1 && this.head.is_none() {
+            this.fit = this.out.is_empty();
+            return Poll::Ready(Ok(()));
+        }
+        let Some(socket) = &this.socket else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let count = ready!(socket.poll_read(cx, buffer.initialize_unfilled()))?;
+        this.trace.count_received(count);
+        buffer.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for BackendSocket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if let Some(head) = this.head.take() {
+            this.out.extend_from_slice(&head);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        if this.out.len() + bytes.len() <= COLLECT {
+            this.out.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        this.poll_send(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_send(cx, &[]).map_ok(|_| ())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl VirtualSocket for BackendSocket {
+    /// They were set when the connection was made.
+    fn set_socket_option(&self, _option: VirtualSockOpt) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for BackendSocket {
+    fn drop(&mut self) {
+        if self.fit
+            && let Some(socket) = self.socket.take()
+        {
+            self.pools.put(self.worker, &self.peer, socket, self.requests, self.opened);
+        }
+    }
+}

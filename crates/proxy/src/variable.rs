@@ -1,0 +1,394 @@
+//! What the variables of a configuration stand for.
+
+use std::io::Write;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::clock;
+use crate::http::{Request, Try};
+use crate::runtime::Content;
+
+/// A variable, its name resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Variable {
+    Args,
+    Arg(Vec<u8>),
+    BinaryRemoteAddr,
+    BodyBytesSent,
+    BytesSent,
+    Capture(usize),
+    Connection,
+    ConnectionRequests,
+    ConnectionTime,
+    Cookie(Vec<u8>),
+    DocumentRoot,
+    Header(Vec<u8>),
+    Host,
+    Hostname,
+    Https,
+    IsArgs,
+    Msec,
+    NginxVersion,
+    Pid,
+    Pipe,
+    ProxyAddXForwardedFor,
+    ProxyHost,
+    ProxyPort,
+    RemoteAddr,
+    RemotePort,
+    RemoteUser,
+    Request,
+    RequestCompletion,
+    RequestFilename,
+    RequestId,
+    RequestLength,
+    RequestMethod,
+    RequestTime,
+    RequestUri,
+    Scheme,
+    SentHeader(Vec<u8>),
+    ServerAddr,
+    ServerName,
+    ServerPort,
+    ServerProtocol,
+    SessionStickyServer,
+    SessionStickySid,
+    SessionStickyState,
+    Status,
+    TimeIso8601,
+    TimeLocal,
+    UpstreamAddr,
+    UpstreamBytesReceived,
+    UpstreamBytesSent,
+    UpstreamConnectTime,
+    UpstreamCookie(Vec<u8>),
+    UpstreamHeader(Vec<u8>),
+    UpstreamHeaderTime,
+    UpstreamResponseLength,
+    UpstreamResponseTime,
+    UpstreamStatus,
+    Uri,
+    /// No such variable; the configuration's check leaves none of these.
+    Unknown,
+}
+
+impl Variable {
+    pub(crate) fn named(name: &str) -> Variable {
+        let header = |name: &str| name.replace('_', "-").into_bytes();
+        let families: [(&str, fn(Vec<u8>) -> Variable, bool); 6] = [
+            ("arg_", Variable::Arg, false),
+            ("cookie_", Variable::Cookie, false),
+            ("http_", Variable::Header, true),
+            ("sent_http_", Variable::SentHeader, true),
+            ("upstream_cookie_", Variable::UpstreamCookie, false),
+            ("upstream_http_", Variable::UpstreamHeader, true),
+        ];
+        for (prefix, variable, is_header) in families {
+            if let Some(rest) = name.strip_prefix(prefix).filter(|rest| !rest.is_empty()) {
+                return variable(if is_header { header(rest) } else { rest.as_bytes().to_vec() });
+            }
+        }
+        if let Ok(group) = name.parse::<usize>() {
+            return Variable::Capture(group);
+        }
+        match name {
+            "args" | "query_string" => Variable::Args,
+            "binary_remote_addr" => Variable::BinaryRemoteAddr,
+            "body_bytes_sent" => Variable::BodyBytesSent,
+            "bytes_sent" => Variable::BytesSent,
+            "connection" => Variable::Connection,
+            "connection_requests" => Variable::ConnectionRequests,
+            "connection_time" => Variable::ConnectionTime,
+            "content_length" => Variable::Header(b"content-length".to_vec()),
+            "content_type" => Variable::Header(b"content-type".to_vec()),
+            "document_root" => Variable::DocumentRoot,
+            "host" => Variable::Host,
+            "hostname" => Variable::Hostname,
+            "https" => Variable::Https,
+            "is_args" => Variable::IsArgs,
+            "msec" => Variable::Msec,
+            "nginx_version" => Variable::NginxVersion,
+            "pid" => Variable::Pid,
+            "pipe" => Variable::Pipe,
+            "proxy_add_x_forwarded_for" => Variable::ProxyAddXForwardedFor,
+            "proxy_host" => Variable::ProxyHost,
+            "proxy_port" => Variable::ProxyPort,
+            "remote_addr" => Variable::RemoteAddr,
+            "remote_port" => Variable::RemotePort,
+            "remote_user" => Variable::RemoteUser,
+            "request" => Variable::Request,
+            "request_completion" => Variable::RequestCompletion,
+            "request_filename" => Variable::RequestFilename,
+            "request_id" => Variable::RequestId,
+            "request_length" => Variable::RequestLength,
+            "request_method" => Variable::RequestMethod,
+            "request_time" => Variable::RequestTime,
+            "request_uri" => Variable::RequestUri,
+            "scheme" => Variable::Scheme,
+            "server_addr" => Variable::ServerAddr,
+            "server_name" => Variable::ServerName,
+            "server_port" => Variable::ServerPort,
+            "server_protocol" => Variable::ServerProtocol,
+            "session_sticky_server" => Variable::SessionStickyServer,
+            "session_sticky_sid" => Variable::SessionStickySid,
+            "session_sticky_state" => Variable::SessionStickyState,
+            "status" => Variable::Status,
+            "time_iso8601" => Variable::TimeIso8601,
+            "time_local" => Variable::TimeLocal,
+            "upstream_addr" => Variable::UpstreamAddr,
+            "upstream_bytes_received" => Variable::UpstreamBytesReceived,
+            "upstream_bytes_sent" => Variable::UpstreamBytesSent,
+            "upstream_connect_time" => Variable::UpstreamConnectTime,
+            "upstream_header_time" => Variable::UpstreamHeaderTime,
+            "upstream_response_length" => Variable::UpstreamResponseLength,
+            "upstream_response_time" => Variable::UpstreamResponseTime,
+            "upstream_status" => Variable::UpstreamStatus,
+            "uri" | "document_uri" => Variable::Uri,
+            _ => Variable::Unknown,
+        }
+    }
+
+    /// Appends the value; `false` when there is none, which logs show as `-`.
+    pub(crate) fn append(&self, request: &Request, out: &mut Vec<u8>) -> bool {
+        let head = &request.head;
+        let conn = &request.conn;
+        let mut text = |value: &[u8]| {
+            out.extend_from_slice(value);
+            true
+        };
+        match self {
+            Variable::Args => request.args.as_deref().is_some_and(text),
+            Variable::Arg(name) => request.args.as_deref().and_then(|args| argument(args, name)).is_some_and(text),
+            Variable::BinaryRemoteAddr => match conn.peer_ip() {
+                Some(std::net::IpAddr::V4(ip)) => text(&ip.octets()),
+                Some(std::net::IpAddr::V6(ip)) => text(&ip.octets()),
+                None => text(b"unix:"),
+            },
+            Variable::BodyBytesSent => number(out, request.body_bytes_sent()),
+            Variable::BytesSent => number(out, conn.bytes_sent()),
+            Variable::Capture(group) => request.captures.get(*group).is_some_and(text),
+            Variable::Connection => number(out, conn.number),
+            Variable::ConnectionRequests => number(out, conn.requests()),
+            Variable::ConnectionTime => seconds(out, conn.accepted.elapsed()),
+            Variable::Cookie(name) => cookie(request, name).is_some_and(text),
+            Variable::DocumentRoot => {
+                request.location.settings.root.append(request, out);
+                true
+            }
+            Variable::Header(name) => join(head.values(name), if name == b"cookie" { b"; " } else { b", " }, out),
+            Variable::Host => text(request.host()),
+            Variable::Hostname => text(limpet_config::hostname().as_bytes()),
+            Variable::Https => false,
+            Variable::IsArgs => match request.args.as_deref() {
+                Some(args) if !args.is_empty() => text(b"?"),
+                _ => true,
+            },
+            Variable::Msec => seconds(out, clock::unix_time()),
+            Variable::NginxVersion => text(crate::NGINX_VERSION.as_bytes()),
+            Variable::Pid => number(out, u64::from(std::process::id())),
+            Variable::Pipe => text(if conn.is_pipelined() { b"p" } else { b"." }),
+            Variable::ProxyAddXForwardedFor => {
+                if join(head.values(b"x-forwarded-for"), b", ", out) {
+                    out.extend_from_slice(b", ");
+                }
+                out.extend_from_slice(conn.remote_addr().as_bytes());
+                true
+            }
+            Variable::ProxyHost => match &request.location.content {
+                Content::Proxy(pass) => text(pass.host.as_bytes()),
+                Content::Files => false,
+            },
+            Variable::ProxyPort => match &request.location.content {
+                Content::Proxy(pass) => text(pass.port.as_bytes()),
+                Content::Files => false,
+            },
+            Variable::RemoteAddr => text(conn.remote_addr().as_bytes()),
+            Variable::RemotePort => text(conn.remote_port().as_bytes()),
+            Variable::RemoteUser => remote_user(head.value(b"authorization")).is_some_and(|user| text(&user)),
+            Variable::Request => match head.line() {
+                b"" => false,
+                line => text(line),
+            },
+            Variable::RequestCompletion => text(if request.complete { b"OK" } else { b"" }),
+            Variable::RequestFilename => text(&request.file_path(&request.uri)),
+            Variable::RequestId => text(request.id().as_bytes()),
+            Variable::RequestLength => number(out, head.len() as u64 + conn.body_bytes_read()),
+            Variable::RequestMethod => match head.method() {
+                b"" => false,
+                method => text(method),
+            },
+            Variable::RequestTime => seconds(out, request.started.elapsed()),
+            Variable::RequestUri => match head.line() {
+                b"" => false,
+                _ => text(head.target()),
+            },
+            Variable::Scheme => text(b"http"),
+            Variable::SentHeader(name) => match &request.reply {
+                Some(reply) => join(reply.values(request, name).iter().map(Vec::as_slice), b", ", out),
+                None => false,
+            },
+            Variable::ServerAddr => text(conn.local_addr().as_bytes()),
+            Variable::ServerName => text(request.server.name.as_bytes()),
+            Variable::ServerPort => text(conn.local_port().as_bytes()),
+            Variable::ServerProtocol => match head.protocol() {
+                b"" => false,
+                protocol => text(protocol),
+            },
+            Variable::SessionStickyServer => request.sticky.server.as_ref().is_some_and(|s| text(s.name.as_bytes())),
+            Variable::SessionStickySid => request.sticky.server.as_ref().is_some_and(|s| text(&s.sid)),
+            Variable::SessionStickyState => text(request.sticky.state.word().as_bytes()),
+            Variable::Status => match request.status {
+                0 => text(b"000"),
+                // What nginx calls 494 to 497 is a 400 to everybody else.
+                494..=497 => text(b"400"),
+                status => {
+                    let _ = write!(out, "{status:03}");
+                    true
+                }
+            },
+            Variable::TimeIso8601 => clock::with_texts(|texts| text(texts.iso8601.as_bytes())),
+            Variable::TimeLocal => clock::with_texts(|texts| text(texts.local.as_bytes())),
+            Variable::UpstreamAddr => tries(request, out, |one, out| {
+                out.extend_from_slice(one.name.as_bytes());
+                true
+            }),
+            Variable::UpstreamStatus => tries(request, out, |one, out| {
+                one.status != 0 && {
+                    let _ = write!(out, "{:03}", one.status);
+                    true
+                }
+            }),
+            Variable::UpstreamConnectTime => tries(request, out, |one, out| maybe_seconds(one.connected, out)),
+            Variable::UpstreamHeaderTime => tries(request, out, |one, out| maybe_seconds(one.header, out)),
+            Variable::UpstreamResponseTime => tries(request, out, |one, out| maybe_seconds(one.ended, out)),
+            Variable::UpstreamResponseLength => tries(request, out, |one, out| number(out, one.body_bytes)),
+            Variable::UpstreamBytesReceived => tries(request, out, |one, out| number(out, one.bytes_received())),
+            Variable::UpstreamBytesSent => tries(request, out, |one, out| number(out, one.bytes_sent())),
+            Variable::UpstreamCookie(name) => upstream_cookie(request, name).is_some_and(|value| text(&value)),
+            Variable::UpstreamHeader(name) => {
+                let values = request.upstream_headers.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
+                join(values.map(|(_, value)| value.as_ref()), b", ", out)
+            }
+            Variable::Uri => match request.uri.as_slice() {
+                b"" => head.line().is_empty().then_some(()).is_none(),
+                uri => text(uri),
+            },
+            Variable::Unknown => false,
+        }
+    }
+}
+
+fn number(out: &mut Vec<u8>, number: u64) -> bool {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    true
+}
+
+/// Seconds with three digits behind the point.
+fn seconds(out: &mut Vec<u8>, time: Duration) -> bool {
+    let _ = write!(out, "{}.{:03}", time.as_secs(), time.subsec_millis());
+    true
+}
+
+fn maybe_seconds(time: Option<Duration>, out: &mut Vec<u8>) -> bool {
+    time.is_some_and(|time| seconds(out, time))
+}
+
+/// The values with a separator between them; `false` when there is none.
+fn join<'v>(values: impl Iterator<Item = &'v [u8]>, separator: &[u8], out: &mut Vec<u8>) -> bool {
+    let mut any = false;
+    for value in values {
+        if any {
+            out.extend_from_slice(separator);
+        }
+        any = true;
+        out.extend_from_slice(value);
+    }
+    any
+}
+
+/// A value for each server that was tried, `-` where one has none.
+fn tries(request: &Request, out: &mut Vec<u8>, value: impl Fn(&Try, &mut Vec<u8>) -> bool) -> bool {
+    for (index, one) in request.tries.iter().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b", ");
+        }
+        if !value(one, out) {
+            out.push(b'-');
+        }
+    }
+    !request.tries.is_empty()
+}
+
+/// The value of a query argument; names are compared without case, as in nginx.
+fn argument<'a>(args: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    args.split(|byte| *byte == b'&').find_map(|pair| {
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        let (key, value) = pair.split_at_checked(at)?;
+        key.eq_ignore_ascii_case(name).then(|| value.get(1..).unwrap_or_default())
+    })
+}
+
+/// The first cookie of a name, which is compared without case, as in nginx.
+fn cookie<'r>(request: &'r Request, name: &[u8]) -> Option<&'r [u8]> {
+    request.head.values(b"cookie").find_map(|header| {
+        header.split(|byte| *byte == b';').find_map(|pair| {
+            let pair = pair.trim_ascii_start();
+            let at = pair.iter().position(|byte| *byte == b'=')?;
+            let (key, value) = pair.split_at_checked(at)?;
+            key.eq_ignore_ascii_case(name).then(|| value.get(1..).unwrap_or_default())
+        })
+    })
+}
+
+fn upstream_cookie(request: &Request, name: &[u8]) -> Option<Vec<u8>> {
+    let lines = request.upstream_headers.iter().filter(|(field, _)| field.eq_ignore_ascii_case(b"set-cookie"));
+    lines.map(|(_, line)| line.as_ref()).find_map(|line: &[u8]| {
+        let pair = line.split(|byte| *byte == b';').next()?;
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        let (key, value) = pair.split_at_checked(at)?;
+        key.eq_ignore_ascii_case(name).then(|| value.get(1..).unwrap_or_default().to_vec())
+    })
+}
+
+/// The user of `Authorization: Basic …`.
+fn remote_user(authorization: Option<&[u8]>) -> Option<Vec<u8>> {
+    let value = authorization?;
+    let (scheme, coded) = value.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let decoded = STANDARD.decode(coded.trim_ascii()).ok()?;
+    let end = decoded.iter().position(|byte| *byte == b':')?;
+    decoded.get(..end).filter(|user| !user.is_empty()).map(<[u8]>::to_vec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_that_the_configuration_knows_is_a_variable() {
+        for name in limpet_config::variables::NAMES {
+            assert_ne!(Variable::named(name), Variable::Unknown, "{name}");
+        }
+        for prefix in limpet_config::variables::PREFIXES {
+            assert_ne!(Variable::named(&format!("{prefix}x")), Variable::Unknown, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn the_user_of_basic_authorization_is_decoded() {
+        assert_eq!(remote_user(Some(b"Basic YWxpY2U6c2VjcmV0")), Some(b"alice".to_vec()));
+        assert_eq!(remote_user(Some(b"Bearer x")), None);
+        assert_eq!(remote_user(Some(b"Basic !!!")), None);
+    }
+
+    #[test]
+    fn arguments_are_found_by_name() {
+        assert_eq!(argument(b"a=1&B=2&b=3", b"b"), Some(&b"2"[..]));
+        assert_eq!(argument(b"a&b", b"b"), None);
+        assert_eq!(argument(b"xa=1", b"a"), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! A worker: one thread with a runtime of its own, its own Pingora proxy and its own idle connections.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use limpet_config::Address;
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::ShutdownWatch;
+use pingora::server::configuration::ServerConf;
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::front::listen::Listener;
+use crate::front::{self, Conn};
+use crate::http::Hooks;
+use crate::runtime::Shared;
+
+/// What a worker thread's tasks share.
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) proxy: Arc<HttpProxy<Hooks>>,
+    /// Pingora wants one; connections end by the front's own decision.
+    pub(crate) shutdown: ShutdownWatch,
+    drain: Notify,
+}
+
+/// A worker from the outside.
+pub struct Handle {
+    thread: JoinHandle<()>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+enum Order {
+    Listen(Address, std::os::fd::OwnedFd),
+    Close(Address),
+    Drain,
+    Stop,
+}
+
+/// More servers than any upstream has: our own hooks say when trying ends.
+const MAX_TRIES: usize = 1_000_000;
+/// How often idle backend connections are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+
+impl Worker {
+    /// Waits until idle connections are to end.
+    pub(crate) async fn drained(&self) {
+        let notified = self.drain.notified();
+        if !self.shared.draining.load(Ordering::Acquire) {
+            notified.await;
+        }
+    }
+
+    pub(crate) fn first_header_timeout(&self, conn: &Conn) -> Duration {
+        front::header_timeout(&self.shared, conn)
+    }
+}
+
+impl Handle {
+    /// Starts a worker thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no event queue.
+    pub fn start(index: usize, shared: Arc<Shared>) -> io::Result<Handle> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (orders, received) = mpsc::unbounded_channel();
+        let thread = std::thread::Builder::new().name(format!("worker {index}")).spawn(move || {
+            runtime.block_on(run(index, shared, received));
+            // Requests that are still open end here.
+            runtime.shutdown_background();
+        })?;
+        Ok(Handle { thread, orders })
+    }
+
+    /// Accepts connections from a listener.
+    ///
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub fn listen(&self, listener: &Listener) -> io::Result<()> {
+        // A worker that is gone takes no orders; its thread's end says the rest.
+        let _ = self.orders.send(Order::Listen(listener.address.clone(), listener.share()?));
+        Ok(())
+    }
+
+    /// Accepts no more connections on an address; those that are open go on.
+    pub fn close(&self, address: &Address) {
+        let _ = self.orders.send(Order::Close(address.clone()));
+    }
+
+    /// Accepts nothing more; idle connections end at once, others after their response.
+    pub fn drain(&self) {
+        let _ = self.orders.send(Order::Drain);
+    }
+
+    /// Ends the worker with all its connections.
+    pub fn stop(self) {
+        let _ = self.orders.send(Order::Stop);
+        let _ = self.thread.join();
+    }
+}
+
+async fn run(index: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let conf = ServerConf { max_retries: MAX_TRIES, ..ServerConf::default() };
+    let (_keep, shutdown) = watch::channel(false);
+    let worker = Arc::new(Worker {
+        index,
+        proxy: Arc::new(http_proxy(&Arc::new(conf), Hooks)),
+        shutdown,
+        drain: Notify::new(),
+        shared,
+    });
+    tokio::spawn(sweep(Arc::clone(&worker)));
+    let mut listening: Vec<(Address, Arc<Notify>)> = Vec::new();
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Listen(address, socket) => {
+                let closed = Arc::new(Notify::new());
+                listening.push((address.clone(), Arc::clone(&closed)));
+                tokio::spawn(front::accept(
+                    Arc::clone(&worker),
+                    address,
+                    socket,
+                    async move { closed.notified().await },
+                ));
+            }
+            Order::Close(address) => listening.retain(|(other, closed)| {
+                let keep = *other != address;
+                if !keep {
+                    closed.notify_one();
+                }
+                keep
+            }),
+            Order::Drain => {
+                for (_, closed) in listening.drain(..) {
+                    closed.notify_one();
+                }
+                worker.drain.notify_waiters();
+            }
+            Order::Stop => return,
+        }
+    }
+}
+
+async fn sweep(worker: Arc<Worker>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        ticks.tick().await;
+        let pools: Vec<_> = worker.shared.pools.lock().values().filter_map(std::sync::Weak::upgrade).collect();
+        for pools in pools {
+            pools.sweep(worker.index);
+        }
+    }
+}
+
+impl Shared {
+    /// From now on no connection is kept after its response. Workers are told by [`Handle::drain`].
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Connections that are being served.
+    pub fn open_connections(&self) -> u64 {
+        self.open.load(Ordering::Acquire)
+    }
+}
