@@ -1,1 +1,30 @@
-//! placeholder
+//! What the tests are written with: the program under test, clients on raw sockets, backends that do as they are told,
+//! and the real servers of other projects. Every process is ended by its guard.
+
+mod backend;
+mod client;
+mod limpet;
+mod process;
+mod servers;
+
+pub use backend::{Backend, Script};
+pub use client::{Client, Response, get};
+pub use limpet::{Limpet, Output, binary, run};
+pub use process::{Process, eventually};
+pub use servers::{apache, lighttpd, nginx};
+
+use std::collections::HashSet;
+use std::net::TcpListener;
+use std::sync::Mutex;
+
+/// A port that the kernel says is free; never the same one twice in a test run.
+pub fn port() -> u16 {
+    static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+        let mut taken = TAKEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if taken.get_or_insert_default().insert(port) {
+            return port;
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! A client's connection: what the front, Pingora's session and the hooks share of it.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use limpet_config::Address;
 use parking_lot::Mutex;
+use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::framing::Framing;
@@ -36,11 +38,19 @@ impl Socket {
         }
     }
 
+    /// Reads what is there. A read that does not fill the buffer has emptied the socket, so its readiness ends without a
+    /// further call that would only say so.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(stream) => stream.try_read(buffer),
-            Socket::Unix(stream) => stream.try_read(buffer),
-        }
+        let mut partial = None;
+        let result = match self {
+            Socket::Tcp(stream) => {
+                stream.try_io(Interest::READABLE, || read(SockRef::from(stream), buffer, &mut partial))
+            }
+            Socket::Unix(stream) => {
+                stream.try_io(Interest::READABLE, || read(SockRef::from(stream), buffer, &mut partial))
+            }
+        };
+        partial.map_or(result, Ok)
     }
 
     pub(crate) fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -83,11 +93,20 @@ impl Socket {
     /// No more is written: the client sees the end.
     pub(crate) fn shutdown_write(&self) {
         let socket = match self {
-            Socket::Tcp(stream) => socket2::SockRef::from(stream),
-            Socket::Unix(stream) => socket2::SockRef::from(stream),
+            Socket::Tcp(stream) => SockRef::from(stream),
+            Socket::Unix(stream) => SockRef::from(stream),
         };
         let _ = socket.shutdown(std::net::Shutdown::Write);
     }
+}
+
+fn read(socket: SockRef<'_>, buffer: &mut [u8], partial: &mut Option<usize>) -> io::Result<usize> {
+    let count = (&*socket).read(buffer)?;
+    if count > 0 && count < buffer.len() {
+        *partial = Some(count);
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    Ok(count)
 }
 
 /// A connection for as long as it lasts.

@@ -1,0 +1,13 @@
+//! The real binary against real backends, one module a theme.
+
+mod command_line;
+mod examples;
+mod failures;
+mod files;
+mod guides;
+mod http;
+mod locations;
+mod proxying;
+mod reloading;
+mod requests;
+mod sticky;

@@ -1,0 +1,116 @@
+//! The program under test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::process::{Process, eventually};
+
+/// A running limpet with a folder of its own.
+pub struct Limpet {
+    pub folder: TempDir,
+    process: Process,
+}
+
+/// What a run of the program printed, and its status.
+#[derive(Debug)]
+pub struct Output {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The binary that was built beside the tests; `LIMPET_BINARY` names another one.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("LIMPET_BINARY") {
+        return path.into();
+    }
+    let tests = std::env::current_exe().expect("a path");
+    let path = tests.parent().and_then(Path::parent).expect("a target folder").join("limpet");
+    assert!(path.exists(), "{} is not built: run `make test`", path.display());
+    path
+}
+
+/// Runs the program to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    let output = Command::new(binary()).args(arguments).output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Output { status: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+impl Limpet {
+    /// Starts it with the inside of an `http` block, and waits until it listens on `port`.
+    pub fn http(port: u16, http: &str) -> Limpet {
+        Limpet::http_with(port, "", http)
+    }
+
+    /// The same with directives of the main level before it.
+    pub fn http_with(port: u16, main: &str, http: &str) -> Limpet {
+        let text = format!("{main}\nerror_log logs/error.log info;\nevents {{}}\nhttp {{\naccess_log logs/access.log;\n{http}\n}}\n");
+        Limpet::start(port, &text)
+    }
+
+    /// Starts it with a whole configuration, and waits until it listens on `port`.
+    pub fn start(port: u16, configuration: &str) -> Limpet {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("logs")).expect("a folder for logs");
+        std::fs::write(folder.path().join("nginx.conf"), configuration).expect("a configuration");
+        Limpet::start_in(folder, port)
+    }
+
+    /// Starts it in a folder that holds its `nginx.conf`.
+    pub fn start_in(folder: TempDir, port: u16) -> Limpet {
+        let mut command = Command::new(binary());
+        command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-g", "daemon off;"]);
+        let mut process = Process::start("limpet", &mut command, folder.path());
+        let path = folder.path().to_owned();
+        eventually("limpet listens", || {
+            if let Some(status) = process.ended() {
+                let said = std::fs::read_to_string(path.join("limpet.output")).unwrap_or_default();
+                panic!("limpet ended with {status}: {said}");
+            }
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        Limpet { folder, process }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Replaces the configuration; [`Limpet::reload`] puts it to work.
+    pub fn rewrite(&self, http: &str) {
+        let text = format!("error_log logs/error.log info;\nevents {{}}\nhttp {{\naccess_log logs/access.log;\n{http}\n}}\n");
+        std::fs::write(self.path("nginx.conf"), text).expect("a configuration");
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.process.pid().as_raw()
+    }
+
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        self.process.wait()
+    }
+
+    pub fn error_log(&self) -> String {
+        std::fs::read_to_string(self.path("logs/error.log")).unwrap_or_default()
+    }
+
+    /// Waits for a line in the error log.
+    pub fn logs(&self, text: &str) {
+        eventually(&format!("the error log says {text:?}"), || self.error_log().contains(text));
+    }
+
+    /// The access log once it has this many lines.
+    pub fn access_log(&self, lines: usize) -> Vec<String> {
+        let read = || std::fs::read_to_string(self.path("logs/access.log")).unwrap_or_default();
+        eventually("the access log has its lines", || read().lines().count() >= lines);
+        read().lines().map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,107 @@
+//! The real servers of other projects, each in a folder and on a port of its own.
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::port;
+use crate::process::{Process, eventually};
+
+/// A running server; it ends with its guard.
+pub struct Server {
+    pub port: u16,
+    _process: Process,
+    _folder: TempDir,
+}
+
+impl Server {
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+fn start(name: &str, configuration: impl Fn(&Path, u16) -> String, command: impl Fn(&Path) -> Command) -> Server {
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = port();
+    std::fs::create_dir(folder.path().join("html")).expect("a folder for pages");
+    // Servers started by root give up its rights, and must still reach their pages.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).expect("an open folder");
+    std::fs::write(folder.path().join("html/index.html"), format!("{name} on {port}\n")).expect("a page");
+    std::fs::write(folder.path().join("server.conf"), configuration(folder.path(), port)).expect("a configuration");
+    let mut command = command(folder.path());
+    let mut process = Process::start(name, &mut command, folder.path());
+    let output = folder.path().join(format!("{name}.output"));
+    eventually(&format!("{name} listens"), || {
+        if let Some(status) = process.ended() {
+            panic!("{name} ended with {status}: {}", std::fs::read_to_string(&output).unwrap_or_default());
+        }
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    Server { port, _process: process, _folder: folder }
+}
+
+fn command(name: &str) -> Command {
+    // Daemons lie where a user's path may not look.
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
+    let mut command = Command::new(name);
+    command.env("PATH", path);
+    command
+}
+
+/// nginx with directives of ours in its only server block.
+pub fn nginx(server: &str) -> Server {
+    let configuration = |folder: &Path, port: u16| {
+        let folder = folder.display();
+        format!(
+            "daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+             events {{}}
+             http {{ access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+             fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+             server {{ listen 127.0.0.1:{port}; root {folder}/html; {server} }} }}"
+        )
+    };
+    start("nginx", configuration, |folder| {
+        let mut command = command("nginx");
+        command.arg("-p").arg(folder).arg("-c").arg(folder.join("server.conf"));
+        command
+    })
+}
+
+/// Apache with directives of ours.
+pub fn apache(directives: &str) -> Server {
+    let configuration = |folder: &Path, port: u16| {
+        let folder = folder.display();
+        let modules = ["mpm_event", "authz_core", "dir", "usertrack", "headers", "unixd"]
+            .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
+            .concat();
+        format!(
+            "{modules}ServerRoot {folder}\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile {folder}/apache.pid\n\
+             ErrorLog {folder}/error.log\nMutex file:{folder}\nDocumentRoot {folder}/html\nUser www-data\nGroup www-data\n\
+             StartServers 1\n<Directory />\nRequire all granted\n</Directory>\n{directives}\n"
+        )
+    };
+    start("apache2", configuration, |folder| {
+        let mut command = command("apache2");
+        command.arg("-d").arg(folder).arg("-f").arg(folder.join("server.conf")).args(["-D", "FOREGROUND"]);
+        command
+    })
+}
+
+/// Lighttpd with directives of ours.
+pub fn lighttpd(directives: &str) -> Server {
+    let configuration = |folder: &Path, port: u16| {
+        let folder = folder.display();
+        format!(
+            "server.modules = ( \"mod_setenv\" )\nserver.bind = \"127.0.0.1\"\nserver.port = {port}\n\
+             server.document-root = \"{folder}/html\"\nindex-file.names = ( \"index.html\" )\n{directives}\n"
+        )
+    };
+    start("lighttpd", configuration, |folder| {
+        let mut command = command("lighttpd");
+        command.arg("-D").arg("-f").arg(folder.join("server.conf"));
+        command
+    })
+}
