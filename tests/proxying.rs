@@ -1,0 +1,227 @@
+//! What backends get, and what clients get of their answers.
+
+use limpet_tests::{Backend, Client, Limpet, Script, get, nginx, port};
+
+fn through(backend: &Backend, location: &str) -> (Limpet, u16) {
+    let front = port();
+    let http = format!(
+        "upstream u {{ server {}; }} server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; {location} }} }}",
+        backend.address()
+    );
+    (Limpet::http(front, &http), front)
+}
+
+#[test]
+fn the_request_is_what_nginx_sends() {
+    let backend = Backend::new(Script::ok("x"));
+    let (_limpet, port) = through(&backend, "");
+    let mut client = Client::connect(port);
+    client.send(
+        "POST /u?b=c HTTP/1.1\r\nX-A: 1\r\nHost: d.example\r\nConnection: keep-alive, X-A\r\nKeep-Alive: 5\r\nTE: trailers\r\n\
+         Proxy-Connection: x\r\nContent-Length: 003\r\nX-Empty:\r\nx-a: 2\r\nX_Dropped: 1\r\n\r\nabc",
+    );
+    client.response();
+    assert_eq!(
+        backend.requests(),
+        ["POST /u?b=c HTTP/1.1\r\nHost: u\r\nContent-Length: 3\r\nX-A: 1\r\nX-Empty: \r\nx-a: 2\r\n\r\nabc"]
+    );
+}
+
+#[test]
+fn proxy_set_header_replaces_adds_and_removes() {
+    let backend = Backend::new(Script::ok("x"));
+    let location = "proxy_set_header Host $host; proxy_set_header X-Real-IP $remote_addr; proxy_set_header Accept \"\";
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header Connection close; proxy_http_version 1.0;";
+    let (_limpet, port) = through(&backend, location);
+    get(port, "/", &["Accept: a/b", "x-real-ip: 6.6.6.6", "X-Forwarded-For: 1.2.3.4"]);
+    assert_eq!(
+        backend.requests(),
+        ["GET / HTTP/1.0\r\nHost: localhost\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-For: 1.2.3.4, 127.0.0.1\r\nConnection: close\r\n\r\n"]
+    );
+}
+
+#[test]
+fn the_uri_of_proxy_pass_takes_the_place_of_the_locations() {
+    let backend = Backend::planned(|_, request| Script::ok(request.split(' ').nth(1).unwrap_or("")));
+    let front = port();
+    let http = format!(
+        "upstream u {{ server {}; }} server {{ listen 127.0.0.1:{front};
+         location /a/ {{ proxy_pass http://u/; }} location /b/ {{ proxy_pass http://u/x/; }} location /c/ {{ proxy_pass http://u; }}
+         location /d {{ proxy_pass http://u/y; }} location = /g {{ proxy_pass http://u/z; }} location ~ ^/h/ {{ proxy_pass http://u; }}
+         location /i/ {{ proxy_pass http://{0}/addr/; }} location /j/ {{ proxy_pass http://u/k?z=1; }} }}",
+        backend.address()
+    );
+    let _limpet = Limpet::http(front, &http);
+    for (asked, expected) in [
+        ("/a/", "/"),
+        ("/a/b?x=%20y", "/b?x=%20y"),
+        ("/a/b%20c", "/b%20c"),
+        ("/a/b%2Fc", "/b/c"),
+        ("/a/%41", "/A"),
+        ("/a//b", "/b"),
+        ("/a/b%3Fc", "/b%3Fc"),
+        ("/a/b?", "/b"),
+        ("/a/b\"c", "/b\"c"),
+        ("/b/c?q", "/x/c?q"),
+        ("/c//b%2Fc?", "/c//b%2Fc?"),
+        ("/d/x", "/y/x"),
+        ("/g?q=1", "/z?q=1"),
+        ("/h/a%20b?x", "/h/a%20b?x"),
+        ("/i/v", "/addr/v"),
+        ("/j/a?b=c", "/k?z=1a?b=c"),
+    ] {
+        assert_eq!(get(front, asked, &[]).text(), expected, "{asked}");
+    }
+    let redirect = get(front, "/a?x=1", &[]);
+    assert_eq!((redirect.status, redirect.value("location")), (301, format!("http://localhost:{front}/a/?x=1").as_str()));
+}
+
+#[test]
+fn the_response_is_what_nginx_sends() {
+    let headers = "Server: theirs\r\nDate: theirs\r\nX-Accel-Expires: 1\r\nX-Pad: p\r\nKeep-Alive: 5\r\nx-Low: 1\r\nX-A: 1\r\nX-A: 2\r\nContent-Type: a/b\r\n";
+    let backend = Backend::new(Script::Answer(format!("HTTP/1.1 200 Fine Reason\r\nContent-Length: 2\r\n{headers}\r\nok").into_bytes()));
+    let (_limpet, port) = through(&backend, "");
+    let response = Client::connect(port).request("GET /", &[]);
+    let lines: Vec<&str> = response.head.split("\r\n").collect();
+    assert_eq!(lines[0], "HTTP/1.1 200 Fine Reason");
+    assert!(lines[1].starts_with("Server: limpet/") && lines[2].starts_with("Date: ") && lines[2].ends_with(" GMT"), "{lines:?}");
+    let rest = ["Content-Type: a/b", "Content-Length: 2", "Connection: keep-alive", "x-Low: 1", "X-A: 1", "X-A: 2"];
+    assert_eq!(lines[3..], rest);
+}
+
+#[test]
+fn bodies_without_length_are_chunked_for_1_1() {
+    let backend = Backend::planned(|_, request| match request.contains("/close") {
+        true => Script::AnswerAndClose(b"HTTP/1.0 200 OK\r\n\r\nto the end".to_vec()),
+        false => Script::Answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n".to_vec()),
+    });
+    let (_limpet, port) = through(&backend, "");
+    let mut client = Client::connect(port);
+    for (target, body) in [("/", "abcde"), ("/close", "to the end"), ("/", "abcde")] {
+        let response = client.request(&format!("GET {target}"), &[]);
+        assert_eq!((response.value("transfer-encoding"), response.text().as_str()), ("chunked", body));
+    }
+}
+
+#[test]
+fn heads_and_empty_answers_have_no_body() {
+    let backend = Backend::planned(|_, request| match request.split(' ').nth(1) {
+        Some("/304") => Script::Answer(b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n".to_vec()),
+        Some("/204") => Script::Answer(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
+        _ => Script::Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".to_vec()),
+    });
+    let (_limpet, port) = through(&backend, "");
+    let mut client = Client::connect(port);
+    assert_eq!(client.request("HEAD /", &[]).value("content-length"), "10");
+    assert_eq!(client.request("GET /304", &[]).value("etag"), "\"x\"");
+    assert_eq!(client.request("GET /204", &[]).status, 204);
+    assert_eq!(client.request("HEAD /", &[]).status, 200);
+}
+
+#[test]
+fn a_redirect_to_the_backend_becomes_one_to_the_location() {
+    let front = port();
+    let backend = Backend::planned(|_, request| {
+        let target = request.lines().find_map(|line| line.strip_prefix("X-To: ")).unwrap_or_default();
+        Script::page(302, &format!("Location: {target}\r\n"), "")
+    });
+    let http = format!(
+        "upstream u {{ server {}; }} server {{ listen 127.0.0.1:{front};
+         location /one/ {{ proxy_pass http://u/two/; }} location /plain/ {{ proxy_pass http://u; }} }}",
+        backend.address()
+    );
+    let _limpet = Limpet::http(front, &http);
+    for (asked, to, expected) in [
+        ("/one/", "http://u/two/z", format!("http://localhost:{front}/one/z")),
+        ("/one/", "http://u/other", "http://u/other".to_owned()),
+        ("/one/", "/two/z", "/two/z".to_owned()),
+        ("/plain/", "http://u/z", format!("http://localhost:{front}/z")),
+    ] {
+        assert_eq!(get(front, asked, &[&format!("X-To: {to}")]).value("location"), expected);
+    }
+}
+
+#[test]
+fn backend_connections_are_kept_and_shared() {
+    let backend = Backend::new(Script::ok("x"));
+    let (_limpet, port) = through(&backend, "");
+    for _ in 0..5 {
+        get(port, "/", &[]);
+    }
+    assert_eq!(backend.connections(), 1);
+    let closing = Backend::new(Script::AnswerAndClose(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx".to_vec()));
+    let (_limpet, port) = through(&closing, "");
+    for _ in 0..3 {
+        assert_eq!(get(port, "/", &[]).text(), "x");
+    }
+    assert_eq!(closing.connections(), 3);
+}
+
+#[test]
+fn an_idle_connection_that_died_is_replaced_without_a_word() {
+    let backend = Backend::planned(|n, _| match n {
+        // The answer says that the connection is kept; then it is closed all the same.
+        0 => Script::AnswerAndClose(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n0".to_vec()),
+        // A request on a kept connection is met by its end.
+        2 => Script::Close,
+        n => Script::ok(&n.to_string()),
+    });
+    let (_limpet, port) = through(&backend, "");
+    assert_eq!(get(port, "/", &[]).text(), "0");
+    assert_eq!(get(port, "/", &[]).text(), "1");
+    assert_eq!(get(port, "/", &[]).text(), "3", "the request is repeated on a new connection");
+}
+
+#[test]
+fn keepalive_bounds_the_idle_connections() {
+    let backend = Backend::new(Script::ok("x"));
+    let front = port();
+    let http = format!(
+        "upstream u {{ server {}; keepalive 1; }} upstream none {{ server {0}; keepalive 0; }} server {{ listen 127.0.0.1:{front};
+         location / {{ proxy_pass http://u; }} location /none {{ proxy_pass http://none; }} location /addr {{ proxy_pass http://{0}; }} }}",
+        backend.address()
+    );
+    let _limpet = Limpet::http(front, &http);
+    for target in ["/none", "/none", "/addr", "/addr"] {
+        get(front, target, &[]);
+    }
+    assert_eq!(backend.connections(), 4);
+    for _ in 0..3 {
+        get(front, "/", &[]);
+    }
+    assert_eq!(backend.connections(), 5);
+}
+
+#[test]
+fn an_upgraded_connection_is_a_tunnel() {
+    let backend = Backend::new(Script::Echo(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n".to_vec()));
+    let (_limpet, port) = through(&backend, "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;");
+    let mut client = Client::connect(port);
+    let response = client.request("GET /", &["Connection: Upgrade", "Upgrade: echo"]);
+    assert_eq!((response.status, response.value("upgrade"), response.value("connection")), (101, "echo", "upgrade"));
+    for word in ["hello", "again"] {
+        client.send(word);
+    }
+    client.half_close();
+    assert_eq!(client.to_end(), b"helloagain");
+}
+
+#[test]
+fn large_answers_of_a_real_server_arrive_whole() {
+    let server = nginx("location /big { return 200 $request_uri; } location /sized { default_type text/plain; }");
+    let front = port();
+    let http = format!(
+        "upstream u {{ server {}; session_sticky; }} server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}",
+        server.address()
+    );
+    let _limpet = Limpet::http(front, &http);
+    let long = format!("/big{}", "x".repeat(6000));
+    let mut client = Client::connect(front);
+    for _ in 0..3 {
+        assert_eq!(client.request(&format!("GET {long}"), &[]).text(), long);
+    }
+    let index = client.request("GET /", &[]);
+    assert_eq!(index.text(), format!("nginx on {}\n", server.port));
+    let etag = index.value("etag").to_owned();
+    assert_eq!(client.request("GET /", &[&format!("If-None-Match: {etag}")]).status, 304);
+}

@@ -1,0 +1,300 @@
+//! What clients may send, on raw sockets: bodies, keep-alive, pipelines, and requests that are no requests.
+
+use std::time::Duration;
+
+use limpet_tests::{Backend, Client, Limpet, Script, port};
+
+fn echo_length() -> Backend {
+    Backend::planned(|_, request| {
+        let body = request.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        Script::ok(&body.len().to_string())
+    })
+}
+
+fn front(backend: &Backend, more: &str) -> (Limpet, u16) {
+    let front = port();
+    let limpet = Limpet::http(
+        front,
+        &format!(
+            "{more} upstream u {{ server {}; keepalive 4; }}
+             server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} location /local {{ return 200 local; }}
+             location /files/ {{ alias {}/; }} }}",
+            backend.address(),
+            env!("CARGO_MANIFEST_DIR")
+        ),
+    );
+    (limpet, front)
+}
+
+#[test]
+fn broken_requests_are_answered_with_400_logged_and_closed() {
+    let backend = echo_length();
+    let (limpet, port) = front(&backend, "");
+    for request in [
+        "get / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nBad Name: 1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
+        "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /../etc HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        "POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "\x16\x03\x01\x02\x00garbage",
+    ] {
+        let mut client = Client::connect(port);
+        client.send(request);
+        let response = client.response();
+        assert_eq!((response.status, response.value("connection")), (400, "close"), "{request:?}");
+        assert!(client.is_closed(), "{request:?}");
+    }
+    assert_eq!(backend.requests().len(), 0);
+    let log = limpet.access_log(14);
+    assert!(log.iter().all(|line| line.contains("\" 400 ")), "{log:?}");
+    assert!(log[13].contains("\\x16\\x03\\x01"), "{}", log[13]);
+}
+
+#[test]
+fn other_refusals_have_their_own_status() {
+    let backend = echo_length();
+    let (_limpet, port) = front(&backend, "");
+    let long = "x".repeat(9000);
+    for (request, status) in [
+        ("CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 405),
+        ("GET / HTTP/2.0\r\nHost: x\r\n\r\n".into(), 505),
+        (format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"), 414),
+        (format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"), 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n".into(), 501),
+    ] {
+        let mut client = Client::connect(port);
+        client.send(&request);
+        assert_eq!(client.response().status, status, "{}", &request[..40.min(request.len())]);
+        assert!(client.is_closed());
+    }
+}
+
+#[test]
+fn a_broken_request_does_not_touch_other_connections() {
+    let backend = echo_length();
+    let (_limpet, port) = front(&backend, "");
+    let mut good = Client::connect(port);
+    assert_eq!(good.request("GET /", &[]).status, 200);
+    Client::connect(port).send("\0\0\0\0\r\n\r\n");
+    assert_eq!(good.request("GET /", &[]).status, 200);
+}
+
+#[test]
+fn connections_are_kept_and_closed_as_asked() {
+    let backend = echo_length();
+    let (_limpet, port) = front(&backend, "");
+    for target in ["/", "/local", "/files/Cargo.toml", "/files/none"] {
+        let mut client = Client::connect(port);
+        for _ in 0..3 {
+            assert_eq!(client.request(&format!("GET {target}"), &[]).value("connection"), "keep-alive");
+        }
+        assert_eq!(client.request(&format!("GET {target}"), &["Connection: close"]).value("connection"), "close");
+        assert!(client.is_closed(), "{target}");
+    }
+}
+
+#[test]
+fn keepalive_requests_and_timeout_bound_a_connection() {
+    let backend = echo_length();
+    let (_limpet, port) = front(&backend, "keepalive_requests 2; keepalive_timeout 200ms 7s;");
+    let mut client = Client::connect(port);
+    let first = client.request("GET /", &[]);
+    assert_eq!((first.value("connection"), first.value("keep-alive")), ("keep-alive", "timeout=7"));
+    assert_eq!(client.request("GET /", &[]).value("connection"), "close");
+    assert!(client.is_closed());
+
+    let mut idle = Client::connect(port);
+    idle.request("GET /", &[]);
+    idle.set_patience(Duration::from_secs(10));
+    assert!(idle.is_closed(), "an idle connection was kept for ever");
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let backend = Backend::planned(|_, request| Script::ok(request.split(' ').nth(1).unwrap_or("")));
+    let (_limpet, port) = front(&backend, "");
+    let mut client = Client::connect(port);
+    client.send(
+        "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /local HTTP/1.1\r\nHost: x\r\n\r\n\
+         POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcPOST /3 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
+         3\r\nabc\r\n0\r\n\r\n\r\nGET /4 HTTP/1.1\r\nHost: x\r\n\r\n",
+    );
+    let answers: Vec<String> = (0..5).map(|_| client.response().text()).collect();
+    assert_eq!(answers, ["/1", "local", "/2", "/3", "/4"]);
+}
+
+#[test]
+fn a_pipelined_request_that_comes_in_flight_waits() {
+    let slow = Backend::planned(|n, request| match n {
+        0 => Script::Dribble(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n0123456789012345678901234567890123456789".to_vec()),
+        _ => Script::ok(request.split(' ').nth(1).unwrap_or("")),
+    });
+    let (_limpet, port) = front(&slow, "");
+    let mut client = Client::connect(port);
+    client.send("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    limpet_tests::eventually("the first request is there", || slow.requests().len() == 1);
+    client.send("GET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(client.response().body.len(), 40);
+    assert_eq!(client.response().text(), "/2");
+}
+
+#[test]
+fn bodies_of_any_size_and_framing_reach_the_backend() {
+    let backend = echo_length();
+    let (_limpet, port) = front(&backend, "client_max_body_size 0;");
+    let mut client = Client::connect(port);
+    for size in [0, 1, 8191, 70_000, 3_000_000] {
+        let body = "y".repeat(size);
+        client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"));
+        client.send(&body);
+        assert_eq!(client.response().text(), size.to_string());
+    }
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for _ in 0..3 {
+        client.send(format!("400\r\n{}\r\n", "z".repeat(1024)));
+    }
+    client.send("0\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    let last = backend.requests().pop().expect("a request");
+    assert!(last.contains("Transfer-Encoding: chunked\r\n") && last.matches('z').count() == 3072);
+    assert_eq!(last.matches("\r\n0\r\n\r\n").count(), 1, "the last chunk is sent once");
+    assert_eq!(client.request("GET /", &[]).status, 200, "the connection goes on");
+}
+
+#[test]
+fn expect_is_answered_here_and_not_passed_on() {
+    let backend = echo_length();
+    let (_limpet, port) = front(&backend, "");
+    let mut client = Client::connect(port);
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(client.response().head, "HTTP/1.1 100 Continue");
+    client.send("hello");
+    let response = client.response();
+    assert_eq!((response.text().as_str(), response.value("connection")), ("5", "keep-alive"));
+    assert!(!backend.requests()[0].contains("Expect"));
+    assert_eq!(client.request("GET /", &[]).status, 200);
+}
+
+#[test]
+fn too_large_bodies_are_413() {
+    let backend = echo_length();
+    let (limpet, port) = front(&backend, "client_max_body_size 100;");
+    let mut client = Client::connect(port);
+    client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n{}", "x".repeat(101)));
+    let response = client.response();
+    assert_eq!((response.status, response.value("connection")), (413, "close"));
+    limpet.logs("client intended to send too large body: 101 bytes");
+
+    let mut client = Client::connect(port);
+    client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n200\r\n{}\r\n0\r\n\r\n", "x".repeat(512)));
+    assert_eq!(client.response().status, 413);
+    limpet.logs("client intended to send too large chunked body: 0+512 bytes");
+}
+
+#[test]
+fn a_body_that_nobody_wants_is_read_away() {
+    let backend = echo_length();
+    let (_limpet, port) = front(&backend, "");
+    let mut client = Client::connect(port);
+    client.send("POST /local HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n");
+    assert_eq!(client.response().text(), "local");
+    client.send("helloGET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(client.response().text(), "0");
+}
+
+#[test]
+fn clients_of_http_1_0_get_no_chunks_and_are_closed() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let backend = Backend::planned(move |_, request| match request.contains("/close") {
+        true => Script::AnswerAndClose(b"HTTP/1.1 200 OK\r\n\r\nhello".to_vec()),
+        false => Script::Answer(chunked.into()),
+    });
+    let (_limpet, port) = front(&backend, "");
+    for (target, header) in [("/", ""), ("/", "Connection: keep-alive\r\n"), ("/close", "")] {
+        let mut client = Client::connect(port);
+        client.send(format!("GET {target} HTTP/1.0\r\n{header}\r\n"));
+        let text = String::from_utf8(client.to_end()).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        assert_eq!(body, "hello");
+        assert!(!head.to_ascii_lowercase().contains("transfer-encoding") && head.contains("Connection: close"), "{head}");
+    }
+    let mut client = Client::connect(port);
+    client.send("GET /local HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(client.response().value("connection"), "keep-alive");
+    client.send("GET /local HTTP/1.0\r\n\r\n");
+    assert_eq!(client.response().value("connection"), "close");
+}
+
+#[test]
+fn a_head_that_takes_too_long_ends_the_connection() {
+    let backend = echo_length();
+    let (limpet, port) = front(&backend, "client_header_timeout 200ms;");
+    let mut client = Client::connect(port);
+    client.send("GET / HT");
+    assert_eq!(client.to_end(), b"");
+    assert!(limpet.access_log(1)[0].contains("\"GET / HT\" 408 0"), "{:?}", limpet.access_log(1));
+    assert!(Client::connect(port).is_closed(), "a silent connection was kept");
+}
+
+#[test]
+fn a_client_that_goes_away_is_499() {
+    let backend = Backend::new(Script::Hang);
+    let (limpet, port) = front(&backend, "");
+    let mut client = Client::connect(port);
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    limpet_tests::eventually("the request is there", || backend.requests().len() == 1);
+    drop(client);
+    assert!(limpet.access_log(1)[0].contains("\" 499 0"), "{:?}", limpet.access_log(1));
+}
+
+#[test]
+fn absolute_targets_and_odd_bytes_reach_the_backend_as_nginx_sends_them() {
+    let backend = Backend::planned(|_, request| Script::ok(request.lines().next().unwrap_or("")));
+    let (_limpet, port) = front(&backend, "");
+    for (sent, received) in [
+        ("GET http://other/x?y HTTP/1.1\r\nHost: x", "GET /x?y HTTP/1.1"),
+        ("GET http://other HTTP/1.1\r\nHost: x", "GET / HTTP/1.1"),
+        ("GET /a%2Fb//c/./d?e%20f HTTP/1.1\r\nHost: x", "GET /a%2Fb//c/./d?e%20f HTTP/1.1"),
+        ("GET /\"<>{}\\^`| HTTP/1.1\r\nHost: x", "GET /\"<>{}\\^`| HTTP/1.1"),
+        ("PATCH-IT /x HTTP/1.1\r\nHost: x", "PATCH-IT /x HTTP/1.1"),
+    ] {
+        let mut client = Client::connect(port);
+        client.send(format!("{sent}\r\n\r\n"));
+        assert_eq!(client.response().text(), received);
+    }
+    let mut client = Client::connect(port);
+    client.send(b"GET /\xff\xe9 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+}
+
+#[test]
+fn many_bytes_of_nonsense_do_no_harm() {
+    let backend = echo_length();
+    let (mut limpet, port) = front(&backend, "");
+    let mut noise = 12345_u32;
+    for _ in 0..200 {
+        let bytes: Vec<u8> = (0..300)
+            .map(|_| {
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                b"GET /HTP1.:\r\n \0\xffx;=|~%"[noise as usize >> 8 & 15 | (noise as usize >> 20 & 1) << 3]
+            })
+            .collect();
+        let mut client = Client::connect(port);
+        client.try_send(&bytes);
+        client.try_send("\r\n\r\n");
+        client.half_close();
+        client.to_end();
+    }
+    assert_eq!(Client::connect(port).request("GET /local", &[]).text(), "local");
+    assert!(!limpet.error_log().contains("panicked"), "{}", limpet.error_log());
+    limpet.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(limpet.wait().success());
+}
