@@ -6,14 +6,17 @@ use limpet_tests::{Backend, Client, Limpet, Script, get, port};
 
 /// Two servers, the first as told, the second well.
 fn pair(first: Script, location: &str) -> (Vec<Backend>, Limpet, u16) {
+    let location =
+        format!("proxy_read_timeout {}; {location}", if location.contains("patient") { "20s" } else { "300ms" })
+            .replace("patient", "");
     let backends = vec![Backend::new(first), Backend::new(Script::ok("second"))];
     let front = port();
     let http = format!(
         "log_format u '$status $upstream_addr $upstream_status'; access_log logs/upstream.log u;
          upstream u {{ server {} max_fails=0; server {} max_fails=0; }}
          upstream one {{ server {0}; }}
-         server {{ listen 127.0.0.1:{front}; proxy_read_timeout 300ms; {location}
-         location / {{ proxy_pass http://u; }} location /one {{ proxy_pass http://one; }} }}",
+         server {{ listen 127.0.0.1:{front}; {location}
+         location / {{ proxy_pass http://u; }} location /one {{ proxy_pass http://one; }} location /two {{ proxy_pass http://{1}; }} }}",
         backends[0].address(),
         backends[1].address()
     );
@@ -49,9 +52,15 @@ fn a_lone_server_that_fails_is_502_and_a_silent_one_504() {
         assert_eq!(response.value("content-type"), "text/html");
         assert!(response.text().contains(&format!("<center><h1>{title}</h1></center>")), "{}", response.text());
         assert_eq!(response.value("connection"), "keep-alive", "nginx keeps the connection after {status}");
-        assert_eq!(client.request("GET /", &[]).text(), "second", "and serves the next request on it");
+        assert_eq!(client.request("GET /two", &[]).text(), "second", "and serves the next request on it");
         limpet.logs("[error]");
-        assert!(limpet.error_log().contains(", client: 127.0.0.1, server: , request: \"GET /one HTTP/1.1\", upstream: \"http://127.0.0.1:"), "{}", limpet.error_log());
+        assert!(
+            limpet.error_log().contains(
+                ", client: 127.0.0.1, server: , request: \"GET /one HTTP/1.1\", upstream: \"http://127.0.0.1:"
+            ),
+            "{}",
+            limpet.error_log()
+        );
     }
 }
 
@@ -59,7 +68,10 @@ fn a_lone_server_that_fails_is_502_and_a_silent_one_504() {
 fn a_server_that_refuses_is_502_with_nginxs_words() {
     let dead = Backend::refusing();
     let front = port();
-    let limpet = Limpet::http(front, &format!("server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://127.0.0.1:{dead}; }} }}"));
+    let limpet = Limpet::http(
+        front,
+        &format!("server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://127.0.0.1:{dead}; }} }}"),
+    );
     assert_eq!(get(front, "/x?y", &[]).status, 502);
     limpet.logs(&format!(
         "connect() failed (111: Connection refused) while connecting to upstream, client: 127.0.0.1, server: , \
@@ -168,7 +180,9 @@ fn no_live_server_is_502_at_once() {
     let front = port();
     let limpet = Limpet::http(
         front,
-        &format!("upstream u {{ server 127.0.0.1:1 down; server 127.0.0.1:2 down; }} server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}"),
+        &format!(
+            "upstream u {{ server 127.0.0.1:1 down; server 127.0.0.1:2 down; }} server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}"
+        ),
     );
     let mut client = Client::connect(front);
     for _ in 0..2 {
@@ -193,7 +207,9 @@ fn connecting_is_bounded_in_time() {
         })
         .collect();
     let front = port();
-    let http = format!("server {{ listen 127.0.0.1:{front}; location / {{ proxy_connect_timeout 200ms; proxy_pass http://127.0.0.1:{full}; }} }}");
+    let http = format!(
+        "server {{ listen 127.0.0.1:{front}; location / {{ proxy_connect_timeout 200ms; proxy_pass http://127.0.0.1:{full}; }} }}"
+    );
     let limpet = Limpet::http(front, &http);
     let begun = Instant::now();
     assert_eq!(get(front, "/", &[]).status, 504);
@@ -204,7 +220,7 @@ fn connecting_is_bounded_in_time() {
 
 #[test]
 fn other_clients_are_served_while_one_backend_hangs() {
-    let (_backends, _limpet, port) = pair(Script::Hang, "proxy_read_timeout 20s;");
+    let (_backends, _limpet, port) = pair(Script::Hang, "patient");
     let mut hanging: Vec<Client> = (0..20).map(|_| Client::connect(port)).collect();
     for client in &mut hanging {
         client.send("GET /one HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -17,7 +17,9 @@ fn thirty_requests_with_a_cookie_jar_reach_one_server() {
     let front = port();
     let limpet = Limpet::http(
         front,
-        &format!("upstream u {{ {servers} session_sticky; }} server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}"),
+        &format!(
+            "upstream u {{ {servers} session_sticky; }} server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}"
+        ),
     );
     let url = format!("http://127.0.0.1:{front}/");
     let jar = limpet.path("jar").display().to_string();

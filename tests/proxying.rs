@@ -36,7 +36,9 @@ fn proxy_set_header_replaces_adds_and_removes() {
     get(port, "/", &["Accept: a/b", "x-real-ip: 6.6.6.6", "X-Forwarded-For: 1.2.3.4"]);
     assert_eq!(
         backend.requests(),
-        ["GET / HTTP/1.0\r\nHost: localhost\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-For: 1.2.3.4, 127.0.0.1\r\nConnection: close\r\n\r\n"]
+        [
+            "GET / HTTP/1.0\r\nHost: localhost\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-For: 1.2.3.4, 127.0.0.1\r\nConnection: close\r\n\r\n"
+        ]
     );
 }
 
@@ -73,18 +75,26 @@ fn the_uri_of_proxy_pass_takes_the_place_of_the_locations() {
         assert_eq!(get(front, asked, &[]).text(), expected, "{asked}");
     }
     let redirect = get(front, "/a?x=1", &[]);
-    assert_eq!((redirect.status, redirect.value("location")), (301, format!("http://localhost:{front}/a/?x=1").as_str()));
+    assert_eq!(
+        (redirect.status, redirect.value("location")),
+        (301, format!("http://localhost:{front}/a/?x=1").as_str())
+    );
 }
 
 #[test]
 fn the_response_is_what_nginx_sends() {
     let headers = "Server: theirs\r\nDate: theirs\r\nX-Accel-Expires: 1\r\nX-Pad: p\r\nKeep-Alive: 5\r\nx-Low: 1\r\nX-A: 1\r\nX-A: 2\r\nContent-Type: a/b\r\n";
-    let backend = Backend::new(Script::Answer(format!("HTTP/1.1 200 Fine Reason\r\nContent-Length: 2\r\n{headers}\r\nok").into_bytes()));
+    let backend = Backend::new(Script::Answer(
+        format!("HTTP/1.1 200 Fine Reason\r\nContent-Length: 2\r\n{headers}\r\nok").into_bytes(),
+    ));
     let (_limpet, port) = through(&backend, "");
     let response = Client::connect(port).request("GET /", &[]);
     let lines: Vec<&str> = response.head.split("\r\n").collect();
     assert_eq!(lines[0], "HTTP/1.1 200 Fine Reason");
-    assert!(lines[1].starts_with("Server: limpet/") && lines[2].starts_with("Date: ") && lines[2].ends_with(" GMT"), "{lines:?}");
+    assert!(
+        lines[1].starts_with("Server: limpet/") && lines[2].starts_with("Date: ") && lines[2].ends_with(" GMT"),
+        "{lines:?}"
+    );
     let rest = ["Content-Type: a/b", "Content-Length: 2", "Connection: keep-alive", "x-Low: 1", "X-A: 1", "X-A: 2"];
     assert_eq!(lines[3..], rest);
 }
@@ -93,7 +103,9 @@ fn the_response_is_what_nginx_sends() {
 fn bodies_without_length_are_chunked_for_1_1() {
     let backend = Backend::planned(|_, request| match request.contains("/close") {
         true => Script::AnswerAndClose(b"HTTP/1.0 200 OK\r\n\r\nto the end".to_vec()),
-        false => Script::Answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n".to_vec()),
+        false => Script::Answer(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n".to_vec(),
+        ),
     });
     let (_limpet, port) = through(&backend, "");
     let mut client = Client::connect(port);
@@ -149,7 +161,9 @@ fn backend_connections_are_kept_and_shared() {
         get(port, "/", &[]);
     }
     assert_eq!(backend.connections(), 1);
-    let closing = Backend::new(Script::AnswerAndClose(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx".to_vec()));
+    let closing = Backend::new(Script::AnswerAndClose(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx".to_vec(),
+    ));
     let (_limpet, port) = through(&closing, "");
     for _ in 0..3 {
         assert_eq!(get(port, "/", &[]).text(), "x");
@@ -194,16 +208,20 @@ fn keepalive_bounds_the_idle_connections() {
 
 #[test]
 fn an_upgraded_connection_is_a_tunnel() {
-    let backend = Backend::new(Script::Echo(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n".to_vec()));
-    let (_limpet, port) = through(&backend, "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;");
+    let backend = Backend::new(Script::Echo(
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n".to_vec(),
+    ));
+    let (_limpet, port) =
+        through(&backend, "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;");
     let mut client = Client::connect(port);
     let response = client.request("GET /", &["Connection: Upgrade", "Upgrade: echo"]);
     assert_eq!((response.status, response.value("upgrade"), response.value("connection")), (101, "echo", "upgrade"));
     for word in ["hello", "again"] {
         client.send(word);
+        assert_eq!(client.exactly(5), word.as_bytes());
     }
     client.half_close();
-    assert_eq!(client.to_end(), b"helloagain");
+    assert_eq!(client.to_end(), b"");
 }
 
 #[test]

@@ -134,7 +134,9 @@ fn pipelined_requests_are_answered_in_order() {
 #[test]
 fn a_pipelined_request_that_comes_in_flight_waits() {
     let slow = Backend::planned(|n, request| match n {
-        0 => Script::Dribble(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n0123456789012345678901234567890123456789".to_vec()),
+        0 => Script::Dribble(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n0123456789012345678901234567890123456789".to_vec(),
+        ),
         _ => Script::ok(request.split(' ').nth(1).unwrap_or("")),
     });
     let (_limpet, port) = front(&slow, "");
@@ -194,7 +196,10 @@ fn too_large_bodies_are_413() {
     limpet.logs("client intended to send too large body: 101 bytes");
 
     let mut client = Client::connect(port);
-    client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n200\r\n{}\r\n0\r\n\r\n", "x".repeat(512)));
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n200\r\n{}\r\n0\r\n\r\n",
+        "x".repeat(512)
+    ));
     assert_eq!(client.response().status, 413);
     limpet.logs("client intended to send too large chunked body: 0+512 bytes");
 }
@@ -224,7 +229,10 @@ fn clients_of_http_1_0_get_no_chunks_and_are_closed() {
         let text = String::from_utf8(client.to_end()).expect("text");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         assert_eq!(body, "hello");
-        assert!(!head.to_ascii_lowercase().contains("transfer-encoding") && head.contains("Connection: close"), "{head}");
+        assert!(
+            !head.to_ascii_lowercase().contains("transfer-encoding") && head.contains("Connection: close"),
+            "{head}"
+        );
     }
     let mut client = Client::connect(port);
     client.send("GET /local HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");

@@ -119,7 +119,8 @@ fn unknown_sid_with_fallback_off_is_502() {
 fn a_refusing_server_with_fallback_on_is_left_once_for_another() {
     let dead = Backend::refusing();
     let live = Backend::new(Script::ok("live"));
-    let upstream = format!("server 127.0.0.1:{dead} max_fails=0; server {} max_fails=0; session_sticky;", live.address());
+    let upstream =
+        format!("server 127.0.0.1:{dead} max_fails=0; server {} max_fails=0; session_sticky;", live.address());
     let setup = Setup::behind(vec![live], &upstream, "");
     let response = setup.get(&format!("route={}", sid(&format!("127.0.0.1:{dead}"))));
     assert_eq!((response.text().as_str(), response.cookie("route")), ("live", Some(setup.sid(0))));
@@ -154,7 +155,8 @@ fn the_first_request_of_a_client_is_tried_across_servers_even_with_fallback_off(
 fn sessions_stay_on_a_server_that_is_down_and_new_clients_do_not_reach_it() {
     for word in ["down", "drain"] {
         let backends: Vec<Backend> = (0..2).map(|n| Backend::new(Script::ok(&n.to_string()))).collect();
-        let upstream = format!("server {} {word}; server {}; session_sticky;", backends[0].address(), backends[1].address());
+        let upstream =
+            format!("server {} {word}; server {}; session_sticky;", backends[0].address(), backends[1].address());
         let setup = Setup::behind(backends, &upstream, "");
         assert_eq!(setup.get(&format!("route={}", setup.sid(0))).text(), "0", "{word}");
         assert_eq!([setup.fresh().text(), setup.fresh().text()], ["1", "1"], "{word}");
@@ -211,7 +213,8 @@ fn timestamps_are_sent_every_time_and_first_is_kept() {
     let parts: Vec<String> = value.split('|').map(str::to_owned).collect();
     assert_eq!((parts[0].as_str(), parts[1] == parts[2]), (setup.sid(0).as_str(), true));
     let first = now() - 100;
-    let again = setup.get(&format!("route={}|{}|0{first}", setup.sid(0), now() - 10)).cookie("route").expect("a cookie");
+    let again =
+        setup.get(&format!("route={}|{}|0{first}", setup.sid(0), now() - 10)).cookie("route").expect("a cookie");
     let parts: Vec<&str> = again.split('|').collect();
     assert!(parts[1].parse::<u64>().expect("a number") >= now() - 2, "LAST moves on");
     assert_eq!(parts[2], first.to_string(), "FIRST stays, in canonical decimal");
@@ -220,15 +223,16 @@ fn timestamps_are_sent_every_time_and_first_is_kept() {
 #[test]
 fn expired_and_malformed_sessions_begin_anew_even_with_fallback_off() {
     let setup = Setup::new(2, "session_sticky maxidle=60 maxlife=600 fallback=off;", "");
-    for (value, state) in [
+    let cases = [
         (format!("{}|{}|{}", setup.sid(1), now() - 100, now() - 100), " expired "),
         (setup.sid(1), " malformed "),
         ("x|y|z".to_owned(), " malformed "),
-    ] {
+    ];
+    for (n, (value, state)) in cases.into_iter().enumerate() {
         let response = setup.get(&format!("route={value}"));
         assert_eq!(response.status, 200, "{value}");
         assert!(response.cookie("route").is_some());
-        assert!(setup.state(1).contains(state) || setup.limpet.access_log(0).is_empty(), "{}", setup.state(1));
+        assert!(setup.state(n + 1).contains(state), "{}", setup.state(n + 1));
     }
 }
 
@@ -296,16 +300,26 @@ fn indirect_without_hide_cookie_neither_hides_nor_sets_but_routes() {
 #[test]
 fn prefix_goes_into_the_backends_cookie_and_out_of_the_clients() {
     let script = |_| Script::page(200, "Set-Cookie: JS=abc; Path=/x; HttpOnly\r\nSet-Cookie: o=1; Path=/JS\r\n", "");
-    let setup = Setup::with(2, "session_sticky cookie=JS mode=prefix;", "session_sticky_hide_cookie upstream=u;", script);
+    let setup =
+        Setup::with(2, "session_sticky cookie=JS mode=prefix;", "session_sticky_hide_cookie upstream=u;", script);
     let response = setup.fresh();
-    assert_eq!(response.values("set-cookie"), [format!("JS={}~abc; Path=/x; HttpOnly", setup.sid(0)).as_str(), "o=1; Path=/JS"]);
+    assert_eq!(
+        response.values("set-cookie"),
+        [format!("JS={}~abc; Path=/x; HttpOnly", setup.sid(0)).as_str(), "o=1; Path=/JS"]
+    );
     setup.get(&format!("a=1; JS={}~abc", setup.sid(1)));
     assert!(setup.backends[1].requests()[0].contains("Cookie: a=1; JS=abc\r\n"), "{:?}", setup.backends[1].requests());
 }
 
 #[test]
 fn rewrite_replaces_the_value_of_the_backends_cookie_on_every_line() {
-    let script = |_| Script::page(200, "Set-Cookie: ROUTE=V; Path=/x\r\nSet-Cookie: myroute=V\r\nSet-Cookie: a=1; Path=/route/2\r\n", "");
+    let script = |_| {
+        Script::page(
+            200,
+            "Set-Cookie: ROUTE=V; Path=/x\r\nSet-Cookie: myroute=V\r\nSet-Cookie: a=1; Path=/route/2\r\n",
+            "",
+        )
+    };
     let setup = Setup::with(1, "session_sticky mode=rewrite;", "", script);
     let response = setup.fresh();
     let expected = [format!("route={}; Path=/x", setup.sid(0)), "myroute=V".into(), "a=1; Path=/route/2".into()];
@@ -320,7 +334,9 @@ fn rewrite_without_a_cookie_of_the_backend_begins_no_session() {
 
 #[test]
 fn direct_passes_the_backends_own_cookie_on_and_adds_ours_last() {
-    let setup = Setup::with(1, "session_sticky;", "", |_| Script::page(200, "Set-Cookie: route=own\r\nSet-Cookie: b=2\r\n", ""));
+    let setup = Setup::with(1, "session_sticky;", "", |_| {
+        Script::page(200, "Set-Cookie: route=own\r\nSet-Cookie: b=2\r\n", "")
+    });
     let ours = format!("route={}; Path=/", setup.sid(0));
     assert_eq!(setup.fresh().values("set-cookie"), ["route=own", "b=2", ours.as_str()]);
 }
@@ -337,7 +353,11 @@ fn indirect_replaces_the_backends_cookie_and_drops_it_for_a_returning_client() {
 #[test]
 fn plain_ids_are_the_ids_of_the_servers_or_their_addresses() {
     let backends: Vec<Backend> = (0..2).map(|n| Backend::new(Script::ok(&n.to_string()))).collect();
-    let upstream = format!("server {} id=blue; server {}; session_sticky hash=plain;", backends[0].address(), backends[1].address());
+    let upstream = format!(
+        "server {} id=blue; server {}; session_sticky hash=plain;",
+        backends[0].address(),
+        backends[1].address()
+    );
     let setup = Setup::behind(backends, &upstream, "");
     assert_eq!(setup.fresh().cookie("route").as_deref(), Some("blue"));
     assert_eq!(setup.fresh().cookie("route"), Some(setup.backends[1].address()));
@@ -359,10 +379,11 @@ fn broken_cookies_never_stop_a_request() {
     let pairs = "a=b;".repeat(1900);
     let bars = "|~".repeat(3000);
     let mut client = Client::connect(setup.front);
-    for cookie in ["", ";", "=", "route", "route=", "route=|", "route=||", "route=|||", "route=\u{e9}|1|2", &long, &pairs]
-        .into_iter()
-        .map(str::to_owned)
-        .chain([format!("route={bars}"), format!("route={long}|1|2")])
+    for cookie in
+        ["", ";", "=", "route", "route=", "route=|", "route=||", "route=|||", "route=\u{e9}|1|2", &long, &pairs]
+            .into_iter()
+            .map(str::to_owned)
+            .chain([format!("route={bars}"), format!("route={long}|1|2")])
     {
         let response = client.request("GET /", &[&format!("Cookie: {cookie}")]);
         assert_eq!(response.status, 200, "{}", &cookie[..cookie.len().min(40)]);

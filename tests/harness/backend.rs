@@ -36,7 +36,9 @@ impl Script {
     /// A page with a status and header lines, each with its line end.
     pub fn page(status: u16, headers: &str, text: &str) -> Script {
         let length = text.len();
-        Script::Answer(format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n{headers}\r\n{text}").into_bytes())
+        Script::Answer(
+            format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n{headers}\r\n{text}").into_bytes(),
+        )
     }
 }
 
@@ -66,7 +68,8 @@ impl Backend {
             connections: Arc::default(),
         };
         let plan: Plan = Arc::new(plan);
-        let (stop, seen, connections) = (Arc::clone(&backend.stop), Arc::clone(&backend.seen), Arc::clone(&backend.connections));
+        let (stop, seen, connections) =
+            (Arc::clone(&backend.stop), Arc::clone(&backend.seen), Arc::clone(&backend.connections));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stop.load(Ordering::Acquire) {
@@ -190,7 +193,9 @@ fn read_request(stream: &mut TcpStream, waiting: &mut Vec<u8>, stop: &AtomicBool
 fn whole(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
-    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(|v| v.trim().to_owned()));
+    let value = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(|v| v.trim().to_owned()))
+    };
     if value("transfer-encoding").is_some() {
         let end = bytes[head..].windows(5).position(|window| window == b"0\r\n\r\n")? + 5;
         return Some(head + end);

@@ -48,7 +48,8 @@ impl Response {
 
 impl Client {
     pub fn connect(port: u16) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap_or_else(|error| panic!("no connection to {port}: {error}"));
+        let stream =
+            TcpStream::connect(("127.0.0.1", port)).unwrap_or_else(|error| panic!("no connection to {port}: {error}"));
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
         stream.set_nodelay(true).expect("no delay");
         Client { stream, waiting: Vec::new() }
@@ -85,12 +86,15 @@ impl Client {
         let end = loop {
             match find(&self.waiting, b"\r\n\r\n") {
                 Some(end) => break end,
-                None => assert!(self.fill(), "the connection ended in a head: {:?}", String::from_utf8_lossy(&self.waiting)),
+                None => {
+                    assert!(self.fill(), "the connection ended in a head: {:?}", String::from_utf8_lossy(&self.waiting))
+                }
             }
         };
         let text = String::from_utf8_lossy(&self.waiting[..end]).into_owned();
         self.waiting.drain(..end + 4);
-        let status = text.get(9..12).and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("no status in {text:?}"));
+        let status =
+            text.get(9..12).and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("no status in {text:?}"));
         let mut response = Response { status, head: text, body: Vec::new() };
         let chunked = response.value("transfer-encoding").eq_ignore_ascii_case("chunked");
         let length = response.values("content-length").first().map(|length| length.parse::<usize>().expect("a length"));
@@ -103,7 +107,8 @@ impl Client {
         response
     }
 
-    fn exactly(&mut self, length: usize) -> Vec<u8> {
+    /// The next bytes, whatever they are.
+    pub fn exactly(&mut self, length: usize) -> Vec<u8> {
         while self.waiting.len() < length {
             assert!(self.fill(), "the connection ended after {} of {length} bytes", self.waiting.len());
         }
@@ -120,7 +125,8 @@ impl Client {
                 }
             };
             let size = String::from_utf8_lossy(&line);
-            let size = usize::from_str_radix(size.trim(), 16).unwrap_or_else(|_| panic!("no size of a chunk: {size:?}"));
+            let size =
+                usize::from_str_radix(size.trim(), 16).unwrap_or_else(|_| panic!("no size of a chunk: {size:?}"));
             let mut chunk = self.exactly(size + 2);
             chunk.truncate(size);
             body.extend(chunk);

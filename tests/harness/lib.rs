@@ -21,7 +21,8 @@ use std::sync::Mutex;
 pub fn port() -> u16 {
     static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     loop {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
         let mut taken = TAKEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if taken.get_or_insert_default().insert(port) {
             return port;

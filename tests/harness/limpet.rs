@@ -48,7 +48,9 @@ impl Limpet {
 
     /// The same with directives of the main level before it.
     pub fn http_with(port: u16, main: &str, http: &str) -> Limpet {
-        let text = format!("{main}\nerror_log logs/error.log info;\nevents {{}}\nhttp {{\naccess_log logs/access.log;\n{http}\n}}\n");
+        let text = format!(
+            "{main}\nerror_log logs/error.log info;\nevents {{}}\nhttp {{\naccess_log logs/access.log;\n{http}\n}}\n"
+        );
         Limpet::start(port, &text)
     }
 
@@ -82,7 +84,8 @@ impl Limpet {
 
     /// Replaces the configuration; [`Limpet::reload`] puts it to work.
     pub fn rewrite(&self, http: &str) {
-        let text = format!("error_log logs/error.log info;\nevents {{}}\nhttp {{\naccess_log logs/access.log;\n{http}\n}}\n");
+        let text =
+            format!("error_log logs/error.log info;\nevents {{}}\nhttp {{\naccess_log logs/access.log;\n{http}\n}}\n");
         std::fs::write(self.path("nginx.conf"), text).expect("a configuration");
     }
 

@@ -74,7 +74,7 @@ pub fn nginx(server: &str) -> Server {
 pub fn apache(directives: &str) -> Server {
     let configuration = |folder: &Path, port: u16| {
         let folder = folder.display();
-        let modules = ["mpm_event", "authz_core", "dir", "usertrack", "headers", "unixd"]
+        let modules = ["mpm_event", "authz_core", "dir", "usertrack", "headers"]
             .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
             .concat();
         format!(

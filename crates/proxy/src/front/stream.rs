@@ -40,6 +40,8 @@ pub(crate) struct ClientStream {
     consumed: usize,
     out: Vec<u8>,
     head_written: bool,
+    /// Something was collected when there was last nothing to read: if it is still there, it goes out.
+    lull: bool,
     read_failed: bool,
 }
 
@@ -54,6 +56,7 @@ impl ClientStream {
             consumed: 0,
             out: Vec::new(),
             head_written: false,
+            lull: false,
             read_failed: false,
             conn,
         }
@@ -121,6 +124,7 @@ impl ClientStream {
 
     /// The body is over: all that can be seen here is the client going away. What it sends is kept for the next request.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.send_in_lulls(cx)?;
         loop {
             if self.input.len() - self.consumed >= READ_AHEAD {
                 return Poll::Pending;
@@ -133,6 +137,20 @@ impl ClientStream {
             }
             self.input.extend_from_slice(space.get(..count).unwrap_or_default());
         }
+    }
+
+    /// Pingora flushes at the end of a body of known length only. When a backend pauses in the middle, what was collected
+    /// goes out: not at once, since more may be at hand, but when the task comes round again.
+    fn send_in_lulls(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.out.is_empty() || !self.head_written {
+            self.lull = false;
+        } else if !std::mem::replace(&mut self.lull, true) {
+            cx.waker().wake_by_ref();
+        } else if let Poll::Ready(result) = self.poll_send(cx) {
+            self.lull = false;
+            return result;
+        }
+        Ok(())
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -245,6 +263,11 @@ impl AsyncWrite for ClientStream {
 impl Drop for ClientStream {
     /// What is left goes back to the front.
     fn drop(&mut self) {
+        if !self.out.is_empty() && self.head_written {
+            // The response broke off; what there is of it still goes out, as far as the socket takes it at once.
+            let _ =
+                self.conn.socket.try_write_vectored(&[IoSlice::new(&self.out)]).map(|sent| self.conn.count_sent(sent));
+        }
         let mut exchange = self.conn.exchange();
         self.input.drain(..self.consumed.min(self.input.len()));
         exchange.input = std::mem::take(&mut self.input);
