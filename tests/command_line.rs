@@ -94,7 +94,7 @@ fn files_that_can_not_be_read_are_errors() {
     );
     if !nix::unistd::geteuid().is_root() {
         let path = folder.path().join("nginx.conf");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).expect("closed");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).expect("closed");
         assert!(limpet(folder.path(), &["-t"]).stderr.contains("failed (13: Permission denied)"));
     }
 }

@@ -94,7 +94,7 @@ pub fn test(options: &Options) -> Result<(), Failure> {
     if options.dump {
         let mut out = std::io::stdout().lock();
         for file in loaded.tree.sources.iter() {
-            let written = write!(out, "# configuration file {}:\n", file.path.display())
+            let written = writeln!(out, "# configuration file {}:", file.path.display())
                 .and_then(|()| out.write_all(&file.bytes))
                 .and_then(|()| out.write_all(b"\n"));
             written.map_err(|error| Failure::plain(format!("write() to the standard output failed: {error}")))?;

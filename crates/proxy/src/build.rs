@@ -226,7 +226,7 @@ impl Builder<'_> {
             content: match &location.content {
                 model::Content::Files => Content::Files,
                 model::Content::Proxy(pass) => match self.pass(pass, location) {
-                    Some(pass) => Content::Proxy(pass),
+                    Some(pass) => Content::Proxy(Box::new(pass)),
                     None => return Err(BuildError(format!("no upstream for the location at {}", location.place))),
                 },
             },

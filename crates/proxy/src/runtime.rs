@@ -113,7 +113,7 @@ pub(crate) struct Location {
 
 pub(crate) enum Content {
     Files,
-    Proxy(Pass),
+    Proxy(Box<Pass>),
 }
 
 /// A location's settings with the defaults filled in.

@@ -77,7 +77,8 @@ pub(crate) enum Variable {
 impl Variable {
     pub(crate) fn named(name: &str) -> Variable {
         let header = |name: &str| name.replace('_', "-").into_bytes();
-        let families: [(&str, fn(Vec<u8>) -> Variable, bool); 6] = [
+        type Family = (&'static str, fn(Vec<u8>) -> Variable, bool);
+        let families: [Family; 6] = [
             ("arg_", Variable::Arg, false),
             ("cookie_", Variable::Cookie, false),
             ("http_", Variable::Header, true),

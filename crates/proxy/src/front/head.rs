@@ -23,6 +23,9 @@ pub(crate) enum Body {
     Chunked,
 }
 
+/// Where a header line's name and value stand.
+type Field = (Range<usize>, Range<usize>);
+
 /// A request's head that can be served.
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -40,7 +43,7 @@ pub(crate) struct Head {
     args: Option<Range<usize>>,
     /// Host in lower case, without port and trailing dot; empty where the client named none.
     pub(crate) host: Vec<u8>,
-    fields: Vec<(Range<usize>, Range<usize>)>,
+    fields: Vec<Field>,
     pub(crate) http_1_1: bool,
     pub(crate) keepalive: bool,
     pub(crate) expects_continue: bool,
@@ -212,7 +215,7 @@ impl Head {
     }
 
     /// One header line; `None` for one that nginx ignores because its name has characters beyond letters, digits and `-`.
-    fn field(&self, text: &[u8], line: Range<usize>) -> Result<Option<(Range<usize>, Range<usize>)>, Unread> {
+    fn field(&self, text: &[u8], line: Range<usize>) -> Result<Option<Field>, Unread> {
         let bytes = text.get(line.clone()).unwrap_or_default();
         let colon = memchr(b':', bytes).unwrap_or(bytes.len());
         let (name, value) = bytes.split_at_checked(colon).unwrap_or((bytes, b""));
@@ -259,16 +262,20 @@ impl Head {
         for (name, value) in self.fields.clone() {
             let (name, value) = (bytes.get(name).unwrap_or_default(), bytes.get(value).unwrap_or_default());
             if let Some(at) = SINGLE.iter().position(|single| single.eq_ignore_ascii_case(name)) {
-                if let Some(slot) = seen.get_mut(at) {
-                    if let Some(previous) = slot.replace(value) {
-                        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
-                        let what = if at == 0 { "host header" } else { "header line" };
-                        let previous = String::from_utf8_lossy(previous);
-                        return Err(self.reject(400, &format!(
+                if let Some(slot) = seen.get_mut(at)
+                    && let Some(previous) = slot.replace(value)
+                {
+                    let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+                    let what = if at == 0 { "host header" } else { "header line" };
+                    let previous = String::from_utf8_lossy(previous);
+                    return Err(self.reject(
+                        400,
+                        &format!(
                             "client sent duplicate {what}: \"{name}: {value}\", previous value: \"{name}: {previous}\""
-                        )));
-                    }
+                        ),
+                    ));
                 }
+
                 match at {
                     0 => host = Some(value),
                     1 => length = Some(value),
