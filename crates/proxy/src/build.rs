@@ -1,6 +1,5 @@
 //! From the configuration to the runtime: files opened, patterns and texts compiled, names turned into references.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,15 +50,10 @@ pub fn build(
     environment: &Environment,
     shared: &Shared,
 ) -> Result<(Runtime, Arc<ErrorLog>, Remarks), BuildError> {
-    let mut builder = Builder {
-        environment,
-        shared,
-        formats: HashMap::new(),
-        remarks: Vec::new(),
-        upstreams: Vec::new(),
-        upstream_headers: Cell::new(false),
-    };
+    let mut builder =
+        Builder { environment, shared, formats: HashMap::new(), remarks: Vec::new(), upstreams: Vec::new() };
     let default_log = builder.main_error_log(config)?;
+    shared.forget_what_is_gone();
     let mut runtime = Runtime::default();
     if let Some(http) = &config.http {
         builder.compile_formats(http);
@@ -71,7 +65,6 @@ pub fn build(
             runtime.servers.push(Arc::new(builder.server(server, &default_log)?));
         }
         runtime.listening = listening(&http.servers)?;
-        runtime.keeps_upstream_headers = builder.upstream_headers.get();
         runtime.upstreams = builder.upstreams;
     }
     Ok((runtime, default_log, builder.remarks))
@@ -99,7 +92,6 @@ struct Builder<'b> {
     formats: HashMap<String, Arc<crate::log::LineFormat>>,
     remarks: Remarks,
     upstreams: Vec<Arc<Upstream>>,
-    upstream_headers: Cell<bool>,
 }
 
 /// nginx's predefined format.
@@ -107,15 +99,6 @@ const COMBINED: &[u8] =
     b"$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
 
 impl Builder<'_> {
-    /// Compiles a text, and notes whether it asks for headers of backends.
-    fn text(&self, template: &Template) -> Text {
-        let asks = |name: &str| name.starts_with("upstream_http_") || name.starts_with("upstream_cookie_");
-        if template.variables().any(asks) {
-            self.upstream_headers.set(true);
-        }
-        Text::new(template)
-    }
-
     fn main_error_log(&self, config: &model::Config) -> Result<Arc<ErrorLog>, BuildError> {
         let log = match (&config.main.error_log, &self.environment.error_log) {
             (Some(logs), _) => return self.error_log(logs),
@@ -153,7 +136,7 @@ impl Builder<'_> {
         let combined = Template::parse(COMBINED).unwrap_or_default();
         let combined = model::LogFormat { name: "combined".into(), escape: model::Escape::Default, line: combined };
         for format in http.log_formats.iter().chain([&combined]) {
-            let compiled = crate::log::LineFormat { line: self.text(&format.line), escape: format.escape };
+            let compiled = crate::log::LineFormat { line: Text::new(&format.line), escape: format.escape };
             self.formats.insert(format.name.clone(), Arc::new(compiled));
         }
     }
@@ -249,7 +232,7 @@ impl Builder<'_> {
             uri,
             host: pass.host.clone(),
             port: pass.port.clone(),
-            set_header: set_header.map(|(name, value)| (name.clone(), self.text(value))).collect(),
+            set_header: set_header.map(|(name, value)| (name.clone(), Text::new(value))).collect(),
             http_version: settings.proxy_http_version.unwrap_or(model::HttpVersion::Http11),
             connect_timeout: milliseconds(settings.proxy_connect_timeout, 60_000),
             read_timeout: milliseconds(settings.proxy_read_timeout, 60_000),
@@ -272,11 +255,11 @@ impl Builder<'_> {
         let add_header = settings.add_header.iter().flat_map(|headers| headers.iter());
         let keepalive = settings.keepalive_timeout;
         Ok(Settings {
-            root: self.text(&self.below_prefix(&root.path)),
+            root: Text::new(&self.below_prefix(&root.path)),
             alias: root.alias,
             index: match &settings.index {
-                Some(files) => files.iter().map(|file| self.text(file)).collect(),
-                None => vec![self.text(&Template::plain(b"index.html"))],
+                Some(files) => files.iter().map(Text::new).collect(),
+                None => vec![Text::new(&Template::plain(b"index.html"))],
             },
             types: settings.types.clone().unwrap_or_else(|| Arc::new(default_types())),
             default_type: settings.default_type.clone().unwrap_or_else(|| b"text/plain".to_vec()),
@@ -290,7 +273,7 @@ impl Builder<'_> {
             add_header: add_header
                 .map(|header| AddHeader {
                     name: header.name.clone(),
-                    value: self.text(&header.value),
+                    value: Text::new(&header.value),
                     always: header.always,
                 })
                 .collect(),
@@ -324,7 +307,7 @@ impl Builder<'_> {
         Ok(AccessLog {
             file: self.open_log(&log.path)?,
             format: Arc::clone(format),
-            condition: log.condition.as_ref().map(|condition| self.text(condition)),
+            condition: log.condition.as_ref().map(Text::new),
         })
     }
 
@@ -335,16 +318,16 @@ impl Builder<'_> {
     fn step(&self, step: &model::Step) -> Result<Step, BuildError> {
         Ok(match step {
             model::Step::Return(answer) => {
-                Step::Return { code: answer.code, text: answer.text.as_ref().map(|text| self.text(text)) }
+                Step::Return { code: answer.code, text: answer.text.as_ref().map(Text::new) }
             }
             model::Step::If { condition, steps, location } => {
                 let condition = match condition {
-                    model::Condition::Set(text) => Condition::Set(self.text(text)),
+                    model::Condition::Set(text) => Condition::Set(Text::new(text)),
                     model::Condition::Equal { left, right, negated } => {
-                        Condition::Equal { left: self.text(left), right: self.text(right), negated: *negated }
+                        Condition::Equal { left: Text::new(left), right: Text::new(right), negated: *negated }
                     }
                     model::Condition::Matches { left, pattern, caseless, negated } => Condition::Matches {
-                        left: self.text(left),
+                        left: Text::new(left),
                         regex: regex(pattern, *caseless)?,
                         negated: *negated,
                     },
@@ -405,7 +388,6 @@ impl Builder<'_> {
     /// The counters of a server, which outlive reloads.
     fn peer_state(&self, upstream: &str, address: &Address) -> Arc<balance::Peer> {
         let mut peers = self.shared.peers.lock();
-        peers.retain(|_, peer| peer.strong_count() > 0);
         let slot = peers.entry((upstream.to_owned(), address.clone())).or_default();
         slot.upgrade().unwrap_or_else(|| {
             let peer = Arc::default();
@@ -417,7 +399,6 @@ impl Builder<'_> {
     /// The idle connections of an upstream, which outlive reloads.
     fn pools(&self, upstream: &str, keepalive: &model::Keepalive) -> Arc<Pools> {
         let mut pools = self.shared.pools.lock();
-        pools.retain(|_, pools| pools.strong_count() > 0);
         let slot = pools.entry(upstream.to_owned()).or_default();
         let pools = slot.upgrade().unwrap_or_else(|| {
             let pools = Arc::new(Pools::new(self.environment.workers));

@@ -6,11 +6,13 @@
 
 pub mod build;
 pub mod clock;
+mod field;
 pub mod front;
 mod http;
 pub mod log;
 mod route;
 pub mod runtime;
+mod scratch;
 mod template;
 mod upstream;
 mod variable;

@@ -43,8 +43,6 @@ pub struct Runtime {
     pub(crate) listening: HashMap<Address, Listening>,
     pub(crate) servers: Vec<Arc<Server>>,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
-    /// A text somewhere asks for headers of backends, so that they are kept.
-    pub(crate) keeps_upstream_headers: bool,
 }
 
 /// The servers on one address.
@@ -240,6 +238,12 @@ impl Default for Shared {
 }
 
 impl Shared {
+    /// Lets go of servers and upstreams that no configuration has any more.
+    pub(crate) fn forget_what_is_gone(&self) {
+        self.peers.lock().retain(|_, peer| peer.strong_count() > 0);
+        self.pools.lock().retain(|_, pools| pools.strong_count() > 0);
+    }
+
     /// Puts a configuration in place for all requests that begin from now on.
     pub fn install(&self, runtime: Runtime) {
         self.runtime.store(Arc::new(runtime));

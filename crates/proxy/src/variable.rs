@@ -268,10 +268,10 @@ impl Variable {
             Variable::UpstreamBytesReceived => tries(request, out, |one, out| number(out, one.bytes_received())),
             Variable::UpstreamBytesSent => tries(request, out, |one, out| number(out, one.bytes_sent())),
             Variable::UpstreamCookie(name) => upstream_cookie(request, name).is_some_and(|value| text(&value)),
-            Variable::UpstreamHeader(name) => {
-                let values = request.upstream_headers.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
-                join(values.map(|(_, value)| value.as_ref()), b", ", out)
-            }
+            Variable::UpstreamHeader(name) => match &request.response {
+                Some(response) => join(response.fields.values(name), b", ", out),
+                None => false,
+            },
             Variable::Uri => match request.uri.as_slice() {
                 b"" => head.line().is_empty().then_some(()).is_none(),
                 uri => text(uri),
@@ -344,8 +344,7 @@ fn cookie<'r>(request: &'r Request, name: &[u8]) -> Option<&'r [u8]> {
 }
 
 fn upstream_cookie(request: &Request, name: &[u8]) -> Option<Vec<u8>> {
-    let lines = request.upstream_headers.iter().filter(|(field, _)| field.eq_ignore_ascii_case(b"set-cookie"));
-    lines.map(|(_, line)| line.as_ref()).find_map(|line: &[u8]| {
+    request.response.as_ref()?.fields.values(b"set-cookie").find_map(|line| {
         let pair = line.split(|byte| *byte == b';').next()?;
         let at = pair.iter().position(|byte| *byte == b'=')?;
         let (key, value) = pair.split_at_checked(at)?;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter};
 
+use crate::field::{Fields, decimal, shown_up_to, trim_line_end};
 use crate::route::uri;
 
 /// The longest request line, and the longest header line, with their line ends (`large_client_header_buffers 4 8k`).
@@ -23,14 +24,11 @@ pub(crate) enum Body {
     Chunked,
 }
 
-/// Where a header line's name and value stand.
-type Field = (Range<usize>, Range<usize>);
-
 /// A request's head that can be served.
 #[derive(Debug)]
 pub(crate) struct Head {
-    /// As it came, from the method to the blank line.
-    bytes: Bytes,
+    /// As it came, from the method to the blank line, and its header lines.
+    pub(crate) fields: Fields,
     line: Range<usize>,
     method: Range<usize>,
     /// In origin form: the path and what is behind it.
@@ -43,7 +41,6 @@ pub(crate) struct Head {
     args: Option<Range<usize>>,
     /// Host in lower case, without port and trailing dot; empty where the client named none.
     pub(crate) host: Vec<u8>,
-    fields: Vec<Field>,
     pub(crate) http_1_1: bool,
     pub(crate) keepalive: bool,
     pub(crate) expects_continue: bool,
@@ -84,13 +81,13 @@ impl Head {
         };
         let line = trim_line_end(text, 0..line_end + 1);
         let mut head = Head::request_line(text, line)?;
-        let Some(length) = head.fields(text, line_end + 1)? else {
+        let Some(length) = head.read_fields(text, line_end + 1)? else {
             return Err(match text.len() > MAX_HEAD {
-                true => head.reject(494, "client sent too long header line"),
+                true => head.reject_in(text, 494, "client sent too long header line"),
                 false => Unread::Incomplete,
             });
         };
-        head.bytes = Bytes::copy_from_slice(text.get(..length).unwrap_or_default());
+        head.fields.keep(Bytes::copy_from_slice(text.get(..length).unwrap_or_default()));
         head.finish()?;
         Ok((head, start + length))
     }
@@ -99,7 +96,7 @@ impl Head {
     fn request_line(text: &[u8], line: Range<usize>) -> Result<Head, Unread> {
         let whole = text.get(line.clone()).unwrap_or_default();
         let mut head = Head {
-            bytes: Bytes::new(),
+            fields: Fields::default(),
             line: line.clone(),
             method: 0..0,
             target: 0..0,
@@ -108,7 +105,6 @@ impl Head {
             uri: Vec::new(),
             args: None,
             host: Vec::new(),
-            fields: Vec::new(),
             http_1_1: true,
             keepalive: true,
             expects_continue: false,
@@ -190,7 +186,7 @@ impl Head {
 
     /// The header lines from `start` to the blank line; `None` when that is not there yet. The result is where the body
     /// begins.
-    fn fields(&mut self, text: &[u8], start: usize) -> Result<Option<usize>, Unread> {
+    fn read_fields(&mut self, text: &[u8], start: usize) -> Result<Option<usize>, Unread> {
         let mut at = start;
         for end in memchr_iter(b'\n', text.get(start..).unwrap_or_default()).map(|end| start + end + 1) {
             let line = trim_line_end(text, at..end);
@@ -204,8 +200,13 @@ impl Head {
             if self.fields.len() == MAX_HEADERS {
                 return Err(self.reject_in(text, 494, "client sent too many header lines"));
             }
-            if let Some(field) = self.field(text, line)? {
-                self.fields.push(field);
+            if let Err(bad) = self.fields.add(text, line.clone()) {
+                let shown = shown_up_to(text.get(line).unwrap_or_default(), bad);
+                return Err(self.reject_in(text, 400, &format!("client sent invalid header line: \"{shown}\"")));
+            }
+            // nginx ignores lines whose names have other characters than letters, digits and `-`.
+            if !self.fields.last_name(text).iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') {
+                self.fields.forget_last();
             }
         }
         if text.len() - at > MAX_LINE {
@@ -214,34 +215,15 @@ impl Head {
         Ok(None)
     }
 
-    /// One header line; `None` for one that nginx ignores because its name has characters beyond letters, digits and `-`.
-    fn field(&self, text: &[u8], line: Range<usize>) -> Result<Option<Field>, Unread> {
-        let bytes = text.get(line.clone()).unwrap_or_default();
-        let colon = memchr(b':', bytes).unwrap_or(bytes.len());
-        let (name, value) = bytes.split_at_checked(colon).unwrap_or((bytes, b""));
-        let bad_name = name.iter().position(|byte| *byte <= 0x20 || *byte == 0x7f).or((name.is_empty()).then_some(0));
-        let value = value.get(1..).unwrap_or_default();
-        let bad_value = value.iter().position(|byte| matches!(byte, 0 | b'\r')).map(|at| colon + 1 + at);
-        if let Some(at) = bad_name.or(bad_value) {
-            let before = String::from_utf8_lossy(bytes.get(..at).unwrap_or_default()).into_owned();
-            let byte = bytes.get(at).copied().unwrap_or_default();
-            return Err(self.reject_in(
-                text,
-                400,
-                &format!("client sent invalid header line: \"{before}\\x{byte:02x}...\""),
-            ));
-        }
-        if !name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') {
-            return Ok(None);
-        }
-        let leading = value.iter().take_while(|byte| **byte == b' ').count();
-        let trailing = value.iter().skip(leading).rev().take_while(|byte| **byte == b' ').count();
-        let value_start = (line.start + colon + 1 + leading).min(line.end);
-        Ok(Some((line.start..line.start + colon, value_start..line.end - trailing)))
-    }
-
     /// What the header lines mean together.
     fn finish(&mut self) -> Result<(), Unread> {
+        let fields = std::mem::take(&mut self.fields);
+        let result = self.interpret(&fields);
+        self.fields = fields;
+        result
+    }
+
+    fn interpret(&mut self, fields: &Fields) -> Result<(), Unread> {
         // Lines that may stand but once.
         const SINGLE: [&[u8]; 11] = [
             b"Host",
@@ -256,11 +238,10 @@ impl Head {
             b"If-Range",
             b"Content-Range",
         ];
-        let bytes = self.bytes.clone();
+        let bytes = fields.bytes();
         let (mut host, mut length, mut coding) = (None, None, None);
         let mut seen = [None; SINGLE.len()];
-        for (name, value) in self.fields.clone() {
-            let (name, value) = (bytes.get(name).unwrap_or_default(), bytes.get(value).unwrap_or_default());
+        for (name, value) in fields.iter() {
             if let Some(at) = SINGLE.iter().position(|single| single.eq_ignore_ascii_case(name)) {
                 if let Some(slot) = seen.get_mut(at)
                     && let Some(previous) = slot.replace(value)
@@ -268,7 +249,8 @@ impl Head {
                     let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
                     let what = if at == 0 { "host header" } else { "header line" };
                     let previous = String::from_utf8_lossy(previous);
-                    return Err(self.reject(
+                    return Err(self.reject_in(
+                        bytes,
                         400,
                         &format!(
                             "client sent duplicate {what}: \"{name}: {value}\", previous value: \"{name}: {previous}\""
@@ -301,29 +283,37 @@ impl Head {
                         self.host = name;
                     }
                 }
-                None => return Err(self.reject(400, "client sent invalid host header")),
+                None => return Err(self.reject_in(bytes, 400, "client sent invalid host header")),
             },
             None if self.http_1_1 => {
-                return Err(self.reject(400, "client sent HTTP/1.1 request without \"Host\" header"));
+                return Err(self.reject_in(bytes, 400, "client sent HTTP/1.1 request without \"Host\" header"));
             }
             None => {}
         }
         self.body = match (length, coding) {
             (Some(_), Some(_)) => {
                 let reason = "client sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time";
-                return Err(self.reject(400, reason));
+                return Err(self.reject_in(bytes, 400, reason));
             }
             (Some(value), None) => match decimal(value) {
                 Some(length) => Body::Length(length),
-                None => return Err(self.reject(400, "client sent invalid \"Content-Length\" header")),
+                None => return Err(self.reject_in(bytes, 400, "client sent invalid \"Content-Length\" header")),
             },
             (None, Some(_)) if !self.http_1_1 => {
-                return Err(self.reject(400, "client sent HTTP/1.0 request with \"Transfer-Encoding\" header"));
+                return Err(self.reject_in(
+                    bytes,
+                    400,
+                    "client sent HTTP/1.0 request with \"Transfer-Encoding\" header",
+                ));
             }
             (None, Some(value)) if value.eq_ignore_ascii_case(b"chunked") => Body::Chunked,
             (None, Some(value)) => {
                 let coding = String::from_utf8_lossy(value).into_owned();
-                return Err(self.reject(501, &format!("client sent unknown \"Transfer-Encoding\": \"{coding}\"")));
+                return Err(self.reject_in(
+                    bytes,
+                    501,
+                    &format!("client sent unknown \"Transfer-Encoding\": \"{coding}\""),
+                ));
             }
             (None, None) => Body::None,
         };
@@ -334,15 +324,16 @@ impl Head {
     pub(crate) fn of_rejection(rejection: &Rejection) -> Head {
         let mut bytes = rejection.line.clone();
         let line = 0..bytes.len();
-        let mut fields = Vec::new();
+        let mut fields = Fields::default();
         if let Some(host) = &rejection.host {
-            let name = bytes.len()..bytes.len() + 4;
-            bytes.extend_from_slice(b"Host");
-            fields.push((name, bytes.len()..bytes.len() + host.len()));
+            let start = bytes.len();
+            bytes.extend_from_slice(b"Host: ");
             bytes.extend_from_slice(host);
+            let _ = fields.add(&bytes, start..bytes.len());
         }
+        fields.keep(bytes.into());
         Head {
-            bytes: bytes.into(),
+            fields,
             line,
             method: 0..0,
             target: 0..0,
@@ -351,7 +342,6 @@ impl Head {
             uri: Vec::new(),
             args: None,
             host: Vec::new(),
-            fields,
             http_1_1: true,
             keepalive: false,
             expects_continue: false,
@@ -359,28 +349,20 @@ impl Head {
         }
     }
 
-    fn reject(&self, status: u16, reason: &str) -> Unread {
-        self.reject_in(&self.bytes, status, reason)
-    }
-
     fn reject_in(&self, text: &[u8], status: u16, reason: &str) -> Unread {
-        let host = self
-            .fields
-            .iter()
-            .find(|(name, _)| text.get(name.clone()).is_some_and(|name| name.eq_ignore_ascii_case(b"host")));
-        let host = host.and_then(|(_, value)| text.get(value.clone())).map(<[u8]>::to_vec);
+        let host = self.fields.value_in(text, b"host").map(<[u8]>::to_vec);
         let line = text.get(self.line.clone()).unwrap_or_default().to_vec();
         let reason = format!("{reason} while reading client request headers");
         Unread::Rejected(Box::new(Rejection { status, reason, line, host }))
     }
 
     fn part(&self, range: &Range<usize>) -> &[u8] {
-        self.bytes.get(range.clone()).unwrap_or_default()
+        self.fields.bytes().get(range.clone()).unwrap_or_default()
     }
 
     /// The head's length in bytes.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.fields.bytes().len()
     }
 
     /// The request line as it came, without its end.
@@ -414,19 +396,14 @@ impl Head {
         self.args.as_ref().map(|args| self.part(args))
     }
 
-    /// Every header line that is not ignored: name and value as they came.
-    pub(crate) fn fields_iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|(name, value)| (self.part(name), self.part(value)))
-    }
-
     /// The values of a header, whatever the case of its name.
     pub(crate) fn values<'h>(&'h self, name: &'h [u8]) -> impl Iterator<Item = &'h [u8]> {
-        self.fields_iter().filter(move |(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.fields.values(name)
     }
 
     /// The first value of a header.
     pub(crate) fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        self.fields_iter().find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.fields.value(name)
     }
 
     pub(crate) fn is_head(&self) -> bool {
@@ -458,14 +435,6 @@ fn is_method(byte: u8) -> bool {
 
 fn blanks(text: &[u8], from: usize) -> usize {
     text.iter().skip(from).take_while(|byte| **byte == b' ').count()
-}
-
-/// A line without its end: a line feed, and carriage returns before it.
-fn trim_line_end(text: &[u8], line: Range<usize>) -> Range<usize> {
-    let bytes = text.get(line.clone()).unwrap_or_default();
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let returns = bytes.iter().rev().take_while(|byte| **byte == b'\r').count();
-    line.start..line.start + bytes.len() - returns
 }
 
 enum Protocol {
@@ -535,17 +504,6 @@ fn host_name(value: &[u8]) -> Option<Vec<u8>> {
     };
     let name = name.strip_suffix(b".").unwrap_or(name);
     (port_is_right && !name.is_empty()).then(|| name.to_ascii_lowercase())
-}
-
-/// Digits only, at most what a signed 64-bit number holds.
-fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |number, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit).filter(|number| *number <= i64::MAX as u64)
-    })
 }
 
 #[cfg(test)]
@@ -629,7 +587,7 @@ mod tests {
             assert!(fields(bad).unwrap_err().starts_with("400 client sent invalid header line"), "{bad:?}");
         }
         for ignored in ["X_Y: 1", "X.Y: 1", "X\u{e9}: 1"] {
-            assert_eq!(fields(ignored).unwrap().fields_iter().count(), 1, "{ignored}");
+            assert_eq!(fields(ignored).unwrap().fields.len(), 1, "{ignored}");
         }
         assert_eq!(fields("NoColon").unwrap().value(b"nocolon"), Some(&b""[..]));
         assert_eq!(fields("X:v").unwrap().value(b"x"), Some(&b"v"[..]));

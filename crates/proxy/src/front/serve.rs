@@ -1,6 +1,5 @@
 //! The life of a connection: wait, read a head, hand the request over, and again.
 
-use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
@@ -23,7 +22,8 @@ use super::head::{Head, Rejection, Unread};
 use super::stream::ClientStream;
 use crate::http::{Reply, Request};
 use crate::log;
-use crate::runtime::{Runtime, Shared};
+use crate::runtime::Shared;
+use crate::scratch;
 use crate::worker::Worker;
 
 /// How long what a client still sends is read before its connection is closed (`lingering_timeout`, `lingering_time`).
@@ -109,15 +109,10 @@ async fn serve(worker: Arc<Worker>, conn: Arc<Conn>) {
     }
 }
 
-thread_local! {
-    /// Idle connections own no buffer: the first bytes of a request are read into the thread's.
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
-}
-
 /// Waits for the first bytes of a request; `None` when the connection is to end.
 async fn wait(worker: &Worker, conn: &Conn, patience: Option<Duration>, first: bool) -> Option<Vec<u8>> {
     let readable = poll_fn(|cx| {
-        BUFFER.with_borrow_mut(|buffer| match conn.socket.poll_read(cx, buffer) {
+        scratch::with(|buffer| match conn.socket.poll_read(cx, buffer) {
             Poll::Ready(Ok(count)) => {
                 Poll::Ready(buffer.get(..count).filter(|bytes| !bytes.is_empty()).map(<[u8]>::to_vec))
             }
@@ -144,7 +139,6 @@ async fn wait(worker: &Worker, conn: &Conn, patience: Option<Duration>, first: b
 /// Reads the rest of a head and carries the request through. The result is how long to wait for the next one; `None`
 /// when the connection is over.
 async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pipelined: bool) -> Option<Duration> {
-    let runtime = worker.shared.runtime.load_full();
     conn.begin_request(pipelined);
     let timeout = worker.first_header_timeout(conn);
     let read = match Head::parse(&input) {
@@ -152,7 +146,7 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
             Ok(read) => read,
             Err(_) => {
                 reject(
-                    &runtime,
+                    &worker.shared,
                     conn,
                     Rejection { status: 408, reason: "client timed out".into(), line: input, host: None },
                 );
@@ -167,11 +161,11 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
             // The client went away in the middle of its head.
             let line = input.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default().to_vec();
             let reason = "client prematurely closed connection while reading client request headers".into();
-            reject(&runtime, conn, Rejection { status: 400, reason, line, host: None });
+            reject(&worker.shared, conn, Rejection { status: 400, reason, line, host: None });
             return None;
         }
         Err(Unread::Rejected(rejection)) => {
-            let page = reject(&runtime, conn, *rejection);
+            let page = reject(&worker.shared, conn, *rejection);
             if let Some(page) = page {
                 send(conn, &page).await;
                 linger(conn).await;
@@ -181,7 +175,7 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
     };
     input.drain(..length);
     conn.exchange().reusable = false;
-    let request = Request::new(Arc::clone(conn), runtime, head);
+    let request = Request::new(Arc::clone(conn), &worker.shared.runtime.load(), head);
     let stream = ClientStream::new(Arc::clone(conn), &request.head, input);
     let mut session = ServerSession::new_http1(Box::new(stream));
     session.set_connection_user_context(Some(Box::new(request)));
@@ -193,7 +187,7 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
 async fn read_head(conn: &Conn, input: &mut Vec<u8>) -> Result<(Head, usize), Unread> {
     loop {
         let count = poll_fn(|cx| {
-            BUFFER.with_borrow_mut(|buffer| match conn.socket.poll_read(cx, buffer) {
+            scratch::with(|buffer| match conn.socket.poll_read(cx, buffer) {
                 Poll::Ready(Ok(count)) => {
                     input.extend_from_slice(buffer.get(..count).unwrap_or_default());
                     Poll::Ready(count)
@@ -214,8 +208,8 @@ async fn read_head(conn: &Conn, input: &mut Vec<u8>) -> Result<(Head, usize), Un
 }
 
 /// Logs a request that can't be served, and makes the page for it; 408 has none.
-fn reject(runtime: &Arc<Runtime>, conn: &Arc<Conn>, rejection: Rejection) -> Option<Vec<u8>> {
-    let mut request = Request::rejected(Arc::clone(conn), Arc::clone(runtime), &rejection);
+fn reject(shared: &Shared, conn: &Arc<Conn>, rejection: Rejection) -> Option<Vec<u8>> {
+    let mut request = Request::rejected(Arc::clone(conn), &shared.runtime.load(), &rejection);
     request.log_error(LogLevel::Info, &rejection.reason);
     let page = (rejection.status != 408 && !rejection.reason.starts_with("client prematurely")).then(|| {
         let (mut reply, body) = Reply::error_page(&request, rejection.status);
@@ -292,7 +286,7 @@ async fn discard_body(conn: &Conn) -> bool {
 
 async fn read_some(conn: &Conn) -> Option<Vec<u8>> {
     poll_fn(|cx| {
-        BUFFER.with_borrow_mut(|buffer| match conn.socket.poll_read(cx, buffer) {
+        scratch::with(|buffer| match conn.socket.poll_read(cx, buffer) {
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(None),
             Poll::Ready(Ok(count)) => Poll::Ready(buffer.get(..count).map(<[u8]>::to_vec)),
             Poll::Pending => Poll::Pending,

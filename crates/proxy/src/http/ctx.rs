@@ -15,12 +15,11 @@ use super::sticky::Stickiness;
 use crate::front::head::Rejection;
 use crate::front::{Conn, Head};
 use crate::runtime::{Location, Runtime, Server, Upstream};
-use crate::upstream::{Dial, Trace};
+use crate::upstream::{Dial, ResponseHead, Trace};
 
-/// A request. It keeps the configuration that it began with.
+/// A request. Its server is of the configuration that it began with, and keeps that alive.
 pub(crate) struct Request {
     pub(crate) conn: Arc<Conn>,
-    pub(crate) runtime: Arc<Runtime>,
     pub(crate) head: Head,
     pub(crate) server: Arc<Server>,
     pub(crate) location: Arc<Location>,
@@ -55,8 +54,8 @@ pub(crate) struct Request {
     pub(crate) flight: Option<Flight>,
     /// The server to ask again over a new connection, after an idle one turned out dead.
     pub(crate) again: Option<usize>,
-    /// Headers of the backend's response, where the configuration asks for them.
-    pub(crate) upstream_headers: Vec<(Vec<u8>, Bytes)>,
+    /// The head of the backend's response.
+    pub(crate) response: Option<Arc<ResponseHead>>,
 }
 
 /// One server that a request was sent to.
@@ -135,8 +134,8 @@ pub(super) fn of(slot: &mut super::Slot) -> Result<&mut Request> {
 }
 
 impl Request {
-    pub(crate) fn new(conn: Arc<Conn>, runtime: Arc<Runtime>, head: Head) -> Self {
-        let server = server_for(&conn, &runtime, &head.host);
+    pub(crate) fn new(conn: Arc<Conn>, runtime: &Runtime, head: Head) -> Self {
+        let server = server_for(&conn, runtime, &head.host);
         let location = Arc::clone(&server.outside);
         Request {
             uri: head.uri.clone(),
@@ -144,7 +143,6 @@ impl Request {
             keepalive: head.keepalive,
             started: Instant::now(),
             conn,
-            runtime,
             head,
             server,
             location,
@@ -164,12 +162,12 @@ impl Request {
             tried: Tried::default(),
             flight: None,
             again: None,
-            upstream_headers: Vec::new(),
+            response: None,
         }
     }
 
     /// A request whose head could not be read: enough of one for an error page and a log line.
-    pub(crate) fn rejected(conn: Arc<Conn>, runtime: Arc<Runtime>, rejection: &Rejection) -> Self {
+    pub(crate) fn rejected(conn: Arc<Conn>, runtime: &Runtime, rejection: &Rejection) -> Self {
         let mut request = Request::new(conn, runtime, Head::of_rejection(rejection));
         request.keepalive = false;
         request
@@ -295,7 +293,7 @@ impl Request {
     }
 }
 
-fn server_for(conn: &Conn, runtime: &Arc<Runtime>, host: &[u8]) -> Arc<Server> {
+fn server_for(conn: &Conn, runtime: &Runtime, host: &[u8]) -> Arc<Server> {
     let found = runtime.listening(conn).and_then(|listening| {
         let index = listening.hosts.find(host).unwrap_or(listening.default);
         runtime.servers.get(index)

@@ -1,5 +1,7 @@
 //! What a failure means: for the server, for the request, and for the client.
 
+use std::sync::Arc;
+
 use limpet_config::model::LogLevel;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
@@ -29,11 +31,13 @@ pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut e
         return error;
     }
     let answered = request.reply.is_some();
-    let silent = request.flight.as_ref().is_some_and(|flight| flight.dial.trace.received() == 0);
-    let reused = request.flight.as_ref().is_some_and(|flight| flight.dial.trace.is_reused());
+    let trace = request.flight.as_ref().map(|flight| Arc::clone(&flight.dial.trace));
+    let silent = trace.as_ref().is_some_and(|trace| trace.received() == 0);
+    let reused = trace.as_ref().is_some_and(|trace| trace.is_reused());
     let timed_out = is_timeout(&error);
     let doing = if answered { "reading upstream" } else { "reading response header from upstream" };
-    let message = what_failed(&error, timed_out);
+    let failure = trace.as_ref().and_then(|trace| trace.failure());
+    let message = failure.unwrap_or_else(|| what_failed(&error, timed_out));
     request.log_error(LogLevel::Error, &format!("{message} while {doing}"));
     if answered {
         request.end_try(None);
@@ -53,7 +57,7 @@ pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut e
         error.set_retry(true);
         return error;
     }
-    let invalid = matches!(error.etype(), ErrorType::InvalidHTTPHeader);
+    let invalid = trace.as_ref().is_some_and(|trace| trace.is_invalid());
     let elsewhere = server_failed(request, timed_out, doing) && !invalid && safe && may_retry(request, timed_out);
     request.body_received = 0;
     error.set_retry(elsewhere);
@@ -101,7 +105,6 @@ fn what_failed(error: &Error, timed_out: bool) -> String {
         return "upstream timed out (110: Connection timed out)".into();
     }
     match error.etype() {
-        ErrorType::InvalidHTTPHeader => format!("upstream sent invalid header: {text}"),
         ErrorType::ConnectionClosed => "upstream prematurely closed connection".into(),
         _ if text.contains("reset by peer") => "recv() failed (104: Connection reset by peer)".into(),
         _ if text.contains("chunk") => "upstream sent invalid chunked response".into(),

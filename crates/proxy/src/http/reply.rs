@@ -23,8 +23,8 @@ pub(crate) enum Length {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    /// The backend's own words; `None`: nginx's for the status.
-    pub(crate) reason: Option<String>,
+    /// The backend's own words with the blank before them; `None`: nginx's for the status.
+    pub(crate) reason: Option<Vec<u8>>,
     pub(crate) content_type: Option<Vec<u8>>,
     pub(crate) length: Length,
     pub(crate) last_modified: Option<String>,
@@ -99,11 +99,7 @@ impl Reply {
         out.extend_from_slice(b"000".get(digits.len()..).unwrap_or_default());
         out.extend_from_slice(digits);
         match &self.reason {
-            Some(reason) if reason.is_empty() => {}
-            Some(reason) => {
-                out.push(b' ');
-                out.extend_from_slice(reason.as_bytes());
-            }
+            Some(reason) => out.extend_from_slice(reason),
             None => {
                 out.push(b' ');
                 out.extend_from_slice(page::reason(self.status).as_bytes());

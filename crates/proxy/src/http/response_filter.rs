@@ -1,15 +1,18 @@
 //! The backend's head: what it says of the server, and what the client gets of it.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
+use limpet_config::model::LogLevel;
 use limpet_sticky::write::{is_own, prefixed, rewritten, set_cookie};
 use limpet_sticky::{Answer, answer};
-use pingora::Result;
-use pingora::http::{HeaderNameVariant, ResponseHeader};
+use pingora::http::ResponseHeader;
+use pingora::{Error, ErrorType, Result};
 
 use super::ctx::Request;
 use super::reply::{self, Length, Reply};
 use crate::clock;
 use crate::runtime::Content;
+use crate::upstream::{Framing, ResponseHead};
 
 /// Headers of the backend that are not passed on: they are about its own connection, nginx's own business, or written
 /// anew.
@@ -38,16 +41,11 @@ pub(super) fn from_backend(request: &mut Request, header: &ResponseHeader) -> Re
     let Some(flight) = &request.flight else { return Ok(()) };
     flight.dial.backend.state.succeeded();
     let trace = &flight.dial.trace;
+    request.response = trace.head().map(Arc::clone);
     if let Some(last) = request.tries.last_mut() {
         last.status = header.status.as_u16();
         last.connected = trace.connected();
         last.header = Some(trace.elapsed());
-    }
-    if request.runtime.keeps_upstream_headers {
-        let headers = header.headers.iter();
-        request.upstream_headers = headers
-            .map(|(name, value)| (name.as_str().as_bytes().to_vec(), Bytes::copy_from_slice(value.as_bytes())))
-            .collect();
     }
     Ok(())
 }
@@ -58,16 +56,17 @@ pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> R
     if header.status.is_informational() && status != 101 {
         return Ok(());
     }
-    let mut reply = Reply::new(status);
-    reply.reason = Some(header.get_reason_phrase().unwrap_or_default().to_owned());
-    reply.content_type = header.headers.get("content-type").map(|value| value.as_bytes().to_vec());
-    reply.length = length(request, header);
-    lines(request, header, &mut reply)?;
-    cookies(request, header, &mut reply);
+    let Some(response) = request.response.clone() else { return Error::err(ErrorType::InternalError) };
+    let mut reply = Reply::new(response.status);
+    reply.reason = Some(response.reason().to_vec());
+    reply.content_type = response.fields.value(b"content-type").map(<[u8]>::to_vec);
+    reply.length = length(request, &response);
+    lines(request, &response, &mut reply);
+    cookies(request, &response, &mut reply);
     if status == 101 {
         request.conn.begin_tunnel();
-        if let Some(protocol) = header.headers.get("upgrade") {
-            reply.line(b"Upgrade", protocol.as_bytes());
+        if let Some(protocol) = response.fields.value(b"upgrade") {
+            reply.line(b"Upgrade", protocol);
         }
     }
     if !request.head.http_1_1 {
@@ -78,29 +77,33 @@ pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> R
     Ok(())
 }
 
-fn length(request: &Request, header: &ResponseHeader) -> Length {
-    let said = header.headers.get("content-length").and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    match said {
-        Some(length) => Length::Known(length),
-        None if request.head.is_head() || matches!(header.status.as_u16(), 101 | 204 | 304) => Length::Unsaid,
-        None => Length::Open,
+fn length(request: &Request, response: &ResponseHead) -> Length {
+    match response.framing {
+        Framing::Length(length) => Length::Known(length),
+        _ if request.head.is_head() || matches!(response.status, 101 | 204 | 304) => Length::Unsaid,
+        Framing::Chunked | Framing::Close => Length::Open,
     }
 }
 
-/// The lines that are passed on as they are, in the backend's order and spelling.
-fn lines(request: &Request, header: &ResponseHeader, reply: &mut Reply) -> Result<()> {
-    header.map(|name, value| {
-        let name: &[u8] = match &name {
-            HeaderNameVariant::Case(name) => name.as_slice(),
-            HeaderNameVariant::Titled(name) => name.as_bytes(),
-        };
-        if name.eq_ignore_ascii_case(b"location") {
-            location(request, name, value.as_bytes(), reply);
+/// The lines that are passed on as they are, in the backend's order and spelling. Of those that may stand but once the
+/// first one counts.
+fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
+    const SINGLE: [&[u8]; 3] = [b"location", b"etag", b"last-modified"];
+    let mut seen = [false; SINGLE.len()];
+    for (name, value) in response.fields.iter() {
+        let single = SINGLE.iter().position(|single| single.eq_ignore_ascii_case(name));
+        if single.and_then(|at| seen.get_mut(at)).is_some_and(|seen| std::mem::replace(seen, true)) {
+            let line = format!("{}: {}", String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+            let message = format!(
+                "upstream sent duplicate header line: \"{line}\", ignored while reading response header from upstream"
+            );
+            request.log_error(LogLevel::Warn, &message);
+        } else if single == Some(0) {
+            location(request, name, value, reply);
         } else if !is_hidden(name, reply.status) {
-            reply.line(name, value.as_bytes());
+            reply.line(name, value);
         }
-        Ok(())
-    })
+    }
 }
 
 fn is_hidden(name: &[u8], status: u16) -> bool {
@@ -123,8 +126,8 @@ fn location(request: &Request, name: &[u8], value: &[u8], reply: &mut Reply) {
 }
 
 /// The backend's Set-Cookie lines and ours.
-fn cookies(request: &Request, header: &ResponseHeader, reply: &mut Reply) {
-    let theirs = || header.headers.get_all("set-cookie").iter().map(|value| value.as_bytes());
+fn cookies(request: &Request, response: &ResponseHead, reply: &mut Reply) {
+    let theirs = || response.fields.values(b"set-cookie");
     let pass_on = |reply: &mut Reply| theirs().for_each(|line| reply.line(b"Set-Cookie", line));
     let Content::Proxy(pass) = &request.location.content else { return pass_on(reply) };
     let (Some(sticky), Some(server)) = (&pass.upstream.sticky, &request.sticky.server) else { return pass_on(reply) };

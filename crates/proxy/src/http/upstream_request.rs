@@ -54,7 +54,7 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
     }
     let hiding =
         pass.upstream.sticky.as_ref().filter(|sticky| request.location.settings.hide_cookie && sticky.policy.hides());
-    for (name, value) in client.fields_iter() {
+    for (name, value) in client.fields.iter() {
         if NOT_PASSED.iter().any(|other| other.eq_ignore_ascii_case(name)) || configured(name) {
             continue;
         }

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use pingora::time::timeout;
 use pingora::{Error, ErrorType};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::head::ResponseHead;
 use super::pool::Pools;
 use super::socket::BackendSocket;
 use crate::front::conn::Socket;
@@ -48,8 +49,11 @@ pub(crate) struct Trace {
     connected: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
-    /// Why no connection came about, in nginx's words.
+    /// Why no connection came about, or why the response is none, in nginx's words.
     failure: Mutex<Option<String>>,
+    /// The failure is one of the response's head.
+    invalid: AtomicBool,
+    head: OnceLock<Arc<ResponseHead>>,
 }
 
 impl Trace {
@@ -61,6 +65,8 @@ impl Trace {
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             failure: Mutex::new(None),
+            invalid: AtomicBool::new(false),
+            head: OnceLock::new(),
         }
     }
 
@@ -96,6 +102,25 @@ impl Trace {
         self.received.fetch_add(bytes as u64, Relaxed);
     }
 
+    /// The response's head, once it is there.
+    pub(crate) fn head(&self) -> Option<&Arc<ResponseHead>> {
+        self.head.get()
+    }
+
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.invalid.load(Relaxed)
+    }
+
+    pub(super) fn set_head(&self, head: ResponseHead) {
+        // A connection reads one head.
+        let _ = self.head.set(Arc::new(head));
+    }
+
+    pub(super) fn set_invalid(&self, message: String) {
+        self.invalid.store(true, Relaxed);
+        *self.failure.lock() = Some(message);
+    }
+
     fn set_connected(&self) {
         self.connected.store(self.elapsed().as_micros() as u64 + 1, Relaxed);
     }
@@ -118,6 +143,8 @@ impl L4Connect for Dial {
             socket: Some(socket),
             head: Some(self.head.clone()),
             out: Vec::new(),
+            input: Vec::new(),
+            answered: false,
             fit: false,
             requests: requests + 1,
             opened,

@@ -1,8 +1,10 @@
 //! Connections to backends: making them, keeping idle ones, and what travels over them.
 
 mod connect;
+mod head;
 mod pool;
 mod socket;
 
 pub(crate) use connect::{Dial, Trace};
+pub(crate) use head::{Framing, ResponseHead};
 pub(crate) use pool::Pools;

@@ -1,6 +1,7 @@
 //! A connection to a backend as Pingora's session sees it.
 //!
-//! The head that Pingora writes is swallowed and ours goes out in its place. When Pingora has judged a connection fit for
+//! The head that Pingora writes is swallowed and ours goes out in its place. The head that the backend sends is read here
+//! and kept for the hooks; Pingora gets one of our making, which says how the body is framed. When Pingora has judged a connection fit for
 //! another request it tests it by reading a single byte; that read is answered as if the connection had ended, so that
 //! Pingora lets go of it, and it returns to the pool of its upstream (docs/architecture.md, "Connections to backends").
 
@@ -16,9 +17,13 @@ use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connect::Trace;
+use super::head::{ResponseHead, Unread};
 use super::pool::Pools;
 use crate::front::conn::Socket;
+use crate::scratch;
 
+/// How much is read at a time while the head is awaited.
+const HEAD_READ: usize = 8192;
 /// Small writes are collected up to this size.
 const COLLECT: usize = 8192;
 
@@ -29,6 +34,9 @@ pub(crate) struct BackendSocket {
     /// The request's head, until Pingora writes its own.
     pub(crate) head: Option<Bytes>,
     pub(crate) out: Vec<u8>,
+    /// What came of the response's head, until it is whole; then what Pingora is to read before anything else.
+    pub(crate) input: Vec<u8>,
+    pub(crate) answered: bool,
     /// Pingora has judged that the exchange is over and the connection can serve another.
     pub(crate) fit: bool,
     pub(crate) requests: u64,
@@ -60,10 +68,54 @@ impl BackendSocket {
     }
 }
 
+impl BackendSocket {
+    /// Reads the response's head; `false` when the connection ended before it was whole.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let Some(socket) = &self.socket else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        loop {
+            let input = &mut self.input;
+            let count = ready!(scratch::with(|buffer| {
+                // What follows the head is better read where it is wanted.
+                let buffer = buffer.get_mut(..HEAD_READ).unwrap_or_default();
+                socket.poll_read(cx, buffer).map_ok(|count| {
+                    input.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                    count
+                })
+            }))?;
+            self.trace.count_received(count);
+            if count == 0 {
+                return Poll::Ready(Ok(false));
+            }
+            match ResponseHead::parse(&self.input) {
+                Ok((head, length)) => {
+                    self.input.splice(..length, head.synthetic());
+                    self.trace.set_head(head);
+                    self.answered = true;
+                    return Poll::Ready(Ok(true));
+                }
+                Err(Unread::Incomplete) => {}
+                Err(Unread::Invalid(message)) => {
+                    self.trace.set_invalid(message.clone());
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, message)));
+                }
+            }
+        }
+    }
+}
+
 impl AsyncRead for BackendSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if buffer.remaining() == 1 && this.head.is_none() {
+        if !this.answered && !ready!(this.poll_head(cx))? {
+            return Poll::Ready(Ok(()));
+        }
+        if !this.input.is_empty() {
+            let count = this.input.len().min(buffer.remaining());
+            buffer.put_slice(this.input.get(..count).unwrap_or_default());
+            this.input.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
+        if buffer.remaining() == 1 {
             this.fit = this.out.is_empty();
             return Poll::Ready(Ok(()));
         }

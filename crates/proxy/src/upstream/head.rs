@@ -1,0 +1,264 @@
+//! A backend's response head: read and judged by nginx's rules.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use memchr::{memchr, memchr_iter};
+
+use crate::field::{Fields, decimal, shown_up_to, trim_line_end};
+
+/// The longest head.
+const MAX_HEAD: usize = 65_536;
+
+/// Where a response's body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    Length(u64),
+    Chunked,
+    /// With the connection.
+    Close,
+}
+
+/// The head of a final response, or of one that changes the protocol.
+#[derive(Debug)]
+pub(crate) struct ResponseHead {
+    pub(crate) status: u16,
+    /// What stands behind the status, a leading blank included.
+    reason: Range<usize>,
+    pub(crate) fields: Fields,
+    pub(crate) framing: Framing,
+    /// The connection may serve another request.
+    keepalive: bool,
+}
+
+/// Why there is no head yet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    Incomplete,
+    /// In nginx's words.
+    Invalid(String),
+}
+
+impl ResponseHead {
+    /// Reads a head from the beginning of `input`, past any informational ones, and says where the body begins.
+    ///
+    /// # Errors
+    /// [`Unread`]
+    pub(crate) fn parse(input: &[u8]) -> Result<(ResponseHead, usize), Unread> {
+        let mut start = 0;
+        loop {
+            let (head, length) = ResponseHead::parse_one(input.get(start..).unwrap_or_default())?;
+            start += length;
+            if head.status >= 200 || head.status == 101 {
+                return Ok((head, start));
+            }
+        }
+    }
+
+    fn parse_one(text: &[u8]) -> Result<(ResponseHead, usize), Unread> {
+        let too_big = || Err(Unread::Invalid("upstream sent too big header".into()));
+        if !b"HTTP/".starts_with(text.get(..text.len().min(5)).unwrap_or_default()) {
+            return Err(Unread::Invalid("upstream sent no valid HTTP/1.0 header".into()));
+        }
+        let Some(line_end) = memchr(b'\n', text) else {
+            return if text.len() > MAX_HEAD { too_big() } else { Err(Unread::Incomplete) };
+        };
+        let (status, reason, http_1_1) = status_line(text, trim_line_end(text, 0..line_end + 1))?;
+        let mut fields = Fields::default();
+        let mut at = line_end + 1;
+        for end in memchr_iter(b'\n', text.get(at..).unwrap_or_default()).map(|end| line_end + 1 + end + 1) {
+            let line = trim_line_end(text, at..end);
+            at = end;
+            if end > MAX_HEAD {
+                return too_big();
+            }
+            if line.is_empty() {
+                fields.keep(Bytes::copy_from_slice(text.get(..end).unwrap_or_default()));
+                let head = ResponseHead { status, reason, fields, framing: Framing::Close, keepalive: http_1_1 };
+                return Ok((head.finish()?, end));
+            }
+            if let Err(bad) = fields.add(text, line.clone()) {
+                let shown = shown_up_to(text.get(line).unwrap_or_default(), bad);
+                return Err(Unread::Invalid(format!("upstream sent invalid header: \"{shown}\"")));
+            }
+        }
+        if text.len() > MAX_HEAD { too_big() } else { Err(Unread::Incomplete) }
+    }
+
+    /// What the lines mean together.
+    fn finish(mut self) -> Result<Self, Unread> {
+        let invalid = |message: String| Err(Unread::Invalid(message));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (mut length, mut coding) = (None, None);
+        let mut keepalive = self.keepalive;
+        for (name, value) in self.fields.iter() {
+            let slot = match name.len() {
+                14 if name.eq_ignore_ascii_case(b"Content-Length") => &mut length,
+                17 if name.eq_ignore_ascii_case(b"Transfer-Encoding") => &mut coding,
+                10 if name.eq_ignore_ascii_case(b"Connection") => {
+                    let value = value.to_ascii_lowercase();
+                    let has = |word: &[u8]| value.windows(word.len()).any(|window| window == word);
+                    keepalive = !has(b"close") && (keepalive || has(b"keep-alive"));
+                    continue;
+                }
+                _ => continue,
+            };
+            if let Some(previous) = slot.replace(value) {
+                let (name, value, previous) = (text(name), text(value), text(previous));
+                let message = format!(
+                    "upstream sent duplicate header line: \"{name}: {value}\", previous value: \"{name}: {previous}\""
+                );
+                return invalid(message);
+            }
+        }
+        self.framing = match (length, coding) {
+            (Some(_), Some(_)) => {
+                return invalid(
+                    "upstream sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time".into(),
+                );
+            }
+            (Some(value), None) => match decimal(value) {
+                Some(length) => Framing::Length(length),
+                None => {
+                    return invalid(format!(
+                        "upstream sent invalid \"Content-Length\" header: \"Content-Length: {}\"",
+                        text(value)
+                    ));
+                }
+            },
+            (None, Some(value)) if value.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
+            (None, Some(value)) => {
+                return invalid(format!("upstream sent unknown \"Transfer-Encoding\": \"{}\"", text(value)));
+            }
+            (None, None) => Framing::Close,
+        };
+        self.keepalive = keepalive;
+        Ok(self)
+    }
+
+    /// The reason phrase as it came; empty where there is none.
+    pub(crate) fn reason(&self) -> &[u8] {
+        self.fields.bytes().get(self.reason.clone()).unwrap_or_default()
+    }
+
+    /// The head that Pingora parses: the status, and how the body is framed.
+    pub(crate) fn synthetic(&self) -> Vec<u8> {
+        let mut head = Vec::with_capacity(96);
+        head.extend_from_slice(b"HTTP/1.1 ");
+        head.extend_from_slice(itoa::Buffer::new().format(self.status).as_bytes());
+        head.extend_from_slice(b" \r\n");
+        match self.framing {
+            Framing::Length(length) => {
+                head.extend_from_slice(b"content-length: ");
+                head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+                head.extend_from_slice(b"\r\n");
+            }
+            Framing::Chunked => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            Framing::Close => {}
+        }
+        if self.status == 101 {
+            head.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
+            head.extend_from_slice(self.fields.value(b"upgrade").unwrap_or(b"tunnel"));
+            head.extend_from_slice(b"\r\n");
+        } else if !self.keepalive {
+            head.extend_from_slice(b"connection: close\r\n");
+        }
+        head.extend_from_slice(b"\r\n");
+        head
+    }
+}
+
+/// Status, reason, and whether the protocol keeps connections by default.
+fn status_line(text: &[u8], line: Range<usize>) -> Result<(u16, Range<usize>, bool), Unread> {
+    let bytes = text.get(line.clone()).unwrap_or_default();
+    let invalid = || Unread::Invalid("upstream sent no valid HTTP/1.0 header".into());
+    let version = bytes.get(5..8).ok_or_else(invalid)?;
+    let [major, b'.', minor] = version else { return Err(invalid()) };
+    if !major.is_ascii_digit() || !minor.is_ascii_digit() || bytes.get(8) != Some(&b' ') {
+        return Err(invalid());
+    }
+    let digits = bytes.get(9..12).ok_or_else(invalid)?;
+    let status = decimal(digits).filter(|status| *status >= 100).ok_or_else(invalid)? as u16;
+    if bytes.get(12).is_some_and(|byte| *byte != b' ') {
+        return Err(invalid());
+    }
+    Ok((status, line.start + 12..line.end, version != b"1.0" && *major != b'0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<(ResponseHead, usize), Unread> {
+        ResponseHead::parse(text.as_bytes())
+    }
+
+    fn error(lines: &str) -> String {
+        match parse(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n")) {
+            Err(Unread::Invalid(message)) => message,
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_head_is_read_and_its_body_found() {
+        let text = "HTTP/1.1 200 Fine Reason\r\nX-A: 1\r\nContent-Length: 5\r\n\r\nhello";
+        let (head, length) = parse(text).unwrap();
+        assert_eq!((head.status, head.reason(), head.framing), (200, &b" Fine Reason"[..], Framing::Length(5)));
+        assert_eq!(&text[length..], "hello");
+        assert_eq!(head.synthetic(), b"HTTP/1.1 200 \r\ncontent-length: 5\r\n\r\n");
+        for (text, reason) in [("HTTP/1.1 200", ""), ("HTTP/1.1 200 ", " "), ("HTTP/1.0 200 x", " x")] {
+            assert_eq!(parse(&format!("{text}\n\n")).unwrap().0.reason(), reason.as_bytes());
+        }
+    }
+
+    #[test]
+    fn connections_are_kept_by_version_and_header() {
+        let closes =
+            |text: &str| String::from_utf8(parse(text).unwrap().0.synthetic()).unwrap().contains("connection: close");
+        assert!(!closes("HTTP/1.1 200 OK\r\n\r\n"));
+        assert!(closes("HTTP/1.0 200 OK\r\n\r\n"));
+        assert!(!closes("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n\r\n"));
+        assert!(closes("HTTP/1.1 200 OK\r\nconnection: CLOSE\r\n\r\n"));
+    }
+
+    #[test]
+    fn informational_heads_are_passed_over() {
+        let (head, length) = parse("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No\r\n\r\n").unwrap();
+        assert_eq!((head.status, length), (204, 56));
+        assert_eq!(parse("HTTP/1.1 100 Continue\r\n\r\nHTT").unwrap_err(), Unread::Incomplete);
+        assert_eq!(parse("HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\n").unwrap().0.status, 101);
+    }
+
+    #[test]
+    fn broken_heads_are_told_in_nginxs_words() {
+        assert_eq!(error("X A: 1"), "upstream sent invalid header: \"X\\x20...\"");
+        assert_eq!(
+            error("Content-Length: -2"),
+            "upstream sent invalid \"Content-Length\" header: \"Content-Length: -2\""
+        );
+        assert_eq!(
+            error("Content-Length: 2\r\nContent-Length: 3"),
+            "upstream sent duplicate header line: \"Content-Length: 3\", previous value: \"Content-Length: 2\""
+        );
+        assert!(error("Content-Length: 2\r\nTransfer-Encoding: chunked").ends_with("at the same time"));
+        assert_eq!(error("Transfer-Encoding: gzip"), "upstream sent unknown \"Transfer-Encoding\": \"gzip\"");
+        assert_eq!(error(&format!("X: {}", "x".repeat(70_000))), "upstream sent too big header");
+        for text in [
+            "hello\r\n\r\n",
+            "HTTP/1.1 2x0 OK\r\n\r\n",
+            "HTTP/1.1 99 OK\r\n\r\n",
+            "HTTP/1 200 OK\r\n\r\n",
+            "HTTP/1.1 2000\r\n\r\n",
+        ] {
+            assert!(matches!(parse(text), Err(Unread::Invalid(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_head_that_is_not_there_yet_is_waited_for() {
+        for text in ["", "HT", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nX: 1\r\n", "HTTP/1.1 200 OK\r\nX"] {
+            assert_eq!(parse(text).unwrap_err(), Unread::Incomplete, "{text}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `make bench`: what limpet costs, side by side with nginx and HAProxy in the same run. Ratios travel between machines,
+//! microseconds do not.
+
+mod cores;
+mod memory;
+mod processes;
+mod traffic;
+
+use std::fmt::Write;
+use std::path::Path;
+
+fn main() {
+    let mut page = String::from(INTRODUCTION);
+    let machine = machine();
+    let _ = writeln!(page, "Measured on {machine}.\n");
+    traffic::measure(&mut page);
+    memory::measure(&mut page);
+    cores::measure(&mut page);
+    print!("{page}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/performance.md");
+    std::fs::write(&path, page).expect("docs/performance.md is written");
+}
+
+fn machine() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("an unknown CPU", |(_, name)| name);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{cores} cores of {model}")
+}
+
+const INTRODUCTION: &str = "\
+# Performance
+
+Written by `make bench`. Every figure of a table comes from one run on one machine, the servers taking turns, so the ratios
+mean something and the rest is scale. All proxies run one worker, keep connections on both sides, and write no access log.
+limpet runs `session_sticky` and is asked by clients that have a session, HAProxy `cookie … insert` likewise, nginx is a
+plain proxy. The backend is an nginx. CPU is user and system time of the proxy's process.
+
+";

@@ -1,0 +1,129 @@
+//! The servers that are measured.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A running server; it ends with its guard.
+pub struct Server {
+    pub name: &'static str,
+    pub port: u16,
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// User and system time so far, in microseconds.
+    pub fn cpu(&self) -> (f64, f64) {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the process runs");
+        let fields: Vec<f64> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().map(|f| f.parse().unwrap_or(0.0)).collect();
+        // The kernel counts in hundredths of a second.
+        (fields[11] * 10_000.0, fields[12] * 10_000.0)
+    }
+
+    /// Memory of its own, in bytes.
+    pub fn memory(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).expect("the process runs");
+        let kib = text.lines().filter(|line| line.starts_with("Private_")).filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+        kib.sum::<u64>() * 1024
+    }
+}
+
+fn port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+fn start(name: &'static str, configuration: impl Fn(&Path, u16) -> String, command: impl Fn(&Path) -> Command) -> Server {
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = port();
+    std::fs::create_dir(folder.path().join("logs")).expect("a folder");
+    std::fs::write(folder.path().join("server.conf"), configuration(folder.path(), port)).expect("a configuration");
+    let mut command = command(folder.path());
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
+    let child = command.env("PATH", path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "{name} does not listen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Server { name, port, child, _folder: folder }
+}
+
+const NGINX: &str = "daemon off; master_process off; worker_processes 1; events { worker_connections 16384; }";
+
+fn nginx_command(folder: &Path) -> Command {
+    let mut command = Command::new("nginx");
+    command.arg("-p").arg(folder).arg("-c").arg(folder.join("server.conf"));
+    command
+}
+
+/// The origin: an nginx with answers of three sizes.
+pub fn backend() -> Server {
+    let configuration = |folder: &Path, port: u16| {
+        for (name, size) in [("64k", 65_536), ("1m", 1 << 20)] {
+            std::fs::write(folder.join(name), vec![b'x'; size]).expect("a page");
+        }
+        let folder = folder.display();
+        format!(
+            "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ access_log off; keepalive_requests 1000000000;
+             server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}; location = /19 {{ return 200 \"nineteen bytes here\"; }} }} }}"
+        )
+    };
+    start("backend", configuration, nginx_command)
+}
+
+pub fn nginx(backend: u16) -> Server {
+    let configuration = |folder: &Path, port: u16| {
+        let folder = folder.display();
+        format!(
+            "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ access_log off; keepalive_requests 1000000000; proxy_temp_path {folder}/p;
+             upstream u {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 1000000000; }}
+             server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }} }}"
+        )
+    };
+    start("nginx", configuration, nginx_command)
+}
+
+pub fn haproxy(backend: u16) -> Server {
+    let configuration = |_: &Path, port: u16| {
+        format!(
+            "global\n  nbthread 1\n  maxconn 20000\ndefaults\n  mode http\n  timeout client 75s\n  timeout server 60s\n  timeout connect 60s\n  timeout http-keep-alive 75s\n  http-reuse always\n\
+             frontend f\n  bind 127.0.0.1:{port} backlog 4096\n  default_backend b\nbackend b\n  cookie SRV insert indirect nocache\n  server s1 127.0.0.1:{backend} cookie s1\n"
+        )
+    };
+    start("HAProxy", configuration, |folder| {
+        let mut command = Command::new("haproxy");
+        command.arg("-db").arg("-f").arg(folder.join("server.conf"));
+        command
+    })
+}
+
+pub fn limpet_binary() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release/limpet")
+}
+
+/// limpet as `make build` makes it.
+pub fn limpet(backend: u16) -> Server {
+    let configuration = |_: &Path, port: u16| {
+        format!(
+            "daemon off; worker_processes 1; events {{}} http {{ access_log off; keepalive_requests 1000000000;
+             upstream u {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 1000000000; session_sticky; }}
+             server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://u; }} }} }}"
+        )
+    };
+    start("limpet", configuration, |folder| {
+        let mut command = Command::new(limpet_binary());
+        command.arg("-p").arg(folder).args(["-c", "server.conf"]);
+        command
+    })
+}
