@@ -1,14 +1,36 @@
-//! The time, and its texts for headers and logs, made once a second and thread.
+//! The time as nginx keeps it: read once for each thing that happens, not for each question, and its texts made once a
+//! second and thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Local};
 
-/// Time since 1970.
+thread_local! {
+    static NOW: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    static TEXTS: RefCell<Texts> = RefCell::default();
+}
+
+/// Reads the clocks: something has happened on this thread.
+pub fn tick() -> Instant {
+    read().0
+}
+
+fn read() -> (Instant, Duration) {
+    let now = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    NOW.set(Some(now));
+    now
+}
+
+/// The time of the last [`tick`] on this thread.
+pub fn instant() -> Instant {
+    NOW.get().unwrap_or_else(read).0
+}
+
+/// Time since 1970, as of the last [`tick`].
 pub fn unix_time() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    NOW.get().unwrap_or_else(read).1
 }
 
 /// Whole seconds since 1970.
@@ -21,7 +43,7 @@ pub fn unix_seconds() -> i64 {
 pub fn steady_seconds() -> i64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     const BEGIN: i64 = i64::MAX / 4;
-    BEGIN + START.elapsed().as_secs() as i64
+    BEGIN + instant().saturating_duration_since(*START).as_secs() as i64
 }
 
 /// One second in the notations that headers and logs want.
@@ -40,9 +62,6 @@ pub struct Texts {
 
 /// Hands out the texts of the present second.
 pub fn with_texts<R>(take: impl FnOnce(&Texts) -> R) -> R {
-    thread_local! {
-        static TEXTS: RefCell<Texts> = RefCell::default();
-    }
     TEXTS.with_borrow_mut(|texts| {
         let now = unix_seconds();
         if texts.second != now {

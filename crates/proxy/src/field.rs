@@ -16,6 +16,11 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
+    /// Room for as many lines as most heads have.
+    pub(crate) fn new() -> Self {
+        Fields { bytes: Bytes::new(), list: Vec::with_capacity(16) }
+    }
+
     /// Adds the line that stands at `line` in `text`, without its end.
     ///
     /// # Errors

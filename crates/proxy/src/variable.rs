@@ -172,7 +172,7 @@ impl Variable {
             Variable::Capture(group) => request.captures.get(*group).is_some_and(text),
             Variable::Connection => number(out, conn.number),
             Variable::ConnectionRequests => number(out, conn.requests()),
-            Variable::ConnectionTime => seconds(out, conn.accepted.elapsed()),
+            Variable::ConnectionTime => seconds(out, clock::instant().saturating_duration_since(conn.accepted)),
             Variable::Cookie(name) => cookie(request, name).is_some_and(text),
             Variable::DocumentRoot => {
                 request.location.settings.root.append(request, out);
@@ -220,7 +220,7 @@ impl Variable {
                 b"" => false,
                 method => text(method),
             },
-            Variable::RequestTime => seconds(out, request.started.elapsed()),
+            Variable::RequestTime => seconds(out, clock::instant().saturating_duration_since(request.started)),
             Variable::RequestUri => match head.line() {
                 b"" => false,
                 _ => text(head.target()),

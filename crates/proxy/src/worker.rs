@@ -1,12 +1,14 @@
 //! A worker: one thread with a runtime of its own, its own Pingora proxy and its own idle connections.
 
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use limpet_config::Address;
+use parking_lot::Mutex;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
@@ -24,7 +26,29 @@ pub(crate) struct Worker {
     pub(crate) proxy: Arc<HttpProxy<Hooks>>,
     /// Pingora wants one; connections end by the front's own decision.
     pub(crate) shutdown: ShutdownWatch,
-    drain: Notify,
+    /// The connections being served, by their number.
+    connections: Mutex<HashMap<u64, Weak<Conn>>>,
+}
+
+/// Keeps a connection in the worker's list, and in the count of all, whatever way its task ends.
+pub(crate) struct Open {
+    worker: Arc<Worker>,
+    number: u64,
+}
+
+impl Open {
+    pub(crate) fn new(worker: &Arc<Worker>, conn: &Arc<Conn>) -> Self {
+        worker.shared.open.fetch_add(1, Ordering::AcqRel);
+        worker.connections.lock().insert(conn.number, Arc::downgrade(conn));
+        Open { worker: Arc::clone(worker), number: conn.number }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.worker.connections.lock().remove(&self.number);
+        self.worker.shared.open.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// A worker from the outside.
@@ -46,11 +70,10 @@ const MAX_TRIES: usize = 1_000_000;
 const SWEEP: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Waits until idle connections are to end.
-    pub(crate) async fn drained(&self) {
-        let notified = self.drain.notified();
-        if !self.shared.draining.load(Ordering::Acquire) {
-            notified.await;
+    /// Idle connections end; those with a request end after their response.
+    fn end_idle_connections(&self) {
+        for conn in self.connections.lock().values().filter_map(Weak::upgrade) {
+            conn.end_if_idle();
         }
     }
 
@@ -109,7 +132,7 @@ async fn run(index: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedRecei
         index,
         proxy: Arc::new(http_proxy(&Arc::new(conf), Hooks)),
         shutdown,
-        drain: Notify::new(),
+        connections: Mutex::default(),
         shared,
     });
     tokio::spawn(sweep(Arc::clone(&worker)));
@@ -137,7 +160,7 @@ async fn run(index: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedRecei
                 for (_, closed) in listening.drain(..) {
                     closed.notify_one();
                 }
-                worker.drain.notify_waiters();
+                worker.end_idle_connections();
             }
             Order::Stop => return,
         }
@@ -148,7 +171,7 @@ async fn sweep(worker: Arc<Worker>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
-        let pools: Vec<_> = worker.shared.pools.lock().values().filter_map(std::sync::Weak::upgrade).collect();
+        let pools: Vec<_> = worker.shared.pools.lock().values().filter_map(Weak::upgrade).collect();
         for pools in pools {
             pools.sweep(worker.index);
         }
@@ -158,7 +181,7 @@ async fn sweep(worker: Arc<Worker>) {
 impl Shared {
     /// From now on no connection is kept after its response. Workers are told by [`Handle::drain`].
     pub fn begin_drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.store(true, Ordering::SeqCst);
     }
 
     /// Connections that are being served.

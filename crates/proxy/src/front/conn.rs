@@ -54,6 +54,14 @@ impl Socket {
     }
 
     pub(crate) fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        // One part goes out by a cheaper call than several.
+        let mut full = parts.iter().filter(|part| !part.is_empty());
+        if let (Some(part), None) = (full.next(), full.next()) {
+            return match self {
+                Socket::Tcp(stream) => stream.try_write(part),
+                Socket::Unix(stream) => stream.try_write(part),
+            };
+        }
         match self {
             Socket::Tcp(stream) => stream.try_write_vectored(parts),
             Socket::Unix(stream) => stream.try_write_vectored(parts),
@@ -90,13 +98,22 @@ impl Socket {
         }
     }
 
+    /// No more is read: who waits for bytes sees the end.
+    pub(crate) fn shutdown_read(&self) {
+        self.shutdown(std::net::Shutdown::Read);
+    }
+
     /// No more is written: the client sees the end.
     pub(crate) fn shutdown_write(&self) {
+        self.shutdown(std::net::Shutdown::Write);
+    }
+
+    fn shutdown(&self, how: std::net::Shutdown) {
         let socket = match self {
             Socket::Tcp(stream) => SockRef::from(stream),
             Socket::Unix(stream) => SockRef::from(stream),
         };
-        let _ = socket.shutdown(std::net::Shutdown::Write);
+        let _ = socket.shutdown(how);
     }
 }
 
@@ -128,6 +145,7 @@ pub(crate) struct Conn {
     body_read: AtomicU64,
     pipelined: AtomicBool,
     tunnel: AtomicBool,
+    idle: AtomicBool,
     shared: Arc<Shared>,
     exchange: Mutex<Exchange>,
 }
@@ -168,6 +186,7 @@ impl Conn {
             body_read: AtomicU64::new(0),
             pipelined: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
             shared,
             exchange: Mutex::new(Exchange {
                 input: Vec::new(),
@@ -228,9 +247,26 @@ impl Conn {
         self.tunnel.load(Ordering::Relaxed)
     }
 
+    /// The connection waits for its next request. `false` when there is to be none.
+    pub(crate) fn begin_idle(&self) -> bool {
+        self.idle.store(true, Ordering::SeqCst);
+        !self.is_draining()
+    }
+
+    pub(crate) fn end_idle(&self) {
+        self.idle.store(false, Ordering::SeqCst);
+    }
+
+    /// Ends the connection if it waits for a request.
+    pub(crate) fn end_if_idle(&self) {
+        if self.idle.load(Ordering::SeqCst) {
+            self.socket.shutdown_read();
+        }
+    }
+
     /// Whether no connection is to be kept after its response.
     pub(crate) fn is_draining(&self) -> bool {
-        self.shared.draining.load(Ordering::Acquire)
+        self.shared.draining.load(Ordering::SeqCst)
     }
 
     pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
@@ -261,21 +297,5 @@ impl Conn {
     /// The address that the client connected to, which may be narrower than the one listened on.
     pub(crate) fn local_address(&self) -> Option<Address> {
         self.local.map(Address::Ip)
-    }
-}
-
-/// Keeps a count of connections right, whatever way their task ends.
-pub(crate) struct Open(pub(crate) Arc<Shared>);
-
-impl Open {
-    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        shared.open.fetch_add(1, Ordering::AcqRel);
-        Open(Arc::clone(shared))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
     }
 }

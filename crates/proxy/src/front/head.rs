@@ -96,7 +96,7 @@ impl Head {
     fn request_line(text: &[u8], line: Range<usize>) -> Result<Head, Unread> {
         let whole = text.get(line.clone()).unwrap_or_default();
         let mut head = Head {
-            fields: Fields::default(),
+            fields: Fields::new(),
             line: line.clone(),
             method: 0..0,
             target: 0..0,

@@ -16,7 +16,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::time::fast_timeout::fast_timeout;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::conn::{Conn, Open, Socket};
+use super::conn::{Conn, Socket};
 use super::framing::Framing;
 use super::head::{Head, Rejection, Unread};
 use super::stream::ClientStream;
@@ -24,7 +24,7 @@ use crate::http::{Reply, Request};
 use crate::log;
 use crate::runtime::Shared;
 use crate::scratch;
-use crate::worker::Worker;
+use crate::worker::{Open, Worker};
 
 /// How long what a client still sends is read before its connection is closed (`lingering_timeout`, `lingering_time`).
 const LINGER_IDLE: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ impl Listener {
 
 /// Serves a connection until it ends.
 async fn serve(worker: Arc<Worker>, conn: Arc<Conn>) {
-    let _open = Open::new(&worker.shared);
+    let _open = Open::new(&worker, &conn);
     let mut first = true;
     let mut patience = None;
     loop {
@@ -121,19 +121,12 @@ async fn wait(worker: &Worker, conn: &Conn, patience: Option<Duration>, first: b
         })
     });
     let timeout = patience.unwrap_or_else(|| worker.first_header_timeout(conn));
-    let drained = async {
-        if !first {
-            worker.drained().await;
-        } else {
-            std::future::pending().await
-        }
-    };
-    tokio::select! {
-        biased;
-        bytes = readable => bytes,
-        () = drained => None,
-        _ = fast_timeout(timeout, std::future::pending::<()>()) => None,
+    if !first && !conn.begin_idle() {
+        return None;
     }
+    let bytes = fast_timeout(timeout, readable).await.ok().flatten();
+    conn.end_idle();
+    bytes
 }
 
 /// Reads the rest of a head and carries the request through. The result is how long to wait for the next one; `None`

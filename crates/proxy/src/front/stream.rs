@@ -129,7 +129,7 @@ impl ClientStream {
             if self.input.len() - self.consumed >= READ_AHEAD {
                 return Poll::Pending;
             }
-            let mut space = [0; 4096];
+            let mut space = [0; 512];
             let count = ready!(self.conn.socket.poll_read(cx, &mut space)).inspect_err(|_| self.read_failed = true)?;
             if count == 0 {
                 self.read_failed = true;
@@ -238,8 +238,10 @@ impl AsyncWrite for ClientStream {
         let this = self.get_mut();
         if !this.head_written {
             this.head_written = true;
-            if let Some(head) = this.conn.exchange().head.take() {
-                this.out.extend_from_slice(&head);
+            if let Some(mut head) = this.conn.exchange().head.take() {
+                // `100 Continue` may still wait to be sent.
+                head.splice(0..0, this.out.drain(..));
+                this.out = head;
                 return Poll::Ready(Ok(bytes.len()));
             }
         }

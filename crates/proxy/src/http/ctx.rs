@@ -12,6 +12,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::reply::Reply;
 use super::sticky::Stickiness;
+use crate::clock;
 use crate::front::head::Rejection;
 use crate::front::{Conn, Head};
 use crate::runtime::{Location, Runtime, Server, Upstream};
@@ -141,7 +142,7 @@ impl Request {
             uri: head.uri.clone(),
             args: head.args().map(<[u8]>::to_vec),
             keepalive: head.keepalive,
-            started: Instant::now(),
+            started: clock::tick(),
             conn,
             head,
             server,
@@ -220,7 +221,7 @@ impl Request {
             let mut bytes = [0_u8; 16];
             // Without random bytes the time and the connection tell requests apart well enough.
             if getrandom::fill(&mut bytes).is_err() {
-                bytes = (u128::from(self.conn.number) << 64 | crate::clock::unix_time().as_nanos()).to_be_bytes();
+                bytes = (u128::from(self.conn.number) << 64 | clock::unix_time().as_nanos()).to_be_bytes();
             }
             bytes.iter().fold(String::with_capacity(32), |mut id, byte| {
                 let _ = write!(id, "{byte:02x}");

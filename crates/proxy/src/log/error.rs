@@ -67,5 +67,6 @@ pub fn set_default(log: Arc<ErrorLog>) {
 
 /// Writes a message that belongs to no request.
 pub fn write_default(level: LogLevel, message: &str) {
+    clock::tick();
     DEFAULT.load().write(level, None, message.as_bytes());
 }

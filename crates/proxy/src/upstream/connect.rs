@@ -21,6 +21,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::head::ResponseHead;
 use super::pool::Pools;
 use super::socket::BackendSocket;
+use crate::clock;
 use crate::front::conn::Socket;
 use crate::log::os_error;
 use crate::runtime::Backend;
@@ -59,7 +60,7 @@ pub(crate) struct Trace {
 impl Trace {
     pub(crate) fn new() -> Self {
         Trace {
-            started: Instant::now(),
+            started: clock::instant(),
             reused: AtomicBool::new(false),
             connected: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -71,7 +72,7 @@ impl Trace {
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        clock::instant().saturating_duration_since(self.started)
     }
 
     pub(crate) fn is_reused(&self) -> bool {
@@ -136,7 +137,7 @@ impl L4Connect for Dial {
                 self.trace.reused.store(true, Relaxed);
                 (idle.socket, idle.requests, idle.opened)
             }
-            None => (self.open().await?, 0, Instant::now()),
+            None => (self.open().await?, 0, clock::tick()),
         };
         self.trace.set_connected();
         let socket = BackendSocket {
@@ -179,6 +180,7 @@ impl Dial {
             }
             Err(_) => (ErrorType::ConnectTimedout, "upstream timed out (110: Connection timed out)".to_owned()),
         };
+        clock::tick();
         *self.trace.failure.lock() = Some(failure.clone());
         Err(Error::explain(kind, failure))
     }

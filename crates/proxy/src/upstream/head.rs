@@ -64,7 +64,7 @@ impl ResponseHead {
             return if text.len() > MAX_HEAD { too_big() } else { Err(Unread::Incomplete) };
         };
         let (status, reason, http_1_1) = status_line(text, trim_line_end(text, 0..line_end + 1))?;
-        let mut fields = Fields::default();
+        let mut fields = Fields::new();
         let mut at = line_end + 1;
         for end in memchr_iter(b'\n', text.get(at..).unwrap_or_default()).map(|end| line_end + 1 + end + 1) {
             let line = trim_line_end(text, at..end);

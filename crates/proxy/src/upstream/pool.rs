@@ -9,6 +9,7 @@ use limpet_balance::Peer;
 use limpet_config::model::Keepalive;
 use parking_lot::Mutex;
 
+use crate::clock;
 use crate::front::conn::Socket;
 
 /// What is kept of an upstream's connections, one part for each worker.
@@ -66,7 +67,7 @@ impl Pools {
         loop {
             let number = pool.by_peer.get_mut(&identity(peer))?.pop()?;
             let idle = pool.idle.remove(&number)?;
-            if idle.since.elapsed() < self.timeout() && is_quiet(&idle.socket) {
+            if clock::instant().saturating_duration_since(idle.since) < self.timeout() && is_quiet(&idle.socket) {
                 return Some(idle);
             }
         }
@@ -76,7 +77,7 @@ impl Pools {
     pub(crate) fn put(&self, worker: usize, peer: &Arc<Peer>, socket: Socket, requests: u64, opened: Instant) {
         let capacity = self.capacity.load(Relaxed);
         let worn = requests >= self.requests.load(Relaxed)
-            || opened.elapsed() >= Duration::from_millis(self.time_ms.load(Relaxed));
+            || clock::instant().saturating_duration_since(opened) >= Duration::from_millis(self.time_ms.load(Relaxed));
         if capacity == 0 || worn || !is_quiet(&socket) {
             return;
         }
@@ -87,19 +88,22 @@ impl Pools {
         }
         let number = pool.next;
         pool.next += 1;
-        pool.idle.insert(number, Idle { socket, requests, opened, since: Instant::now(), peer: Arc::clone(peer) });
+        pool.idle.insert(number, Idle { socket, requests, opened, since: clock::instant(), peer: Arc::clone(peer) });
         pool.by_peer.entry(identity(peer)).or_default().push(number);
     }
 
     /// Closes what has been idle too long, and what its server has closed.
     pub(crate) fn sweep(&self, worker: usize) {
         let Some(pool) = self.workers.get(worker) else { return };
+        clock::tick();
         let mut pool = pool.lock();
         let timeout = self.timeout();
         let gone: Vec<u64> = pool
             .idle
             .iter()
-            .filter(|(_, idle)| idle.since.elapsed() >= timeout || !is_quiet(&idle.socket))
+            .filter(|(_, idle)| {
+                clock::instant().saturating_duration_since(idle.since) >= timeout || !is_quiet(&idle.socket)
+            })
             .map(|(number, _)| *number)
             .collect();
         for number in gone {

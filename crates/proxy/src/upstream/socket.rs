@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::connect::Trace;
 use super::head::{ResponseHead, Unread};
 use super::pool::Pools;
+use crate::clock;
 use crate::front::conn::Socket;
 use crate::scratch;
 
@@ -82,6 +83,7 @@ impl BackendSocket {
                     count
                 })
             }))?;
+            clock::tick();
             self.trace.count_received(count);
             if count == 0 {
                 return Poll::Ready(Ok(false));
