@@ -97,7 +97,7 @@ pub fn nginx(backend: u16) -> Server {
 pub fn haproxy(backend: u16) -> Server {
     let configuration = |_: &Path, port: u16| {
         format!(
-            "global\n  nbthread 1\n  maxconn 20000\ndefaults\n  mode http\n  timeout client 75s\n  timeout server 60s\n  timeout connect 60s\n  timeout http-keep-alive 75s\n  http-reuse always\n\
+            "global\n  nbthread 1\n  maxconn 8000\ndefaults\n  mode http\n  timeout client 75s\n  timeout server 60s\n  timeout connect 60s\n  timeout http-keep-alive 75s\n  http-reuse always\n\
              frontend f\n  bind 127.0.0.1:{port} backlog 4096\n  default_backend b\nbackend b\n  cookie SRV insert indirect nocache\n  server s1 127.0.0.1:{backend} cookie s1\n"
         )
     };
