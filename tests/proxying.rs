@@ -220,8 +220,24 @@ fn an_upgraded_connection_is_a_tunnel() {
         client.send(word);
         assert_eq!(client.exactly(5), word.as_bytes());
     }
-    client.half_close();
-    assert_eq!(client.to_end(), b"");
+    client.send("last").half_close();
+    assert_eq!(client.to_end(), b"last", "the other way stays open");
+}
+
+#[test]
+fn what_is_sent_before_and_right_behind_a_101_arrives() {
+    let backend =
+        Backend::new(Script::Echo(b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nearly".to_vec()));
+    let (limpet, port) =
+        through(&backend, "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;");
+    for round in 1..=50 {
+        let mut client = Client::connect(port);
+        client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello");
+        assert_eq!(client.response().status, 101, "round {round}");
+        assert_eq!(client.exactly(10), b"earlyhello", "round {round}");
+        drop(client);
+    }
+    assert!(limpet.access_log(50)[0].contains("\" 101 "), "a tunnel is logged when it ends");
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn broken_requests_are_answered_with_400_logged_and_closed() {
 fn other_refusals_have_their_own_status() {
     let backend = echo_length();
     let (_limpet, port) = front(&backend, "");
-    let long = "x".repeat(9000);
+    let long = "x".repeat(40_000);
     for (request, status) in [
         ("CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 405),
         ("GET / HTTP/2.0\r\nHost: x\r\n\r\n".into(), 505),
@@ -74,6 +74,22 @@ fn other_refusals_have_their_own_status() {
         client.send(&request);
         assert_eq!(client.response().status, status, "{}", &request[..40.min(request.len())]);
         assert!(client.is_closed());
+    }
+}
+
+#[test]
+fn the_size_of_a_head_is_bounded_as_configured() {
+    let backend = echo_length();
+    let (_limpet, port) = front(&backend, "large_client_header_buffers 1 2k;");
+    for (request, status) in [
+        (format!("GET /local?{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(1000)), 200),
+        (format!("GET /local?{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(2100)), 414),
+        (format!("GET /local HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(2500)), 200),
+        (format!("GET /local HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(3500)), 400),
+    ] {
+        let mut client = Client::connect(port);
+        client.send(&request);
+        assert_eq!(client.response().status, status, "{} bytes", request.len());
     }
 }
 

@@ -375,9 +375,9 @@ fn attributes_are_sent_as_configured() {
 #[test]
 fn broken_cookies_never_stop_a_request() {
     let setup = Setup::new(1, "session_sticky maxidle=60 option=indirect;", "session_sticky_hide_cookie upstream=u;");
-    let long = "x".repeat(7000);
-    let pairs = "a=b;".repeat(1900);
-    let bars = "|~".repeat(3000);
+    let long = "x".repeat(10_240);
+    let pairs = "a=b;".repeat(2000);
+    let bars = "|~".repeat(5000);
     let mut client = Client::connect(setup.front);
     for cookie in
         ["", ";", "=", "route", "route=", "route=|", "route=||", "route=|||", "route=\u{e9}|1|2", &long, &pairs]

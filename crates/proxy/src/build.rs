@@ -12,6 +12,7 @@ use limpet_config::{Address, Regex};
 use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 
+use crate::front::head::HeadLimits;
 use crate::log::{AccessLog, ErrorLog, LogFile};
 use crate::route::host::HostMap;
 use crate::route::location::Level;
@@ -161,6 +162,7 @@ impl Builder<'_> {
             inner,
             outside: Arc::new(outside),
             client_header_timeout: milliseconds(server.settings.client_header_timeout, 60_000),
+            head_limits: head_limits(server.settings.large_client_header_buffers),
         })
     }
 
@@ -497,6 +499,13 @@ fn regex(pattern: &str, caseless: bool) -> Result<Regex, BuildError> {
 
 fn milliseconds(value: Option<u64>, default: u64) -> Duration {
     Duration::from_millis(value.unwrap_or(default))
+}
+
+/// A head may have as many bytes as its buffers hold, and the small one that nginx reads first.
+fn head_limits(buffers: Option<(u64, u64)>) -> HeadLimits {
+    let Some((number, size)) = buffers else { return HeadLimits::default() };
+    let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    HeadLimits { line: bytes(size), head: bytes(number.saturating_mul(size).saturating_add(1024)) }
 }
 
 /// nginx's types without any `types` block.

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use pingora::upstreams::peer::HttpPeer;
 
 use crate::front::Conn;
+use crate::front::head::HeadLimits;
 use crate::log::{AccessLog, ErrorLog, LogFiles};
 use crate::route::host::HostMap;
 use crate::route::location::Level;
@@ -62,6 +63,7 @@ pub(crate) struct Server {
     /// What applies before a location is found.
     pub(crate) outside: Arc<Location>,
     pub(crate) client_header_timeout: Duration,
+    pub(crate) head_limits: HeadLimits,
 }
 
 impl Runtime {
@@ -90,6 +92,7 @@ impl Server {
                 settings: Settings::nowhere(),
             }),
             client_header_timeout: Duration::from_secs(60),
+            head_limits: HeadLimits::default(),
         }
     }
 

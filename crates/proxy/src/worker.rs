@@ -14,6 +14,7 @@ use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::front::head::HeadLimits;
 use crate::front::listen::Listener;
 use crate::front::{self, Conn};
 use crate::http::Hooks;
@@ -77,8 +78,8 @@ impl Worker {
         }
     }
 
-    pub(crate) fn first_header_timeout(&self, conn: &Conn) -> Duration {
-        front::header_timeout(&self.shared, conn)
+    pub(crate) fn head_bounds(&self, conn: &Conn) -> (Duration, HeadLimits) {
+        front::head_bounds(&self.shared, conn)
     }
 }
 

@@ -4,7 +4,7 @@ use limpet_syntax as syntax;
 
 use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::contexts;
-use crate::directive::prelude::{Directive, HTTP, LOCATION, MAIN, MORE1, N0, N1, N12, SERVER, works};
+use crate::directive::prelude::{Directive, HTTP, LOCATION, MAIN, MORE1, N0, N1, N2, N12, SERVER, works};
 use crate::model::{KeepaliveTimeout, Listen, ListenOptions, LogLevel, Server, ServerName, ServerTokens};
 use crate::value::{self, address};
 
@@ -40,6 +40,13 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "Longest time to read a request's head. Default: 60s.",
         client_header_timeout,
+    ),
+    works(
+        "large_client_header_buffers",
+        HTTP | SERVER,
+        N2,
+        "How large a head may be: the request line one buffer, all lines together all of them. Default: 4 8k.",
+        large_client_header_buffers,
     ),
     works(
         "client_body_timeout",
@@ -218,6 +225,14 @@ pub(super) fn milliseconds(directive: &syntax::Directive) -> Result<u64, Fault> 
 
 fn client_header_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     builder.settings().client_header_timeout = Some(milliseconds(directive)?);
+    Ok(())
+}
+
+fn large_client_header_buffers(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let invalid = || Fault::Directive("invalid value");
+    let number = value::number(&arg(directive, 0)?.bytes).filter(|number| *number > 0).ok_or_else(invalid)?;
+    let size = value::size(&arg(directive, 1)?.bytes).filter(|size| *size > 0).ok_or_else(invalid)?;
+    builder.settings().large_client_header_buffers = Some((number, size));
     Ok(())
 }
 

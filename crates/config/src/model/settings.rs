@@ -73,6 +73,8 @@ settings! {
     keepalive_requests: u64,
     /// Bytes; 0: any size.
     client_max_body_size: u64,
+    /// Number and size in bytes of the buffers for a request's head.
+    large_client_header_buffers: (u64, u64),
     /// Milliseconds to read a request's head.
     client_header_timeout: u64,
     /// Milliseconds between two reads of a request's body.

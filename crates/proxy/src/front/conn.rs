@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::framing::Framing;
+use super::tunnel::Tunnel;
 use crate::runtime::Shared;
 
 /// A connected socket of either family.
@@ -144,14 +145,12 @@ pub(crate) struct Conn {
     bytes_sent: AtomicU64,
     body_read: AtomicU64,
     pipelined: AtomicBool,
-    tunnel: AtomicBool,
     idle: AtomicBool,
     shared: Arc<Shared>,
     exchange: Mutex<Exchange>,
 }
 
 /// What passes between the front and the hooks during one request.
-#[derive(Debug)]
 pub(crate) struct Exchange {
     /// Bytes that came and belong to nobody yet.
     pub(crate) input: Vec<u8>,
@@ -164,6 +163,8 @@ pub(crate) struct Exchange {
     pub(crate) reusable: bool,
     /// How long the next request is waited for.
     pub(crate) patience: Duration,
+    /// The protocol was changed: the connection is no longer one of requests.
+    pub(crate) tunnel: Option<Tunnel>,
 }
 
 impl Conn {
@@ -185,7 +186,6 @@ impl Conn {
             bytes_sent: AtomicU64::new(0),
             body_read: AtomicU64::new(0),
             pipelined: AtomicBool::new(false),
-            tunnel: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             shared,
             exchange: Mutex::new(Exchange {
@@ -195,6 +195,7 @@ impl Conn {
                 head: None,
                 reusable: false,
                 patience: Duration::ZERO,
+                tunnel: None,
             }),
         }
     }
@@ -236,15 +237,6 @@ impl Conn {
 
     pub(crate) fn is_pipelined(&self) -> bool {
         self.pipelined.load(Ordering::Relaxed)
-    }
-
-    /// The protocol changes: what comes from now on is nobody's head or body.
-    pub(crate) fn begin_tunnel(&self) {
-        self.tunnel.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_tunnel(&self) -> bool {
-        self.tunnel.load(Ordering::Relaxed)
     }
 
     /// The connection waits for its next request. `false` when there is to be none.

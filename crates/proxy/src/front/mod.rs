@@ -9,7 +9,8 @@ pub(crate) mod head;
 pub mod listen;
 mod serve;
 mod stream;
+pub(crate) mod tunnel;
 
 pub(crate) use conn::Conn;
 pub(crate) use head::Head;
-pub(crate) use serve::{accept, header_timeout};
+pub(crate) use serve::{accept, head_bounds};

@@ -18,8 +18,9 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::conn::{Conn, Socket};
 use super::framing::Framing;
-use super::head::{Head, Rejection, Unread};
+use super::head::{Head, HeadLimits, Rejection, Unread};
 use super::stream::ClientStream;
+use super::tunnel;
 use crate::http::{Reply, Request};
 use crate::log;
 use crate::runtime::Shared;
@@ -120,7 +121,7 @@ async fn wait(worker: &Worker, conn: &Conn, patience: Option<Duration>, first: b
             Poll::Pending => Poll::Pending,
         })
     });
-    let timeout = patience.unwrap_or_else(|| worker.first_header_timeout(conn));
+    let timeout = patience.unwrap_or_else(|| worker.head_bounds(conn).0);
     if !first && !conn.begin_idle() {
         return None;
     }
@@ -133,9 +134,9 @@ async fn wait(worker: &Worker, conn: &Conn, patience: Option<Duration>, first: b
 /// when the connection is over.
 async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pipelined: bool) -> Option<Duration> {
     conn.begin_request(pipelined);
-    let timeout = worker.first_header_timeout(conn);
-    let read = match Head::parse(&input) {
-        Err(Unread::Incomplete) => match fast_timeout(timeout, read_head(conn, &mut input)).await {
+    let (timeout, limits) = worker.head_bounds(conn);
+    let read = match Head::parse(&input, limits) {
+        Err(Unread::Incomplete) => match fast_timeout(timeout, read_head(conn, &mut input, limits)).await {
             Ok(read) => read,
             Err(_) => {
                 reject(
@@ -177,7 +178,7 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
     conclude(conn).await
 }
 
-async fn read_head(conn: &Conn, input: &mut Vec<u8>) -> Result<(Head, usize), Unread> {
+async fn read_head(conn: &Conn, input: &mut Vec<u8>, limits: HeadLimits) -> Result<(Head, usize), Unread> {
     loop {
         let count = poll_fn(|cx| {
             scratch::with(|buffer| match conn.socket.poll_read(cx, buffer) {
@@ -193,7 +194,7 @@ async fn read_head(conn: &Conn, input: &mut Vec<u8>) -> Result<(Head, usize), Un
         if count == 0 {
             return Err(Unread::Incomplete);
         }
-        match Head::parse(input) {
+        match Head::parse(input, limits) {
             Err(Unread::Incomplete) => {}
             read => return read,
         }
@@ -235,6 +236,11 @@ async fn send(conn: &Conn, mut bytes: &[u8]) {
 
 /// After a response: the rest of the request's body is read away and the connection is kept, or it is closed.
 async fn conclude(conn: &Conn) -> Option<Duration> {
+    let tunnel = conn.exchange().tunnel.take();
+    if let Some(tunnel) = tunnel {
+        tunnel::run(conn, tunnel).await;
+        return None;
+    }
     let (reusable, framing, awaits_continue, patience) = {
         let exchange = conn.exchange();
         (exchange.reusable, exchange.framing, exchange.awaits_continue, exchange.patience)
@@ -296,9 +302,11 @@ async fn linger(conn: &Conn) {
     let _ = fast_timeout(LINGER, rest).await;
 }
 
-/// How long a head may take on a connection: what the server that answers by default there says.
-pub(crate) fn header_timeout(shared: &Shared, conn: &Conn) -> Duration {
+/// How long a head may take, and how large it may be: what the server says that answers by default there.
+pub(crate) fn head_bounds(shared: &Shared, conn: &Conn) -> (Duration, HeadLimits) {
     let runtime = shared.runtime.load();
     let server = runtime.listening(conn).and_then(|listening| runtime.servers.get(listening.default));
-    server.map_or(Duration::from_secs(60), |server| server.client_header_timeout)
+    server.map_or((Duration::from_secs(60), HeadLimits::default()), |server| {
+        (server.client_header_timeout, server.head_limits)
+    })
 }

@@ -108,20 +108,6 @@ impl ClientStream {
         Poll::Ready(Ok(()))
     }
 
-    /// The protocol was changed: every byte goes on.
-    fn poll_tunnel(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let waiting = self.input.get(self.consumed..).unwrap_or_default();
-        if !waiting.is_empty() {
-            let part = waiting.get(..waiting.len().min(buffer.remaining())).unwrap_or_default();
-            buffer.put_slice(part);
-            self.consumed += part.len();
-            return Poll::Ready(Ok(()));
-        }
-        let count = ready!(self.conn.socket.poll_read(cx, buffer.initialize_unfilled()))?;
-        buffer.advance(count);
-        Poll::Ready(Ok(()))
-    }
-
     /// The body is over: all that can be seen here is the client going away. What it sends is kept for the next request.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.send_in_lulls(cx)?;
@@ -195,11 +181,6 @@ fn synthetic_head(head: &Head) -> Vec<u8> {
     let mut text = Vec::with_capacity(64);
     text.extend_from_slice(head.method());
     text.extend_from_slice(b" / HTTP/1.1\r\n");
-    if let Some(protocol) = head.value(b"upgrade") {
-        text.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
-        text.extend_from_slice(protocol);
-        text.extend_from_slice(b"\r\n");
-    }
     match head.body {
         Body::None => {}
         Body::Length(length) => {
@@ -223,13 +204,7 @@ impl AsyncRead for ClientStream {
             this.head_read += part.len();
             return Poll::Ready(Ok(()));
         }
-        if this.conn.is_tunnel() {
-            this.poll_tunnel(cx, buffer)
-        } else if this.framing.is_done() {
-            this.poll_gone(cx)
-        } else {
-            this.poll_body(cx, buffer)
-        }
+        if this.framing.is_done() { this.poll_gone(cx) } else { this.poll_body(cx, buffer) }
     }
 }
 

@@ -1,18 +1,28 @@
 //! The end of a request: its log line, and whether its connection goes on.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use pingora::Error;
 
 use super::ctx::Request;
 use crate::clock;
+use crate::front::tunnel::Tunnel;
 
 /// A response up to this size ends in the moment in which its head came; the clock need not be asked again.
 const COARSE: u64 = 8192;
 
-pub(super) fn run(request: &mut Request, error: Option<&Error>) {
+pub(super) fn run(mut request: Box<Request>, error: Option<&Error>) {
     if request.tries.len() != 1 || request.body_bytes > COARSE || error.is_some() {
         clock::tick();
     }
-    if request.flight.is_some() {
+    if let Some(flight) = &request.flight {
+        if let Some((backend, early)) = flight.dial.trace.take_tunnel().filter(|_| error.is_none()) {
+            let conn = Arc::clone(&request.conn);
+            let patience = request.pass().map_or(Duration::ZERO, |pass| pass.read_timeout);
+            conn.exchange().tunnel = Some(Tunnel { request, backend, early, patience });
+            return;
+        }
         request.end_try(None);
         request.flight = None;
         request.complete = error.is_none();
@@ -23,4 +33,17 @@ pub(super) fn run(request: &mut Request, error: Option<&Error>) {
         exchange.patience = request.location.settings.keepalive_timeout;
     }
     request.log_access();
+}
+
+impl Request {
+    /// The tunnel that a 101 began is over.
+    pub(crate) fn end_tunnel(&mut self, up: u64, down: u64) {
+        self.end_try(None);
+        if let Some(last) = self.tries.last_mut() {
+            last.body_bytes = down;
+        }
+        self.flight = None;
+        self.body_received = up;
+        self.complete = true;
+    }
 }

@@ -81,13 +81,8 @@ impl ProxyHttp for Hooks {
         request_body_filter::run(ctx::of(slot)?, body, end)
     }
 
-    async fn upstream_response_filter(
-        &self,
-        _: &mut Session,
-        header: &mut ResponseHeader,
-        slot: &mut Slot,
-    ) -> Result<()> {
-        response_filter::from_backend(ctx::of(slot)?, header)
+    async fn upstream_response_filter(&self, _: &mut Session, _: &mut ResponseHeader, slot: &mut Slot) -> Result<()> {
+        response_filter::from_backend(ctx::of(slot)?)
     }
 
     async fn response_filter(&self, _: &mut Session, header: &mut ResponseHeader, slot: &mut Slot) -> Result<()> {
@@ -128,7 +123,7 @@ impl ProxyHttp for Hooks {
     }
 
     async fn logging(&self, _session: &mut Session, error: Option<&Error>, slot: &mut Slot) {
-        if let Some(request) = slot {
+        if let Some(request) = slot.take() {
             logging::run(request, error);
         }
     }

@@ -34,16 +34,13 @@ const NOT_PASSED: [&str; 14] = [
 ];
 
 /// The backend has answered: whatever it says, it is alive.
-pub(super) fn from_backend(request: &mut Request, header: &ResponseHeader) -> Result<()> {
-    if header.status.is_informational() && header.status.as_u16() != 101 {
-        return Ok(());
-    }
+pub(super) fn from_backend(request: &mut Request) -> Result<()> {
     let Some(flight) = &request.flight else { return Ok(()) };
     flight.dial.backend.state.succeeded();
     let trace = &flight.dial.trace;
     request.response = trace.head().map(Arc::clone);
     if let Some(last) = request.tries.last_mut() {
-        last.status = header.status.as_u16();
+        last.status = trace.head().map_or(502, |head| head.status);
         last.connected = trace.connected();
         last.header = Some(trace.elapsed());
     }
@@ -52,10 +49,6 @@ pub(super) fn from_backend(request: &mut Request, header: &ResponseHeader) -> Re
 
 /// Makes the client's head out of the backend's. What Pingora writes of it is how the body is framed.
 pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> Result<()> {
-    let status = header.status.as_u16();
-    if header.status.is_informational() && status != 101 {
-        return Ok(());
-    }
     let Some(response) = request.response.clone() else { return Error::err(ErrorType::InternalError) };
     let mut reply = Reply::new(response.status);
     reply.reason = Some(response.reason().to_vec());
@@ -63,11 +56,8 @@ pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> R
     reply.length = length(request, &response);
     lines(request, &response, &mut reply);
     cookies(request, &response, &mut reply);
-    if status == 101 {
-        request.conn.begin_tunnel();
-        if let Some(protocol) = response.fields.value(b"upgrade") {
-            reply.line(b"Upgrade", protocol);
-        }
+    if let Some(protocol) = response.fields.value(b"upgrade").filter(|_| response.status == 101) {
+        reply.line(b"Upgrade", protocol);
     }
     if !request.head.http_1_1 {
         // Clients of 1.0 know no chunks: the end of the connection is the end of the body.

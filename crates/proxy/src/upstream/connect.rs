@@ -55,6 +55,8 @@ pub(crate) struct Trace {
     /// The failure is one of the response's head.
     invalid: AtomicBool,
     head: OnceLock<Arc<ResponseHead>>,
+    /// The connection after a 101, and what came behind its head.
+    tunnel: Mutex<Option<(Socket, Vec<u8>)>>,
 }
 
 impl Trace {
@@ -68,6 +70,7 @@ impl Trace {
             failure: Mutex::new(None),
             invalid: AtomicBool::new(false),
             head: OnceLock::new(),
+            tunnel: Mutex::new(None),
         }
     }
 
@@ -115,6 +118,14 @@ impl Trace {
     pub(super) fn set_head(&self, head: ResponseHead) {
         // A connection reads one head.
         let _ = self.head.set(Arc::new(head));
+    }
+
+    pub(super) fn set_tunnel(&self, socket: Socket, early: Vec<u8>) {
+        *self.tunnel.lock() = Some((socket, early));
+    }
+
+    pub(crate) fn take_tunnel(&self) -> Option<(Socket, Vec<u8>)> {
+        self.tunnel.lock().take()
     }
 
     pub(super) fn set_invalid(&self, message: String) {

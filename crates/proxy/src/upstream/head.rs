@@ -143,6 +143,10 @@ impl ResponseHead {
 
     /// The head that Pingora parses: the status, and how the body is framed.
     pub(crate) fn synthetic(&self) -> Vec<u8> {
+        if self.status == 101 {
+            // What follows is no HTTP: for Pingora the exchange ends here.
+            return b"HTTP/1.1 200 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
+        }
         let mut head = Vec::with_capacity(96);
         head.extend_from_slice(b"HTTP/1.1 ");
         head.extend_from_slice(itoa::Buffer::new().format(self.status).as_bytes());
@@ -156,11 +160,7 @@ impl ResponseHead {
             Framing::Chunked => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
             Framing::Close => {}
         }
-        if self.status == 101 {
-            head.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
-            head.extend_from_slice(self.fields.value(b"upgrade").unwrap_or(b"tunnel"));
-            head.extend_from_slice(b"\r\n");
-        } else if !self.keepalive {
+        if !self.keepalive {
             head.extend_from_slice(b"connection: close\r\n");
         }
         head.extend_from_slice(b"\r\n");

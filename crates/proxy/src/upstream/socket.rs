@@ -90,7 +90,13 @@ impl BackendSocket {
             }
             match ResponseHead::parse(&self.input) {
                 Ok((head, length)) => {
-                    self.input.splice(..length, head.synthetic());
+                    let rest = self.input.split_off(length.min(self.input.len()));
+                    self.input = head.synthetic();
+                    if head.status != 101 {
+                        self.input.extend_from_slice(&rest);
+                    } else if let Some(socket) = self.socket.take() {
+                        self.trace.set_tunnel(socket, rest);
+                    }
                     self.trace.set_head(head);
                     self.answered = true;
                     return Poll::Ready(Ok(true));

@@ -128,12 +128,6 @@ pub(crate) const ROWS: &[Directive] = &[
     ),
     no_effect("log_subrequest", HTTP | SERVER | LOCATION, FLAG, "Writes access log entries for subrequests as well."),
     // ngx_http_core_module.c: reading requests
-    refused(
-        "large_client_header_buffers",
-        HTTP | SERVER,
-        N2,
-        "Number and size of the buffers for long request lines and header fields.",
-    ),
     refused("max_headers", HTTP | SERVER, N1, "Most header fields that a request may carry."),
     refused(
         "ignore_invalid_headers",
