@@ -11,3 +11,4 @@ mod proxying;
 mod reloading;
 mod requests;
 mod sticky;
+mod walls;

@@ -7,6 +7,8 @@ pub(crate) mod conn;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub mod listen;
+#[cfg(test)]
+mod properties;
 mod serve;
 mod stream;
 pub(crate) mod tunnel;
