@@ -398,3 +398,32 @@ fn the_cookie_names_the_server_that_finally_answered() {
     let setup = Setup::behind(vec![closing, live], &upstream, "");
     assert_eq!(setup.fresh().cookie("route"), Some(setup.sid(1)));
 }
+
+#[test]
+fn sessions_hold_whichever_worker_takes_the_connection() {
+    let backends: Vec<Backend> = (0..3).map(|n| Backend::new(Script::ok(&n.to_string()))).collect();
+    let servers: String = backends.iter().map(|backend| format!("server {};\n", backend.address())).collect();
+    let front = port();
+    let limpet = Limpet::http_with(
+        front,
+        "worker_processes 3;",
+        &format!(
+            "upstream u {{ session_sticky; {servers} keepalive 4; }}
+             server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}"
+        ),
+    );
+    let threads = std::fs::read_dir(format!("/proc/{}/task", limpet.pid())).expect("threads").count();
+    assert!(threads >= 3, "{threads} threads");
+    for (n, backend) in backends.iter().enumerate() {
+        let cookie = format!("Cookie: route={}", sid(&backend.address()));
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                let cookie = cookie.clone();
+                std::thread::spawn(move || (0..5).map(|_| get(front, "/", &[&cookie]).text()).collect::<String>())
+            })
+            .collect();
+        for client in clients {
+            assert_eq!(client.join().expect("it got its answers"), n.to_string().repeat(5));
+        }
+    }
+}
