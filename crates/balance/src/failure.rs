@@ -23,19 +23,21 @@ impl Peer {
     }
 
     /// A request failed. `true` when this is the failure that takes the server out.
-    pub fn failed(&self, server: &Server, now: i64) -> bool {
+    pub(crate) fn failed(&self, server: &Server, now: i64) -> bool {
         let fails = self.fails.fetch_add(1, Relaxed).saturating_add(1);
         self.accessed.store(now, Relaxed);
         self.checked.store(now, Relaxed);
         server.max_fails != 0 && fails >= server.max_fails
     }
 
-    /// A request succeeded.
-    pub fn succeeded(&self) {
+    /// A request succeeded. `true` when that takes the marks away.
+    pub(crate) fn succeeded(&self) -> bool {
         // Read first: a store by every worker on every request would move the cache line about for nothing.
         if self.fails.load(Relaxed) != 0 && self.accessed.load(Relaxed) < self.checked.load(Relaxed) {
             self.fails.store(0, Relaxed);
+            return true;
         }
+        false
     }
 }
 

@@ -4,13 +4,13 @@
 //! seconds of any clock that only goes forward.
 //!
 //! A [`Server`] is what the file says about one address, a [`Peer`] is the server with its counters, a [`Group`] is the
-//! peers of an upstream, and a [`Rotation`] is where one worker stands in going round them.
+//! peers of an upstream, and [`Rotations`] are where one worker stands in going round them.
 
 mod failure;
 mod group;
 mod peer;
 mod round_robin;
+mod tournament;
 
-pub use group::{Choice, Group, Tried};
+pub use group::{Choice, Group, Rotations, Tried};
 pub use peer::{Peer, Server};
-pub use round_robin::Rotation;

@@ -42,13 +42,12 @@ impl Peer {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// A request goes to the server. Every call wants one of [`Peer::finished`].
+    /// A request goes to the server. Every call wants one of [`crate::Group::finished`].
     pub fn started(&self) {
         self.connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request has left the server, whatever came of it.
-    pub fn finished(&self) {
+    pub(crate) fn finished(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 

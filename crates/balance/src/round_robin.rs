@@ -2,66 +2,271 @@
 //!
 //! At each choice every candidate's current weight grows by its effective weight; the largest one is taken and pays the
 //! sum. Of equals the one named first in the file wins.
+//!
+//! nginx walks over all servers for that. Here servers of one weight are a class that grows as a whole, by one number,
+//! and a [`Tournament`] knows its largest: a choice costs the number of different weights, times the logarithm of the
+//! number of servers. Only servers that are on their way back after a failure grow one by one. The sequence is nginx's.
 
-/// Where one worker stands in going round a group. It starts afresh with each configuration, as in nginx.
-#[derive(Debug, Clone, Default)]
-pub struct Rotation {
+use crate::tournament::Tournament;
+
+/// Where one worker stands in going round the servers of a tier. It starts afresh with each configuration, as in nginx.
+///
+/// Whether a server is usable is asked when its turn has come. One that is not leaves, and comes back when it is
+/// [looked at](Rotation::look_at) again.
+#[derive(Debug, Clone)]
+pub(crate) struct Rotation {
     turns: Vec<Turn>,
+    classes: Vec<Class>,
+    /// Servers in service whose effective weight is below their weight.
+    recovering: Vec<usize>,
+    /// Servers that were found unusable.
+    out: Vec<usize>,
 }
 
+/// One server.
 #[derive(Debug, Clone)]
 struct Turn {
+    standing: Standing,
+    class: usize,
+    /// Its place in the class.
+    slot: usize,
+    /// Kept here unless the server stands in its class, which keeps it then.
     current: i64,
     /// Falls with failures, and grows back by one at each choice.
     effective: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    InClass,
+    Recovering,
+    Out,
+    /// Not for this request.
+    Aside,
+}
+
+/// The servers of one weight.
+#[derive(Debug, Clone)]
+struct Class {
     weight: i64,
+    /// What each of its servers has grown since the beginning.
+    grown: i64,
+    /// The servers by their slots.
+    members: Vec<usize>,
+    /// Current weights, less `grown`.
+    weights: Tournament,
+    in_service: i64,
 }
 
 impl Rotation {
     pub(crate) fn new(weights: impl Iterator<Item = u32>) -> Self {
-        let turns = weights.map(i64::from).map(|weight| Turn { current: 0, effective: weight, weight }).collect();
-        Rotation { turns }
+        let mut classes: Vec<(i64, Vec<usize>)> = Vec::new();
+        let mut of_weight = std::collections::HashMap::new();
+        let mut turns = Vec::new();
+        for (position, weight) in weights.map(i64::from).enumerate() {
+            let class = *of_weight.entry(weight).or_insert_with(|| {
+                classes.push((weight, Vec::new()));
+                classes.len() - 1
+            });
+            let Some((_, members)) = classes.get_mut(class) else { continue };
+            turns.push(Turn { standing: Standing::Out, class, slot: members.len(), current: 0, effective: weight });
+            members.push(position);
+        }
+        let class = |(weight, members): (i64, Vec<usize>)| {
+            let weights = Tournament::new(members.len());
+            Class { weight, grown: 0, members, weights, in_service: 0 }
+        };
+        let classes = classes.into_iter().map(class).collect();
+        let mut rotation = Rotation { turns, classes, recovering: Vec::new(), out: Vec::new() };
+        (0..rotation.turns.len()).for_each(|position| rotation.enter(position));
+        rotation
     }
 
-    /// The next of the candidates, each an index into the group.
-    pub(crate) fn next(&mut self, candidates: impl Iterator<Item = usize>) -> Option<usize> {
-        let mut total = 0;
-        let mut best: Option<(usize, i64)> = None;
-        for index in candidates {
-            let Some(turn) = self.turns.get_mut(index) else { continue };
-            turn.current += turn.effective;
-            total += turn.effective;
-            if turn.effective < turn.weight {
-                turn.effective += 1;
-            }
-            if best.is_none_or(|(_, current)| turn.current > current) {
-                best = Some((index, turn.current));
+    /// The next server, passing over those that this request has `tried`.
+    pub(crate) fn next(
+        &mut self,
+        tried: impl Iterator<Item = usize> + Clone,
+        usable: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        for position in tried.clone() {
+            self.leave(position, Standing::Aside);
+        }
+        let mut next = self.take(&usable);
+        if next.is_none() && !self.out.is_empty() {
+            self.look_at_those_out(&usable);
+            next = self.take(&usable);
+        }
+        for position in tried {
+            if self.turns.get(position).is_some_and(|turn| turn.standing == Standing::Aside) {
+                self.enter(position);
             }
         }
-        let (index, _) = best?;
-        if let Some(turn) = self.turns.get_mut(index) {
-            turn.current -= total;
+        next
+    }
+
+    /// A server may have become usable, or may have ceased to be.
+    pub(crate) fn look_at(&mut self, position: usize, usable: bool) {
+        match self.turns.get(position).map(|turn| turn.standing) {
+            Some(Standing::Out) if usable => {
+                self.out.retain(|out| *out != position);
+                self.enter(position);
+            }
+            Some(Standing::InClass | Standing::Recovering) if !usable => self.leave(position, Standing::Out),
+            _ => (),
         }
-        Some(index)
+    }
+
+    /// Takes back each server that has become usable.
+    pub(crate) fn look_at_those_out(&mut self, usable: impl Fn(usize) -> bool) {
+        let mut out = std::mem::take(&mut self.out);
+        out.retain(|position| {
+            let back = usable(*position);
+            if back {
+                self.enter(*position);
+            }
+            !back
+        });
+        self.out = out;
     }
 
     /// A server failed: its weight falls by its share of `max_fails`.
-    pub(crate) fn failed(&mut self, index: usize, max_fails: u32) {
-        if let Some(turn) = self.turns.get_mut(index)
-            && max_fails != 0
-        {
-            turn.effective = (turn.effective - turn.weight / i64::from(max_fails)).max(0);
+    pub(crate) fn failed(&mut self, position: usize, max_fails: u32) {
+        let Some(turn) = self.turns.get(position) else { return };
+        let weight = self.classes.get(turn.class).map_or(0, |class| class.weight);
+        let effective = match max_fails {
+            0 => turn.effective,
+            fails => (turn.effective - weight / i64::from(fails)).max(0),
+        };
+        let standing = turn.standing;
+        if effective < weight && standing == Standing::InClass {
+            self.leave(position, Standing::Aside);
         }
+        if let Some(turn) = self.turns.get_mut(position) {
+            turn.effective = effective;
+            if turn.standing == Standing::Aside {
+                self.enter(position);
+            }
+        }
+    }
+
+    /// One step: everybody in service grows, the largest pays.
+    fn take(&mut self, usable: &impl Fn(usize) -> bool) -> Option<usize> {
+        let mut at = 0;
+        while let Some(position) = self.recovering.get(at).copied() {
+            match usable(position) {
+                true => at += 1,
+                false => self.leave(position, Standing::Out),
+            }
+        }
+        let mut best = self.best_of_classes(usable);
+        let mut total = 0;
+        for class in &mut self.classes {
+            class.grown += class.weight;
+            total += class.weight * class.in_service;
+        }
+        let mut at = 0;
+        while let Some(position) = self.recovering.get(at).copied() {
+            let Some(turn) = self.turns.get_mut(position) else { break };
+            turn.current += turn.effective;
+            total += turn.effective;
+            turn.effective += 1;
+            best = better(best, Some((position, turn.current)));
+            match self.classes.get(turn.class).is_some_and(|class| turn.effective >= class.weight) {
+                true => {
+                    self.recovering.swap_remove(at);
+                    self.enter(position);
+                }
+                false => at += 1,
+            }
+        }
+        let (position, _) = best?;
+        let turn = self.turns.get_mut(position)?;
+        match turn.standing {
+            Standing::InClass => {
+                let class = self.classes.get_mut(turn.class)?;
+                let current = class.weights.get(turn.slot)?;
+                class.weights.set(turn.slot, Some(current - total));
+            }
+            _ => turn.current -= total,
+        }
+        Some(position)
+    }
+
+    /// The usable server whose current weight will be the largest after the step.
+    fn best_of_classes(&mut self, usable: &impl Fn(usize) -> bool) -> Option<(usize, i64)> {
+        loop {
+            let best = self.classes.iter().fold(None, |best, class| {
+                let own = class.weights.best();
+                let own = own.and_then(|(slot, current)| {
+                    Some((*class.members.get(slot)?, current + class.grown + class.weight))
+                });
+                better(best, own)
+            });
+            let (position, _) = best?;
+            if usable(position) {
+                return best;
+            }
+            self.leave(position, Standing::Out);
+        }
+    }
+
+    /// Puts a server that stands nowhere into service.
+    fn enter(&mut self, position: usize) {
+        let Some(turn) = self.turns.get_mut(position) else { return };
+        let Some(class) = self.classes.get_mut(turn.class) else { return };
+        if turn.effective < class.weight {
+            turn.standing = Standing::Recovering;
+            self.recovering.push(position);
+        } else {
+            turn.standing = Standing::InClass;
+            class.weights.set(turn.slot, Some(turn.current - class.grown));
+            class.in_service += 1;
+        }
+    }
+
+    /// Takes a server out of service; its current weight stays as it is.
+    fn leave(&mut self, position: usize, standing: Standing) {
+        let Some(turn) = self.turns.get_mut(position) else { return };
+        match turn.standing {
+            Standing::InClass => {
+                let Some(class) = self.classes.get_mut(turn.class) else { return };
+                turn.current = class.weights.get(turn.slot).unwrap_or(0) + class.grown;
+                class.weights.set(turn.slot, None);
+                class.in_service -= 1;
+            }
+            Standing::Recovering => self.recovering.retain(|recovering| *recovering != position),
+            Standing::Out | Standing::Aside => return,
+        }
+        turn.standing = standing;
+        if standing == Standing::Out {
+            self.out.push(position);
+        }
+    }
+}
+
+/// The larger of two current weights; of equals the server named first.
+fn better(one: Option<(usize, i64)>, other: Option<(usize, i64)>) -> Option<(usize, i64)> {
+    match (one, other) {
+        (Some((a, weight_a)), Some((b, weight_b))) => {
+            if weight_b > weight_a || (weight_b == weight_a && b < a) {
+                other
+            } else {
+                one
+            }
+        }
+        _ => one.or(other),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn sequence(weights: &[u32], length: usize) -> Vec<usize> {
         let mut rotation = Rotation::new(weights.iter().copied());
-        (0..length).map(|_| rotation.next(0..weights.len()).unwrap()).collect()
+        (0..length).map(|_| rotation.next(std::iter::empty(), |_| true).unwrap()).collect()
     }
 
     #[test]
@@ -98,7 +303,79 @@ mod tests {
     fn a_failed_server_comes_back_step_by_step() {
         let mut rotation = Rotation::new([4, 4].into_iter());
         rotation.failed(0, 1);
-        let chosen: Vec<usize> = (0..8).map(|_| rotation.next(0..2).unwrap()).collect();
+        let chosen: Vec<usize> = (0..8).map(|_| rotation.next(std::iter::empty(), |_| true).unwrap()).collect();
         assert_eq!(chosen, [1, 1, 0, 1, 0, 1, 0, 1]);
+    }
+
+    /// nginx's walk over all servers, as its documentation tells it.
+    struct Walk(Vec<(i64, i64, i64)>);
+
+    impl Walk {
+        fn next(&mut self, candidates: impl Iterator<Item = usize>) -> Option<usize> {
+            let (mut total, mut best) = (0, None);
+            for index in candidates {
+                let (current, effective, weight) = &mut self.0[index];
+                *current += *effective;
+                total += *effective;
+                *effective = (*effective + 1).min(*weight);
+                if best.is_none_or(|(_, most)| *current > most) {
+                    best = Some((index, *current));
+                }
+            }
+            let (index, _) = best?;
+            self.0[index].0 -= total;
+            Some(index)
+        }
+
+        fn failed(&mut self, index: usize, max_fails: u32) {
+            let (_, effective, weight) = &mut self.0[index];
+            *effective = (*effective - *weight / i64::from(max_fails)).max(0);
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Event {
+        Next(Vec<usize>),
+        Failed(usize, u32),
+        Turned(usize),
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            6 => prop::collection::vec(0..12_usize, 0..3).prop_map(Event::Next),
+            1 => (0..12_usize, 1..4_u32).prop_map(|(index, fails)| Event::Failed(index, fails)),
+            1 => (0..12_usize).prop_map(Event::Turned),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_sequence_is_that_of_the_walk(
+            weights in prop::collection::vec(1..6_u32, 1..12),
+            events in prop::collection::vec(event(), 0..200),
+        ) {
+            let mut rotation = Rotation::new(weights.iter().copied());
+            let mut walk = Walk(weights.iter().map(|weight| (0, i64::from(*weight), i64::from(*weight))).collect());
+            let mut usable = vec![true; weights.len()];
+            let place = |index: usize| index % weights.len();
+            for event in events {
+                match event {
+                    Event::Next(tried) => {
+                        let tried: Vec<usize> = tried.into_iter().map(place).collect();
+                        let is_candidate = |index: &usize| usable[*index] && !tried.contains(index);
+                        let expected = walk.next((0..weights.len()).filter(is_candidate));
+                        prop_assert_eq!(rotation.next(tried.into_iter(), |index| usable[index]), expected);
+                    }
+                    Event::Failed(index, fails) => {
+                        walk.failed(place(index), fails);
+                        rotation.failed(place(index), fails);
+                    }
+                    Event::Turned(index) => {
+                        usable[place(index)] = !usable[place(index)];
+                        rotation.look_at(place(index), usable[place(index)]);
+                    }
+                }
+            }
+        }
     }
 }

@@ -372,7 +372,7 @@ impl Builder<'_> {
             }
         }
         let group = balance::Group::new(servers);
-        let rotations = (0..self.environment.workers).map(|_| group.rotation().into()).collect();
+        let rotations = (0..self.environment.workers).map(|_| group.rotations().into()).collect();
         let sticky = upstream.sticky.as_ref().map(|sticky| {
             let id_with_bar = backends.iter().any(|backend: &Arc<Backend>| backend.sid.contains(&b'|'));
             Sticky { policy: policy(sticky, id_with_bar), sids }

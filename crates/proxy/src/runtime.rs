@@ -180,7 +180,7 @@ pub(crate) struct Upstream {
     pub(crate) backends: Vec<Arc<Backend>>,
     pub(crate) group: balance::Group,
     /// One for each worker.
-    pub(crate) rotations: Vec<Mutex<balance::Rotation>>,
+    pub(crate) rotations: Vec<Mutex<balance::Rotations>>,
     pub(crate) sticky: Option<Sticky>,
     pub(crate) pools: Arc<Pools>,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use limpet_balance::{Peer, Tried};
+use limpet_balance::Tried;
 use limpet_config::model::LogLevel;
 use pingora::{Error, ErrorType, Result};
 
@@ -88,20 +88,19 @@ impl Try {
 pub(crate) struct Flight {
     pub(crate) index: usize,
     pub(crate) dial: Arc<Dial>,
-    peer: Arc<Peer>,
+    pub(crate) upstream: Arc<Upstream>,
 }
 
 impl Flight {
-    pub(crate) fn new(index: usize, dial: Arc<Dial>) -> Self {
-        let peer = Arc::clone(&dial.backend.state);
-        peer.started();
-        Flight { index, dial, peer }
+    pub(crate) fn new(upstream: Arc<Upstream>, index: usize, dial: Arc<Dial>) -> Self {
+        dial.backend.state.started();
+        Flight { index, dial, upstream }
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.peer.finished();
+        self.upstream.group.finished(self.index);
     }
 }
 

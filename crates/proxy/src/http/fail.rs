@@ -69,8 +69,8 @@ fn server_failed(request: &mut Request, timed_out: bool, doing: &str) -> bool {
     let Some(flight) = request.flight.take() else { return false };
     request.end_try(Some((if timed_out { 504 } else { 502 }, &flight.dial.trace)));
     let Some(upstream) = request.upstream.clone() else { return false };
-    let Some(rotation) = upstream.rotations.get(request.conn.worker) else { return false };
-    let disabled = upstream.group.failed(&mut rotation.lock(), flight.index, clock::steady_seconds());
+    let Some(rotations) = upstream.rotations.get(request.conn.worker) else { return false };
+    let disabled = upstream.group.failed(&mut rotations.lock(), flight.index, clock::steady_seconds());
     request.tried.add(flight.index);
     if disabled {
         request.flight = Some(flight);

@@ -36,7 +36,7 @@ const NOT_PASSED: [&str; 14] = [
 /// The backend has answered: whatever it says, it is alive.
 pub(super) fn from_backend(request: &mut Request) -> Result<()> {
     let Some(flight) = &request.flight else { return Ok(()) };
-    flight.dial.backend.state.succeeded();
+    flight.upstream.group.succeeded(flight.index);
     let trace = &flight.dial.trace;
     request.response = trace.head().map(Arc::clone);
     if let Some(last) = request.tries.last_mut() {

@@ -130,8 +130,8 @@ pub(super) fn choose(request: &mut Request, upstream: &Upstream) -> Result<usize
     } else if request.sticky.held {
         return Err(NoServer::Held);
     }
-    let Some(rotation) = upstream.rotations.get(worker) else { return Err(NoServer::NoneLeft) };
-    let next = upstream.group.next(&mut rotation.lock(), &request.tried, clock::steady_seconds());
+    let Some(rotations) = upstream.rotations.get(worker) else { return Err(NoServer::NoneLeft) };
+    let next = upstream.group.next(&mut rotations.lock(), &request.tried, clock::steady_seconds());
     let index = next.ok_or(NoServer::NoneLeft)?;
     match request.sticky.home {
         Some(home) if request.sticky.state == State::Down => set_server(request, upstream, home, false),

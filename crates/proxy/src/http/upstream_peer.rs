@@ -56,6 +56,6 @@ pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<H
     peer.options.read_timeout = Some(pass.read_timeout);
     peer.options.write_timeout = Some(pass.send_timeout);
     peer.options.custom_l4 = Some(Arc::clone(&dial) as _);
-    request.flight = Some(Flight::new(index, dial));
+    request.flight = Some(Flight::new(upstream, index, dial));
     Ok(peer)
 }
