@@ -36,6 +36,8 @@ pub enum SignalName {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub action: Action,
+    /// What is said before a test (`-v -t`).
+    pub about: Option<Action>,
     /// `-T`: the files are printed.
     pub dump: bool,
     /// `-q`: only errors are shown.
@@ -148,10 +150,10 @@ impl Raw {
 
     fn finish(self) -> Result<Options, Failure> {
         let action = match (self.tree, self.signal) {
+            _ if self.test => Action::Test,
             _ if self.help => Action::Help,
             _ if self.configure => Action::Configuration,
             (Some(notation), _) => Action::DumpTree(notation),
-            _ if self.test => Action::Test,
             _ if self.version => Action::Version,
             (_, Some(signal)) => Action::Signal(signal),
             _ => Action::Run,
@@ -164,6 +166,11 @@ impl Raw {
         }
         Ok(Options {
             action,
+            about: match () {
+                () if self.help => Some(Action::Help),
+                () if self.configure => Some(Action::Configuration),
+                () => self.version.then_some(Action::Version),
+            },
             dump: self.dump,
             quiet: self.quiet,
             prefix,

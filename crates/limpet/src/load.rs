@@ -12,6 +12,7 @@ use limpet_proxy::runtime::Shared;
 
 use crate::cli::Options;
 use crate::messages::{Failure, say, show_notices};
+use crate::pid::PidFile;
 
 /// Where nginx writes its process number when nothing is said.
 const PID: &str = "logs/nginx.pid";
@@ -24,9 +25,7 @@ pub fn load(options: &Options, quiet: bool) -> Result<(Config, Loaded), Failure>
     let mut loaded = read(options);
     let config = std::mem::replace(&mut loaded.config, Ok(Config::default()));
     let config = config.map_err(|diagnostic| Failure::configuration(&diagnostic, &loaded.tree.sources))?;
-    if !quiet {
-        show_notices(&loaded.notices);
-    }
+    show_notices(&loaded.notices, quiet);
     Ok((config, loaded))
 }
 
@@ -108,6 +107,7 @@ fn try_out(options: &Options, config: &Config) -> Result<(), Failure> {
     let shared = Shared::default();
     build(config, &environment(options, config), &shared)
         .map_err(|error| Failure::new(LogLevel::Emerg, error.to_string()))?;
+    PidFile::test(&pid_path(options, config))?;
     for (address, listen) in addresses(config) {
         // A socket file would be made anew, and taken from who listens on it.
         if matches!(address, Address::Unix(_)) {

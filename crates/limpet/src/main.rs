@@ -22,11 +22,15 @@ fn main() -> ExitCode {
         Err(error) => return messages::fail(&error),
     };
     let result = match options.action {
-        Action::Help => version::help(),
-        Action::Version => version::version(),
-        Action::Configuration => version::configuration(),
+        about @ (Action::Help | Action::Version | Action::Configuration) => {
+            version::tell(about);
+            Ok(())
+        }
         Action::DumpTree(notation) => load::dump_tree(&options, notation),
-        Action::Test => load::test(&options),
+        Action::Test => {
+            options.about.into_iter().for_each(version::tell);
+            load::test(&options)
+        }
         Action::Signal(name) => signal::send(&options, name),
         Action::Run => process::run(&options),
     };

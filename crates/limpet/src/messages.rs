@@ -71,9 +71,9 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Shows the warnings and notices of a configuration.
-pub fn show_notices(notices: &[Notice]) {
-    for notice in notices {
+/// Shows the warnings of a configuration, and its notices unless it is to be `quiet`.
+pub fn show_notices(notices: &[Notice], quiet: bool) {
+    for notice in notices.iter().filter(|notice| !quiet || notice.level <= LogLevel::Warn) {
         say(&format!("limpet: [{}] {}", notice.level.name(), notice.diagnostic));
     }
 }

@@ -1,6 +1,7 @@
 //! The file that holds the process number.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use limpet_config::model::LogLevel;
@@ -25,14 +26,27 @@ impl PidFile {
         Ok(PidFile { path: path.to_owned() })
     }
 
+    /// Whether the file could be written; it is made, but not touched if it is there (`-t`).
+    ///
+    /// # Errors
+    /// `open() "FILE" failed (…)`
+    pub fn test(path: &Path) -> Result<(), Failure> {
+        let opened = std::fs::File::options().create(true).append(true).open(path);
+        opened.map(drop).map_err(|error| open_failed(LogLevel::Emerg, path, &error))
+    }
+
     /// Moves to another path, if a reload asks for it.
     ///
     /// # Errors
     /// When the new file can't be written; the old one stays.
     pub fn move_to(&mut self, path: &Path) -> Result<(), Failure> {
         if path != self.path {
-            // The old one is removed as it is dropped.
-            *self = PidFile::write(path)?;
+            let new = PidFile::write(path)?;
+            let old = std::mem::replace(self, new);
+            // Another spelling of the same file must not be removed.
+            if is_same(&old.path, path) {
+                std::mem::forget(old);
+            }
         }
         Ok(())
     }
@@ -42,6 +56,11 @@ impl Drop for PidFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    identity(one).is_some_and(|one| Some(one) == identity(other))
 }
 
 /// The number in a file.

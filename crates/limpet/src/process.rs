@@ -29,6 +29,8 @@ const BIND_TRIES: usize = 5;
 const BIND_PAUSE: Duration = Duration::from_millis(500);
 /// How often a graceful stop looks whether the last request is done.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
+/// How long a worker may take to say that it accepts nothing more.
+const DRAIN_ANSWER: Duration = Duration::from_secs(1);
 
 /// The running program, as signals change it.
 pub struct Running {
@@ -53,7 +55,10 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         build(&config, &environment, &shared).map_err(|error| Failure::new(LogLevel::Emerg, error.to_string()))?;
     log::set_default(error_log);
     shared.install(runtime);
-    let listeners = bind_all(&load::addresses(&config))?;
+    let listeners = bind_all(&load::addresses(&config), |message| {
+        say(&format!("limpet: [emerg] {message}"));
+        log::write_default(LogLevel::Emerg, message);
+    })?;
     let launcher = if config.main.daemon { daemonize()? } else { Launcher::None };
     let ready = match launcher {
         Launcher::Parent(child) => return wait_for(child),
@@ -93,11 +98,11 @@ pub fn report(notices: &[Notice], remarks: &Remarks) {
     }
 }
 
-/// Binds every address; one that is in use is tried again, as in nginx.
+/// Binds every address; one that is in use is told, and tried again, as in nginx.
 ///
 /// # Errors
 /// An address that can't be had.
-pub fn bind_all(addresses: &[(Address, ListenOptions)]) -> Result<Vec<Listener>, Failure> {
+pub fn bind_all(addresses: &[(Address, ListenOptions)], tell: impl Fn(&str)) -> Result<Vec<Listener>, Failure> {
     let mut listeners = Vec::new();
     let mut waiting: Vec<&(Address, ListenOptions)> = addresses.iter().collect();
     for attempt in 1..=BIND_TRIES {
@@ -106,7 +111,7 @@ pub fn bind_all(addresses: &[(Address, ListenOptions)]) -> Result<Vec<Listener>,
             match Listener::bind(&entry.0, &entry.1) {
                 Ok(listener) => listeners.push(listener),
                 Err(error) if error.in_use => {
-                    say(&format!("limpet: [emerg] {error}"));
+                    tell(&error.to_string());
                     again.push(entry);
                 }
                 Err(error) => return Err(Failure::new(LogLevel::Emerg, error.to_string())),
@@ -134,7 +139,7 @@ fn start_workers(
     for index in 0..environment.workers {
         let worker = Handle::start(index, Arc::clone(shared)).map_err(failed)?;
         for listener in listeners {
-            worker.listen(listener).map_err(failed)?;
+            worker.listen(listener.address.clone(), listener.share().map_err(failed)?);
         }
         workers.push(worker);
     }
@@ -189,11 +194,14 @@ impl Running {
     }
 
     /// Serves what is open to its end, for as long as `worker_shutdown_timeout` allows. Another TERM or INT ends it.
-    fn drain(&self, signals: &mpsc::Receiver<i32>) {
+    fn drain(&mut self, signals: &mpsc::Receiver<i32>) {
         self.shared.begin_drain();
-        for worker in &self.workers {
-            worker.drain();
+        // Their word is waited for: what they had accepted until then is counted.
+        let drained: Vec<_> = self.workers.iter().map(Handle::drain).collect();
+        for drained in drained {
+            let _ = drained.recv_timeout(DRAIN_ANSWER);
         }
+        self.close_listeners();
         let begun = Instant::now();
         while self.shared.open_connections() > 0 {
             if self.shutdown_timeout.is_some_and(|timeout| begun.elapsed() >= timeout) {
@@ -206,13 +214,17 @@ impl Running {
         }
     }
 
-    fn end(self) {
-        for listener in &self.listeners {
+    /// Nobody can connect any more, and another process can listen there.
+    fn close_listeners(&mut self) {
+        for listener in self.listeners.drain(..) {
             if let Address::Unix(path) = &listener.address {
                 let _ = std::fs::remove_file(path);
             }
         }
-        drop(self.listeners);
+    }
+
+    fn end(mut self) {
+        self.close_listeners();
         self.workers.into_iter().for_each(Handle::stop);
         log::write_default(LogLevel::Notice, "exit");
     }
@@ -257,10 +269,11 @@ fn detach(options: &Options, config: &Config) {
     if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
         let _ = dup2_stdin(&null);
         let _ = dup2_stdout(&null);
-        let log = config.main.error_log.iter().flatten().find_map(|log| match &log.target {
+        let configured = config.main.error_log.iter().flatten().find_map(|log| match &log.target {
             limpet_config::model::ErrorLogTarget::File(path) => Some(options.prefix.join(path)),
             limpet_config::model::ErrorLogTarget::Stderr => None,
         });
+        let log = configured.or_else(|| options.error_log.as_ref().map(|path| options.prefix.join(path)));
         let log = log.and_then(|path| File::options().append(true).open(path).ok());
         let _ = dup2_stderr(log.as_ref().unwrap_or(&null));
     }

@@ -1,7 +1,7 @@
 //! HUP: another configuration, without touching a connection.
 
 use limpet_config::Address;
-use limpet_config::model::{Config, LogLevel, Workers};
+use limpet_config::model::{Config, ListenOptions, LogLevel, Workers};
 use limpet_proxy::build::build;
 use limpet_proxy::front::listen::Listener;
 use limpet_proxy::log;
@@ -23,21 +23,24 @@ pub fn reload(running: &mut Running) -> Result<Config, Failure> {
     let wanted = load::addresses(&config);
     let has = |listeners: &[Listener], address: &Address| listeners.iter().any(|listener| listener.address == *address);
     let missing: Vec<_> = wanted.iter().filter(|(address, _)| !has(&running.listeners, address)).cloned().collect();
-    let opened = bind_all(&missing)?;
+    let opened = bind_all(&missing, |message| log::write_default(LogLevel::Emerg, message))?;
+    let mut shares = Vec::new();
+    for (listener, worker) in opened.iter().flat_map(|listener| running.workers.iter().map(move |w| (listener, w))) {
+        let share = listener
+            .share()
+            .map_err(|error| Failure::new(LogLevel::Emerg, format!("dup() of a listening socket failed: {error}")))?;
+        shares.push((worker, listener.address.clone(), share));
+    }
     running.pid.move_to(&load::pid_path(&running.options, &config))?;
 
     // From here on nothing can fail.
     log::set_default(error_log);
     running.shared.install(runtime);
     report(&loaded.notices, &remarks);
-    for listener in opened {
-        for worker in &running.workers {
-            if let Err(error) = worker.listen(&listener) {
-                log::write_default(LogLevel::Alert, &format!("dup() of a listening socket failed: {error}"));
-            }
-        }
-        running.listeners.push(listener);
+    for (worker, address, share) in shares {
+        worker.listen(address, share);
     }
+    running.listeners.extend(opened);
     let gone = |address: &Address| !wanted.iter().any(|(other, _)| other == address);
     for listener in running.listeners.extract_if(.., |listener| gone(&listener.address)) {
         running.workers.iter().for_each(|worker| worker.close(&listener.address));
@@ -45,12 +48,18 @@ pub fn reload(running: &mut Running) -> Result<Config, Failure> {
             let _ = std::fs::remove_file(path);
         }
     }
-    note_what_waits(running, &config);
+    note_what_waits(running, &config, &wanted);
     Ok(config)
 }
 
 /// What takes effect only at the next start.
-fn note_what_waits(running: &Running, config: &Config) {
+fn note_what_waits(running: &Running, config: &Config, wanted: &[(Address, ListenOptions)]) {
+    for (address, options) in wanted {
+        if running.listeners.iter().any(|listener| listener.address == *address && listener.options != *options) {
+            let message = format!("changed options of \"listen {address}\" take effect when limpet is started again");
+            log::write_default(LogLevel::Notice, &message);
+        }
+    }
     let same = match config.main.workers {
         Workers::Auto => true,
         Workers::Count(count) => count as usize == running.environment.workers,

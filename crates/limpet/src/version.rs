@@ -1,6 +1,7 @@
 //! `-h`, `-v` and `-V`.
 
-use crate::messages::{Failure, say};
+use crate::cli::Action;
+use crate::messages::say;
 
 /// Standard modules of nginx that are not here, in the spelling of its configure script.
 const WITHOUT: &str = "--without-http_charset_module --without-http_gzip_module --without-http_ssi_module \
@@ -41,19 +42,12 @@ fn line() -> String {
     format!("nginx version: nginx/{} ({})", limpet_proxy::NGINX_VERSION, limpet_proxy::PRODUCT)
 }
 
-pub fn version() -> Result<(), Failure> {
+/// Answers `-h`, `-v` or `-V`.
+pub fn tell(about: Action) {
     say(&line());
-    Ok(())
-}
-
-pub fn help() -> Result<(), Failure> {
-    say(&line());
-    say(HELP);
-    Ok(())
-}
-
-pub fn configuration() -> Result<(), Failure> {
-    say(&line());
-    say(&format!("configure arguments: {WITH} {WITHOUT}"));
-    Ok(())
+    match about {
+        Action::Help => say(HELP),
+        Action::Configuration => say(&format!("configure arguments: {WITH} {WITHOUT}")),
+        _ => {}
+    }
 }

@@ -383,7 +383,8 @@ impl Builder<'_> {
             group,
             rotations,
             sticky,
-            pools: self.pools(&upstream.name, &upstream.keepalive),
+            pools: self.pools(&upstream.name),
+            keepalive: upstream.keepalive.clone(),
         }
     }
 
@@ -399,16 +400,14 @@ impl Builder<'_> {
     }
 
     /// The idle connections of an upstream, which outlive reloads.
-    fn pools(&self, upstream: &str, keepalive: &model::Keepalive) -> Arc<Pools> {
+    fn pools(&self, upstream: &str) -> Arc<Pools> {
         let mut pools = self.shared.pools.lock();
         let slot = pools.entry(upstream.to_owned()).or_default();
-        let pools = slot.upgrade().unwrap_or_else(|| {
+        slot.upgrade().unwrap_or_else(|| {
             let pools = Arc::new(Pools::new(self.environment.workers));
             *slot = Arc::downgrade(&pools);
             pools
-        });
-        pools.configure(keepalive);
-        pools
+        })
     }
 }
 

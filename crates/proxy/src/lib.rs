@@ -10,6 +10,7 @@ mod field;
 pub mod front;
 mod http;
 pub mod log;
+mod patience;
 mod route;
 pub mod runtime;
 mod scratch;

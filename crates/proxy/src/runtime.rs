@@ -183,6 +183,8 @@ pub(crate) struct Upstream {
     pub(crate) rotations: Vec<Mutex<balance::Rotations>>,
     pub(crate) sticky: Option<Sticky>,
     pub(crate) pools: Arc<Pools>,
+    /// What the pools are set to when this configuration is put in place.
+    pub(crate) keepalive: limpet_config::model::Keepalive,
 }
 
 pub(crate) struct Sticky {
@@ -249,6 +251,9 @@ impl Shared {
 
     /// Puts a configuration in place for all requests that begin from now on.
     pub fn install(&self, runtime: Runtime) {
+        for upstream in &runtime.upstreams {
+            upstream.pools.configure(&upstream.keepalive);
+        }
         self.runtime.store(Arc::new(runtime));
     }
 }

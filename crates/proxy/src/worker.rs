@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -15,7 +16,6 @@ use pingora::server::configuration::ServerConf;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::front::head::HeadLimits;
-use crate::front::listen::Listener;
 use crate::front::{self, Conn};
 use crate::http::Hooks;
 use crate::runtime::Shared;
@@ -59,9 +59,9 @@ pub struct Handle {
 }
 
 enum Order {
-    Listen(Address, std::os::fd::OwnedFd),
+    Listen(Address, OwnedFd),
     Close(Address),
-    Drain,
+    Drain(std::sync::mpsc::Sender<()>),
     Stop,
 }
 
@@ -99,14 +99,10 @@ impl Handle {
         Ok(Handle { thread, orders })
     }
 
-    /// Accepts connections from a listener.
-    ///
-    /// # Errors
-    /// When the process has no descriptors left.
-    pub fn listen(&self, listener: &Listener) -> io::Result<()> {
+    /// Accepts connections from a listening socket.
+    pub fn listen(&self, address: Address, socket: OwnedFd) {
         // A worker that is gone takes no orders; its thread's end says the rest.
-        let _ = self.orders.send(Order::Listen(listener.address.clone(), listener.share()?));
-        Ok(())
+        let _ = self.orders.send(Order::Listen(address, socket));
     }
 
     /// Accepts no more connections on an address; those that are open go on.
@@ -115,8 +111,11 @@ impl Handle {
     }
 
     /// Accepts nothing more; idle connections end at once, others after their response.
-    pub fn drain(&self) {
-        let _ = self.orders.send(Order::Drain);
+    /// The receiver hears of it when nothing more is accepted.
+    pub fn drain(&self) -> std::sync::mpsc::Receiver<()> {
+        let (done, hear) = std::sync::mpsc::channel();
+        let _ = self.orders.send(Order::Drain(done));
+        hear
     }
 
     /// Ends the worker with all its connections.
@@ -157,11 +156,14 @@ async fn run(index: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedRecei
                 }
                 keep
             }),
-            Order::Drain => {
+            Order::Drain(done) => {
                 for (_, closed) in listening.drain(..) {
                     closed.notify_one();
                 }
+                // Let the acceptors see it: they close their sockets, and what they have accepted is in the list.
+                tokio::task::yield_now().await;
                 worker.end_idle_connections();
+                let _ = done.send(());
             }
             Order::Stop => return,
         }

@@ -17,6 +17,9 @@ use super::framing::Framing;
 use super::tunnel::Tunnel;
 use crate::runtime::Shared;
 
+/// nginx's `send_timeout`, for what is sent before a location is known.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// A connected socket of either family.
 #[derive(Debug)]
 pub(crate) enum Socket {
@@ -99,6 +102,16 @@ impl Socket {
         }
     }
 
+    /// Whether bytes have come that nobody has read.
+    pub(crate) fn has_unread(&self) -> bool {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        let socket = match self {
+            Socket::Tcp(stream) => SockRef::from(stream),
+            Socket::Unix(stream) => SockRef::from(stream),
+        };
+        socket.peek(&mut byte).is_ok_and(|count| count > 0)
+    }
+
     /// No more is read: who waits for bytes sees the end.
     pub(crate) fn shutdown_read(&self) {
         self.shutdown(std::net::Shutdown::Read);
@@ -163,6 +176,8 @@ pub(crate) struct Exchange {
     pub(crate) reusable: bool,
     /// How long the next request is waited for.
     pub(crate) patience: Duration,
+    /// How long the client may take nothing of the response.
+    pub(crate) send_timeout: Duration,
     /// The protocol was changed: the connection is no longer one of requests.
     pub(crate) tunnel: Option<Tunnel>,
 }
@@ -195,6 +210,7 @@ impl Conn {
                 head: None,
                 reusable: false,
                 patience: Duration::ZERO,
+                send_timeout: SEND_TIMEOUT,
                 tunnel: None,
             }),
         }

@@ -23,8 +23,12 @@ pub(crate) enum Chunk {
     Extension(u64),
     /// In a chunk's data: bytes still to come.
     Data(u64),
+    /// Behind the CR that ends the line of a size.
+    SizeEnd(u64),
     /// In the line end behind a chunk's data.
     DataEnd,
+    /// Behind the CR there.
+    DataEndLf,
     /// In the trailers behind the last chunk: whether the present line is empty so far.
     Trailer(bool),
 }
@@ -94,15 +98,19 @@ fn step(chunk: Chunk, byte: u8) -> Step {
                 Some(size) => Step::To(Chunk::Size(size, true)),
                 None => Step::Broken,
             },
-            (None, b';' | b' ' | b'\t' | b'\r') if any => Step::To(Chunk::Extension(size)),
+            (None, b';' | b' ' | b'\t') if any => Step::To(Chunk::Extension(size)),
+            (None, b'\r') if any => Step::To(Chunk::SizeEnd(size)),
             (None, b'\n') if any => after_size(size),
             _ => Step::Broken,
         },
-        (Chunk::Extension(size), b'\n') => after_size(size),
+        // Where a line ends must be beyond doubt: Pingora takes a lone LF here for a part of the extension.
+        (Chunk::Extension(size), b'\r') => Step::To(Chunk::SizeEnd(size)),
+        (Chunk::Extension(_), b'\n') => Step::Broken,
         (Chunk::Extension(_) | Chunk::Data(_), _) => Step::To(chunk),
-        (Chunk::DataEnd, b'\r') => Step::To(Chunk::DataEnd),
-        (Chunk::DataEnd, b'\n') => Step::To(Chunk::Size(0, false)),
-        (Chunk::DataEnd, _) => Step::Broken,
+        (Chunk::SizeEnd(size), b'\n') => after_size(size),
+        (Chunk::DataEnd, b'\r') => Step::To(Chunk::DataEndLf),
+        (Chunk::DataEnd | Chunk::DataEndLf, b'\n') => Step::To(Chunk::Size(0, false)),
+        (Chunk::SizeEnd(_) | Chunk::DataEnd | Chunk::DataEndLf, _) => Step::Broken,
         (Chunk::Trailer(true), b'\n') => Step::Done,
         (Chunk::Trailer(empty), b'\r') => Step::To(Chunk::Trailer(empty)),
         (Chunk::Trailer(_), b'\n') => Step::To(Chunk::Trailer(true)),
@@ -148,7 +156,9 @@ mod tests {
 
     #[test]
     fn broken_chunks_are_lost() {
-        for broken in ["zz\r\n", "\r\n", "3\r\nabcd", "FFFFFFFFFFFFFFFFF\r\n"] {
+        for broken in
+            ["zz\r\n", "\r\n", "3\r\nabcd", "FFFFFFFFFFFFFFFFF\r\n", "3;a\nabc\r\n", "3\r\nabc\r\r\n", "3;a\rb"]
+        {
             let mut framing = Framing::new(Body::Chunked);
             framing.advance(broken.as_bytes());
             assert_eq!(framing, Framing::Lost, "{broken:?}");

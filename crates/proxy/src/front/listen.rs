@@ -18,6 +18,8 @@ const BACKLOG: i32 = 511;
 #[derive(Debug)]
 pub struct Listener {
     pub address: Address,
+    /// What it was made with.
+    pub options: ListenOptions,
     socket: Socket,
 }
 
@@ -74,7 +76,7 @@ impl Listener {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
             std::fs::set_permissions(path, mode).map_err(|error| fail("chmod()", error))?;
         }
-        Ok(Listener { address: address.clone(), socket })
+        Ok(Listener { address: address.clone(), options: options.clone(), socket })
     }
 
     /// A descriptor for one worker.

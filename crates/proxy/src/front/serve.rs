@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use limpet_config::Address;
 use limpet_config::model::LogLevel;
+use nix::errno::Errno;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
 use pingora::time::fast_timeout::fast_timeout;
@@ -30,6 +31,10 @@ use crate::worker::{Open, Worker};
 /// How long what a client still sends is read before its connection is closed (`lingering_timeout`, `lingering_time`).
 const LINGER_IDLE: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(30);
+/// How long a client that connected just before a graceful stop may take for its first byte.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Bytes of a head after which it is looked at when a line ends only.
+const JUDGED_AT_ONCE: usize = 256;
 
 /// Accepts connections until the worker is told to close the address.
 pub(crate) async fn accept(worker: Arc<Worker>, listen: Address, socket: OwnedFd, closed: impl Future<Output = ()>) {
@@ -52,15 +57,27 @@ pub(crate) async fn accept(worker: Arc<Worker>, listen: Address, socket: OwnedFd
                 let number = worker.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
                 let conn =
                     Arc::new(Conn::new(Arc::clone(&worker.shared), number, socket, worker.index, listen.clone()));
-                tokio::spawn(serve(Arc::clone(&worker), conn));
+                // Counted here: a graceful stop must know of it before its task runs for the first time.
+                let open = Open::new(&worker, &conn);
+                tokio::spawn(serve(Arc::clone(&worker), conn, open));
             }
-            Err(error) => {
+            Err(error) if is_shortage(&error) => {
                 log::write_default(LogLevel::Crit, &format!("accept4() failed ({})", log::os_error(&error)));
-                // Out of descriptors: a moment later some may be free again.
+                // A moment later there may be some again.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+            // This one client is gone; others wait.
+            Err(error) => log::write_default(LogLevel::Error, &format!("accept4() failed ({})", log::os_error(&error))),
         }
     }
+}
+
+/// No descriptors or no memory.
+fn is_shortage(error: &io::Error) -> bool {
+    [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM]
+        .map(|errno| errno as i32)
+        .map(Some)
+        .contains(&error.raw_os_error())
 }
 
 enum Listener {
@@ -80,7 +97,8 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
+                // A client that is gone already will be noticed by its first read.
+                let _ = stream.set_nodelay(true);
                 Ok(Socket::Tcp(stream))
             }
             Listener::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
@@ -89,8 +107,7 @@ impl Listener {
 }
 
 /// Serves a connection until it ends.
-async fn serve(worker: Arc<Worker>, conn: Arc<Conn>) {
-    let _open = Open::new(&worker, &conn);
+async fn serve(worker: Arc<Worker>, conn: Arc<Conn>, _open: Open) {
     let mut first = true;
     let mut patience = None;
     loop {
@@ -122,9 +139,10 @@ async fn wait(worker: &Worker, conn: &Conn, patience: Option<Duration>, first: b
         })
     });
     let timeout = patience.unwrap_or_else(|| worker.head_bounds(conn).0);
-    if !first && !conn.begin_idle() {
+    if !conn.begin_idle() && !first {
         return None;
     }
+    let timeout = if conn.is_draining() { timeout.min(LAST_WORDS) } else { timeout };
     let bytes = fast_timeout(timeout, readable).await.ok().flatten();
     conn.end_idle();
     bytes
@@ -135,6 +153,7 @@ async fn wait(worker: &Worker, conn: &Conn, patience: Option<Duration>, first: b
 async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pipelined: bool) -> Option<Duration> {
     conn.begin_request(pipelined);
     let (timeout, limits) = worker.head_bounds(conn);
+    drop_blank_lines(&mut input);
     let read = match Head::parse(&input, limits) {
         Err(Unread::Incomplete) => match fast_timeout(timeout, read_head(conn, &mut input, limits)).await {
             Ok(read) => read,
@@ -152,6 +171,9 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
     let (head, length) = match read {
         Ok(read) => read,
         Err(Unread::Incomplete) => {
+            if input.is_empty() {
+                return None;
+            }
             // The client went away in the middle of its head.
             let line = input.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default().to_vec();
             let reason = "client prematurely closed connection while reading client request headers".into();
@@ -168,7 +190,11 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
         }
     };
     input.drain(..length);
-    conn.exchange().reusable = false;
+    {
+        let mut exchange = conn.exchange();
+        exchange.reusable = false;
+        exchange.awaits_continue = head.expects_continue;
+    }
     let request = Request::new(Arc::clone(conn), &worker.shared.runtime.load(), head);
     let stream = ClientStream::new(Arc::clone(conn), &request.head, input);
     let mut session = ServerSession::new_http1(Box::new(stream));
@@ -178,8 +204,15 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
     conclude(conn).await
 }
 
+/// Line ends before a request are read over, however many; what was read of them is not kept.
+fn drop_blank_lines(input: &mut Vec<u8>) {
+    let blank = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    input.drain(..blank);
+}
+
 async fn read_head(conn: &Conn, input: &mut Vec<u8>, limits: HeadLimits) -> Result<(Head, usize), Unread> {
     loop {
+        let before = input.len();
         let count = poll_fn(|cx| {
             scratch::with(|buffer| match conn.socket.poll_read(cx, buffer) {
                 Poll::Ready(Ok(count)) => {
@@ -193,6 +226,18 @@ async fn read_head(conn: &Conn, input: &mut Vec<u8>, limits: HeadLimits) -> Resu
         .await;
         if count == 0 {
             return Err(Unread::Incomplete);
+        }
+        if before == 0 {
+            drop_blank_lines(input);
+        }
+        // A head that comes in small pieces is not looked at again for each: only the end of a line, or too many bytes,
+        // can change what is known of it.
+        let new = input.get(before..).unwrap_or_default();
+        if before > limits.line.min(JUDGED_AT_ONCE)
+            && !new.contains(&b'\n')
+            && input.len() < limits.head.min(limits.line)
+        {
+            continue;
         }
         match Head::parse(input, limits) {
             Err(Unread::Incomplete) => {}
@@ -251,7 +296,7 @@ async fn conclude(conn: &Conn) -> Option<Duration> {
         Framing::Length(_) | Framing::Chunked(_) if reusable && !awaits_continue => {
             discard_body(conn).await.then_some(patience)
         }
-        Framing::Done if conn.exchange().input.is_empty() => None,
+        Framing::Done if conn.exchange().input.is_empty() && !conn.socket.has_unread() => None,
         _ => {
             linger(conn).await;
             None

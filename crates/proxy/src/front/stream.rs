@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -20,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::conn::Conn;
 use super::framing::Framing;
 use super::head::{Body, Head};
+use crate::patience::Patience;
 
 /// Small writes are collected up to this size.
 const COLLECT: usize = 8192;
@@ -43,21 +45,24 @@ pub(crate) struct ClientStream {
     /// Something was collected when there was last nothing to read: if it is still there, it goes out.
     lull: bool,
     read_failed: bool,
+    sending: Patience,
 }
 
 impl ClientStream {
     pub(crate) fn new(conn: Arc<Conn>, head: &Head, input: Vec<u8>) -> Self {
+        let awaits_continue = conn.exchange().awaits_continue;
         ClientStream {
             head: synthetic_head(head),
             head_read: 0,
             framing: Framing::new(head.body),
-            awaits_continue: head.expects_continue,
+            awaits_continue,
             input,
             consumed: 0,
             out: Vec::new(),
             head_written: false,
             lull: false,
             read_failed: false,
+            sending: Patience::new(),
             conn,
         }
     }
@@ -82,6 +87,10 @@ impl ClientStream {
         }
         if std::mem::take(&mut self.awaits_continue) && !self.head_written {
             self.out.extend_from_slice(CONTINUE);
+            self.conn.exchange().awaits_continue = false;
+        }
+        if self.head_written {
+            self.send_in_lulls(cx)?;
         }
         if !self.out.is_empty() && !self.head_written {
             ready!(self.poll_send(cx))?;
@@ -155,14 +164,24 @@ impl ClientStream {
         };
         self.conn.count_sent(sent);
         self.out.drain(..sent);
-        result
+        if sent > 0 {
+            self.sending.renew();
+        }
+        self.bounded(cx, result)
+    }
+
+    /// Ends a wait of more than `send_timeout` for the client to take something.
+    fn bounded<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let limit = if result.is_pending() { self.conn.exchange().send_timeout } else { Duration::ZERO };
+        self.sending.bound(cx, limit, result)
     }
 
     /// Sends what was collected and the beginning of `more` by one call. The result counts bytes of `more`.
     fn poll_send_with(&mut self, cx: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             let parts = [IoSlice::new(&self.out), IoSlice::new(more)];
-            let count = ready!(self.conn.socket.poll_write(cx, &parts))?;
+            let written = self.conn.socket.poll_write(cx, &parts);
+            let count = ready!(self.bounded(cx, written))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -249,7 +268,6 @@ impl Drop for ClientStream {
         self.input.drain(..self.consumed.min(self.input.len()));
         exchange.input = std::mem::take(&mut self.input);
         exchange.framing = self.framing;
-        exchange.awaits_continue = self.awaits_continue;
         exchange.reusable &= self.out.is_empty() && !self.read_failed;
     }
 }

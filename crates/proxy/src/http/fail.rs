@@ -26,6 +26,7 @@ pub(super) fn to_connect(request: &mut Request, mut error: Box<Error>) -> Box<Er
 
 /// Something went wrong between the connection and the end of the response.
 pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut error: Box<Error>) -> Box<Error> {
+    clock::tick();
     error.set_retry(false);
     if *error.esource() == ErrorSource::Downstream || request.flight.is_none() {
         return error;
@@ -34,7 +35,7 @@ pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut e
     let trace = request.flight.as_ref().map(|flight| Arc::clone(&flight.dial.trace));
     let silent = trace.as_ref().is_some_and(|trace| trace.received() == 0);
     let reused = trace.as_ref().is_some_and(|trace| trace.is_reused());
-    let timed_out = is_timeout(&error);
+    let timed_out = is_timeout(&error) || trace.as_ref().is_some_and(|trace| trace.has_timed_out());
     let doing = if answered { "reading upstream" } else { "reading response header from upstream" };
     let failure = trace.as_ref().and_then(|trace| trace.failure());
     let message = failure.unwrap_or_else(|| what_failed(&error, timed_out));

@@ -9,11 +9,9 @@ use super::ctx::Request;
 use crate::clock;
 use crate::front::tunnel::Tunnel;
 
-/// A response up to this size ends in the moment in which its head came; the clock need not be asked again.
-const COARSE: u64 = 8192;
-
 pub(super) fn run(mut request: Box<Request>, error: Option<&Error>) {
-    if request.tries.len() != 1 || request.body_bytes > COARSE || error.is_some() {
+    // A response that came as a whole with its head ends in the moment in which that came; the clock was read then.
+    if !request.flight.as_ref().is_some_and(|flight| flight.dial.trace.came_at_once()) || error.is_some() {
         clock::tick();
     }
     if let Some(flight) = &request.flight {

@@ -32,7 +32,7 @@ pub(super) async fn run(session: &mut Session, request: &mut Request) -> Result<
     let answer = route(request);
     let settings = &request.location.settings;
     session.set_read_timeout(Some(settings.client_body_timeout));
-    session.set_write_timeout(Some(settings.send_timeout));
+    request.conn.exchange().send_timeout = settings.send_timeout;
     match answer {
         Answer::Local(reply, body) => reply::send(session, request, reply, body).await?,
         Answer::File(file) => files::send(session, request, *file).await?,
@@ -117,7 +117,6 @@ pub(super) fn error_page(request: &mut Request, status: u16) -> Answer {
     if super::page::closes(status) {
         request.keepalive = false;
     }
-    request.conn.exchange().awaits_continue = false;
     let (reply, body) = Reply::error_page(request, status);
     Answer::Local(reply, body)
 }

@@ -10,6 +10,7 @@ use pingora::{Error, ErrorType, Result};
 use super::ctx::{Flight, Request, Try};
 use super::sticky::{self, NoServer};
 use super::upstream_request;
+use crate::front::head::Body;
 use crate::runtime::Content;
 use crate::upstream::{Dial, Trace};
 
@@ -50,11 +51,12 @@ pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<H
         head,
         fresh: request.again.take().is_some(),
         connect_timeout: pass.connect_timeout,
+        read_timeout: pass.read_timeout,
+        send_timeout: pass.send_timeout,
+        may_upgrade: request.head.body == Body::None,
         trace,
     });
     let mut peer = Box::new(backend.template.clone());
-    peer.options.read_timeout = Some(pass.read_timeout);
-    peer.options.write_timeout = Some(pass.send_timeout);
     peer.options.custom_l4 = Some(Arc::clone(&dial) as _);
     request.flight = Some(Flight::new(upstream, index, dial));
     Ok(peer)

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ use super::socket::BackendSocket;
 use crate::clock;
 use crate::front::conn::Socket;
 use crate::log::os_error;
+use crate::patience::Patience;
 use crate::runtime::Backend;
 
 /// What a try is made with. Pingora asks it for the connection.
@@ -37,6 +39,10 @@ pub(crate) struct Dial {
     /// Idle connections are left alone: one has just failed.
     pub(crate) fresh: bool,
     pub(crate) connect_timeout: Duration,
+    pub(crate) read_timeout: Duration,
+    pub(crate) send_timeout: Duration,
+    /// The request has no body, so that the backend may change the protocol.
+    pub(crate) may_upgrade: bool,
     pub(crate) trace: Arc<Trace>,
 }
 
@@ -52,6 +58,10 @@ pub(crate) struct Trace {
     received: AtomicU64,
     /// Why no connection came about, or why the response is none, in nginx's words.
     failure: Mutex<Option<String>>,
+    /// There was more of the response than what came with its head.
+    continued: AtomicBool,
+    /// The backend made no progress for too long.
+    timed_out: AtomicBool,
     /// The failure is one of the response's head.
     invalid: AtomicBool,
     head: OnceLock<Arc<ResponseHead>>,
@@ -68,6 +78,8 @@ impl Trace {
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             failure: Mutex::new(None),
+            continued: AtomicBool::new(false),
+            timed_out: AtomicBool::new(false),
             invalid: AtomicBool::new(false),
             head: OnceLock::new(),
             tunnel: Mutex::new(None),
@@ -113,6 +125,26 @@ impl Trace {
 
     pub(crate) fn is_invalid(&self) -> bool {
         self.invalid.load(Relaxed)
+    }
+
+    /// Whether the response was there with one read.
+    pub(crate) fn came_at_once(&self) -> bool {
+        !self.continued.load(Relaxed)
+    }
+
+    pub(super) fn set_continued(&self) {
+        self.continued.store(true, Relaxed);
+    }
+
+    pub(crate) fn has_timed_out(&self) -> bool {
+        self.timed_out.load(Relaxed)
+    }
+
+    pub(super) fn noting_timeout<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if matches!(&result, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut) {
+            self.timed_out.store(true, Relaxed);
+        }
+        result
     }
 
     pub(super) fn set_head(&self, head: ResponseHead) {
@@ -164,6 +196,11 @@ impl L4Connect for Dial {
             peer: Arc::clone(state),
             pools: Arc::clone(&self.pools),
             trace: Arc::clone(&self.trace),
+            read_timeout: self.read_timeout,
+            send_timeout: self.send_timeout,
+            reading: Patience::new(),
+            sending: Patience::new(),
+            may_upgrade: self.may_upgrade,
         };
         Ok(Stream::from(VirtualSocketStream::new(Box::new(socket))))
     }

@@ -8,7 +8,7 @@ use memchr::{memchr, memchr_iter};
 use crate::field::{Fields, decimal, shown_up_to, trim_line_end};
 
 /// The longest head.
-const MAX_HEAD: usize = 65_536;
+pub(super) const MAX_HEAD: usize = 65_536;
 
 /// Where a response's body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,9 @@ impl ResponseHead {
         loop {
             let (head, length) = ResponseHead::parse_one(input.get(start..).unwrap_or_default())?;
             start += length;
+            if start > MAX_HEAD {
+                return Err(Unread::Invalid("upstream sent too big header".into()));
+            }
             if head.status >= 200 || head.status == 101 {
                 return Ok((head, start));
             }

@@ -65,8 +65,8 @@ impl Pools {
     pub(crate) fn take(&self, worker: usize, peer: &Arc<Peer>) -> Option<Idle> {
         let mut pool = self.workers.get(worker)?.lock();
         loop {
-            let number = pool.by_peer.get_mut(&identity(peer))?.pop()?;
-            let idle = pool.idle.remove(&number)?;
+            let number = *pool.by_peer.get(&identity(peer))?.last()?;
+            let idle = pool.remove(number)?;
             if clock::instant().saturating_duration_since(idle.since) < self.timeout() && is_quiet(&idle.socket) {
                 return Some(idle);
             }
@@ -123,8 +123,8 @@ impl Pool {
         }
     }
 
-    fn remove(&mut self, number: u64) {
-        let Some(idle) = self.idle.remove(&number) else { return };
+    fn remove(&mut self, number: u64) -> Option<Idle> {
+        let idle = self.idle.remove(&number)?;
         let key = identity(&idle.peer);
         if let Some(numbers) = self.by_peer.get_mut(&key) {
             numbers.retain(|other| *other != number);
@@ -132,6 +132,7 @@ impl Pool {
                 self.by_peer.remove(&key);
             }
         }
+        Some(idle)
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use limpet_balance::Peer;
@@ -17,16 +17,19 @@ use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connect::Trace;
-use super::head::{ResponseHead, Unread};
+use super::head::{MAX_HEAD, ResponseHead, Unread};
 use super::pool::Pools;
 use crate::clock;
 use crate::front::conn::Socket;
+use crate::patience::Patience;
 use crate::scratch;
 
 /// How much is read at a time while the head is awaited.
 const HEAD_READ: usize = 8192;
 /// Small writes are collected up to this size.
 const COLLECT: usize = 8192;
+/// Bytes of a head after which it is parsed only when a line ends.
+const PARSED_AT_ONCE: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct BackendSocket {
@@ -46,6 +49,13 @@ pub(crate) struct BackendSocket {
     pub(crate) peer: Arc<Peer>,
     pub(crate) pools: Arc<Pools>,
     pub(crate) trace: Arc<Trace>,
+    /// `proxy_read_timeout` and `proxy_send_timeout`
+    pub(crate) read_timeout: Duration,
+    pub(crate) send_timeout: Duration,
+    pub(crate) reading: Patience,
+    pub(crate) sending: Patience,
+    /// The request has no body, so that the backend may change the protocol.
+    pub(crate) may_upgrade: bool,
 }
 
 impl BackendSocket {
@@ -55,7 +65,11 @@ impl BackendSocket {
             if self.out.is_empty() && more.is_empty() {
                 return Poll::Ready(Ok(0));
             }
-            let count = ready!(socket.poll_write(cx, &[IoSlice::new(&self.out), IoSlice::new(more)]))?;
+            let written = socket.poll_write(cx, &[IoSlice::new(&self.out), IoSlice::new(more)]);
+            let written = self.sending.bound(cx, self.send_timeout, written);
+            let count = ready!(self.trace.noting_timeout(written))?;
+            // The backend's time to answer begins behind what it was sent last.
+            self.reading.renew();
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -75,20 +89,33 @@ impl BackendSocket {
         let Some(socket) = &self.socket else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
         loop {
             let input = &mut self.input;
-            let count = ready!(scratch::with(|buffer| {
+            let read = scratch::with(|buffer| {
                 // What follows the head is better read where it is wanted.
                 let buffer = buffer.get_mut(..HEAD_READ).unwrap_or_default();
                 socket.poll_read(cx, buffer).map_ok(|count| {
                     input.extend_from_slice(buffer.get(..count).unwrap_or_default());
                     count
                 })
-            }))?;
+            });
+            let read = self.reading.bound(cx, self.read_timeout, read);
+            let count = ready!(self.trace.noting_timeout(read))?;
             clock::tick();
             self.trace.count_received(count);
             if count == 0 {
                 return Poll::Ready(Ok(false));
             }
+            // A head that comes in small pieces is parsed when a line of it ends, not at each.
+            let before = self.input.len() - count;
+            let ends_line = self.input.get(before..).unwrap_or_default().contains(&b'\n');
+            if before > PARSED_AT_ONCE && !ends_line && self.input.len() < MAX_HEAD {
+                continue;
+            }
             match ResponseHead::parse(&self.input) {
+                Ok((head, _)) if head.status == 101 && !self.may_upgrade => {
+                    let message = "upstream changed the protocol before the request was over".to_owned();
+                    self.trace.set_invalid(message.clone());
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, message)));
+                }
                 Ok((head, length)) => {
                     let rest = self.input.split_off(length.min(self.input.len()));
                     self.input = head.synthetic();
@@ -128,7 +155,10 @@ impl AsyncRead for BackendSocket {
             return Poll::Ready(Ok(()));
         }
         let Some(socket) = &this.socket else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
-        let count = ready!(socket.poll_read(cx, buffer.initialize_unfilled()))?;
+        let read = socket.poll_read(cx, buffer.initialize_unfilled());
+        let read = this.reading.bound(cx, this.read_timeout, read);
+        let count = ready!(this.trace.noting_timeout(read))?;
+        this.trace.set_continued();
         this.trace.count_received(count);
         buffer.advance(count);
         Poll::Ready(Ok(()))
