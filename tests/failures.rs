@@ -220,7 +220,7 @@ fn connecting_is_bounded_in_time() {
 
 #[test]
 fn other_clients_are_served_while_one_backend_hangs() {
-    let (_backends, _limpet, port) = pair(Script::Hang, "patient");
+    let (backends, _limpet, port) = pair(Script::Hang, "patient");
     let mut hanging: Vec<Client> = (0..20).map(|_| Client::connect(port)).collect();
     for client in &mut hanging {
         client.send("GET /one HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -228,6 +228,9 @@ fn other_clients_are_served_while_one_backend_hangs() {
     // Every other request of the pair goes to the server that answers.
     let mut client = Client::connect(port);
     client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    limpet_tests::eventually("the first one hangs", || {
+        backends[0].requests().iter().any(|request| request.starts_with("GET / "))
+    });
     let mut other = Client::connect(port);
     assert_eq!(other.request("GET /", &[]).text(), "second");
 }

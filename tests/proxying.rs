@@ -207,6 +207,33 @@ fn keepalive_bounds_the_idle_connections() {
 }
 
 #[test]
+fn of_two_connections_at_a_time_keepalive_1_keeps_one() {
+    let both = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let meeting = std::sync::Arc::clone(&both);
+    let backend = Backend::planned(move |_, request| {
+        if request.starts_with("GET /pair") {
+            meeting.wait();
+        }
+        Script::ok("x")
+    });
+    for (keepalive, expected) in [(1, 3), (2, 2)] {
+        let before = backend.connections();
+        let front = port();
+        let http = format!(
+            "upstream u {{ server {}; keepalive {keepalive}; }}
+             server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}",
+            backend.address()
+        );
+        let _limpet = Limpet::http(front, &http);
+        for _ in 0..2 {
+            let clients = [(); 2].map(|()| std::thread::spawn(move || get(front, "/pair", &[]).text()));
+            clients.map(|client| assert_eq!(client.join().expect("an answer"), "x"));
+        }
+        assert_eq!(backend.connections() - before, expected, "keepalive {keepalive}");
+    }
+}
+
+#[test]
 fn an_upgraded_connection_is_a_tunnel() {
     let backend = Backend::new(Script::Echo(
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n".to_vec(),

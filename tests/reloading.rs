@@ -93,9 +93,9 @@ fn failure_marks_survive_a_reload() {
     let limpet = Limpet::http(front, &http);
     get(front, "/", &[]);
     assert_eq!(failing.requests().len(), 1);
-    limpet.rewrite(&(http + " server { listen 127.0.0.1:1; }").replace(" server { listen 127.0.0.1:1; }", ""));
+    limpet.rewrite(&http.replace("location / {", "location /v { return 200 new; } location / {"));
     limpet.signal(Signal::SIGHUP);
-    limpet.logs("reconfiguring");
+    eventually("the new configuration is in place", || get(front, "/v", &[]).text() == "new");
     for _ in 0..6 {
         assert_eq!(get(front, "/", &[]).text(), "other");
     }
@@ -124,6 +124,46 @@ fn quit_lets_requests_end_and_closes_idle_connections() {
     assert_eq!(busy.response().body.len(), 200);
     assert!(limpet.wait().success());
     assert!(!limpet.path("logs/nginx.pid").exists(), "the pid file goes away");
+}
+
+#[test]
+fn quit_closes_the_listening_sockets_at_once() {
+    let hanging = Backend::new(Script::Hang);
+    let front = port();
+    let http =
+        format!("server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://{}; }} }}", hanging.address());
+    let limpet = Limpet::http(front, &http);
+    let mut busy = Client::connect(front);
+    busy.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    eventually("the request is there", || !hanging.requests().is_empty());
+    limpet.signal(Signal::SIGQUIT);
+    eventually("nobody can connect any more", || std::net::TcpStream::connect(("127.0.0.1", front)).is_err());
+    let _another = std::net::TcpListener::bind(("127.0.0.1", front)).expect("another process can listen there");
+}
+
+#[test]
+fn a_reload_that_fails_leaves_the_idle_connections_alone_and_names_the_address() {
+    let backend = Backend::new(Script::ok("x"));
+    let (front, taken) = (port(), std::net::TcpListener::bind("127.0.0.1:0").expect("bound"));
+    let taken = taken.local_addr().map(|address| (address, taken)).expect("an address");
+    let http = |keepalive: u32| {
+        format!(
+            "upstream u {{ server {}; keepalive {keepalive}; }}
+             server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}",
+            backend.address()
+        )
+    };
+    let limpet = Limpet::http(front, &http(4));
+    get(front, "/", &[]);
+    limpet.rewrite(&format!("{} server {{ listen {}; }}", http(0), taken.0));
+    limpet.signal(Signal::SIGHUP);
+    limpet.logs(&format!("[emerg] {}#", limpet.pid()));
+    limpet.logs(&format!("bind() to {} failed (98: Address already in use)", taken.0));
+    limpet.logs("still could not bind()");
+    for _ in 0..3 {
+        get(front, "/", &[]);
+    }
+    assert_eq!(backend.connections(), 1, "the old configuration keeps connections");
 }
 
 #[test]

@@ -322,3 +322,121 @@ fn many_bytes_of_nonsense_do_no_harm() {
     limpet.signal(nix::sys::signal::Signal::SIGTERM);
     assert!(limpet.wait().success());
 }
+
+#[test]
+fn blank_lines_before_a_request_are_read_over_however_many() {
+    let backend = echo_length();
+    let (limpet, port) = front(&backend, "");
+    let memory = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", limpet.pid())).expect("a status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line").to_owned();
+        line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("a number")
+    };
+    let mut client = Client::connect(port);
+    client.request("GET /local", &[]);
+    let before = memory();
+    let lines = b"\r\n".repeat(32 * 1024);
+    for _ in 0..256 {
+        client.send(&lines);
+    }
+    assert_eq!(client.request("GET /local", &[]).text(), "local");
+    assert!(memory() < before + 8 * 1024, "16 MB of line ends are kept: {before} to {} kB", memory());
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_let_go_after_send_timeout() {
+    let backend = Backend::new(Script::page(304, "", ""));
+    let (limpet, port) = front(&backend, "send_timeout 300ms; log_format t '$status'; ");
+    for target in ["/local", "/"] {
+        let mut client = Client::connect(port);
+        let requests = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(500);
+        // Until the connection is ended, or everything between the two ends is full.
+        let mut sent = 0;
+        client.set_patience(Duration::from_millis(500));
+        while client.try_send(&requests) && sent < 400 {
+            sent += 1;
+        }
+        limpet_tests::eventually("the connection is ended", || !is_established(limpet.pid(), port));
+    }
+}
+
+/// Whether the process still has a connection of a client on the port.
+fn is_established(_pid: i32, port: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
+    let local = format!("0100007F:{port:04X}");
+    // Column 1 is the local address, column 3 the state; 01 is ESTABLISHED.
+    table.lines().any(|line| {
+        let mut columns = line.split_whitespace().skip(1);
+        columns.next() == Some(&local) && columns.nth(1) == Some("01")
+    })
+}
+
+#[test]
+fn a_pattern_that_pcre_gives_up_on_lets_nobody_pass() {
+    let front = port();
+    let limpet = Limpet::http(
+        front,
+        &format!(
+            "server {{ listen 127.0.0.1:{front}; return_pass;
+             location ~ ^/deny/(([^/])+/)*admin$ {{ return 403; }}
+             location /if {{ if ($uri ~ ^/if/(([^/])+/)*admin$) {{ return 403; }} return 200 open; }}
+             location / {{ return 200 open; }} }}"
+        )
+        .replace("return_pass;", ""),
+    );
+    for path in ["/deny/", "/if/"] {
+        let short = limpet_tests::get(front, &format!("{path}x/admin"), &[]);
+        assert_eq!(short.status, 403);
+        let long = limpet_tests::get(front, &format!("{path}{}admin", "x/".repeat(3500)), &[]);
+        assert!(matches!(long.status, 403 | 500), "{} for {path}", long.status);
+    }
+    // A pattern that tries without end is given up, and says so.
+    limpet.rewrite(&format!(
+        "server {{ listen 127.0.0.1:{front}; location ~ ^/(a+)+$ {{ return 403; }} location / {{ return 200 open; }} }}"
+    ));
+    limpet.signal(nix::sys::signal::Signal::SIGHUP);
+    let endless = format!("/{}b", "a".repeat(64));
+    limpet_tests::eventually("the pattern is given up", || limpet_tests::get(front, &endless, &[]).status == 500);
+    limpet.logs("pcre2_match() failed");
+}
+
+#[test]
+fn a_line_end_in_a_variable_begins_no_header() {
+    let backend = echo_length();
+    let front = port();
+    let _limpet = Limpet::http(
+        front,
+        &format!(
+            "server {{ listen 127.0.0.1:{front}; add_header X-Uri $uri;
+             location /local {{ return 200 local; }}
+             location / {{ proxy_set_header X-Uri $uri; proxy_pass http://{}; }} }}",
+            backend.address()
+        ),
+    );
+    for target in ["/local%0d%0aX-Evil:%201", "/%0d%0aX-Evil:%201"] {
+        let response = limpet_tests::get(front, target, &[]);
+        assert_eq!(response.values("x-evil"), Vec::<&str>::new(), "{target}");
+        assert!(response.value("x-uri").ends_with("X-Evil: 1"), "{target}");
+    }
+    let request = backend.requests().pop().expect("a request");
+    assert!(request.contains("X-Uri: /X-Evil: 1\r\n"), "{request}");
+}
+
+#[test]
+fn a_client_that_waits_for_100_continue_and_gets_a_final_answer_is_told_that_the_connection_closes() {
+    let backend = echo_length();
+    let (_limpet, port) = front(&backend, "");
+    let mut client = Client::connect(port);
+    client.send("POST /local HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    let response = client.response();
+    assert_eq!((response.status, response.value("connection")), (200, "close"));
+}
+
+#[test]
+fn the_error_log_has_no_line_of_a_clients_making() {
+    let backend = echo_length();
+    let (limpet, port) = front(&backend, "");
+    limpet_tests::get(port, "/files/%0a2026/01/01%2000:00:00%20[emerg]%20forged", &[]);
+    limpet.logs("\\x0A2026/01/01");
+    assert!(!limpet.error_log().lines().any(|line| line.starts_with("2026/01/01")), "{}", limpet.error_log());
+}

@@ -427,3 +427,152 @@ fn sessions_hold_whichever_worker_takes_the_connection() {
         }
     }
 }
+
+#[test]
+fn what_is_made_of_the_cookie_header_for_the_backend_lacks_the_session_too() {
+    let location = "session_sticky_hide_cookie upstream=u; proxy_set_header Cookie $http_cookie;
+                    proxy_set_header X-Route '[$cookie_route]';";
+    let setup = Setup::new(1, "session_sticky option=indirect;", location);
+    setup.get("a=1; route=S");
+    let request = setup.backends[0].requests().pop().expect("a request");
+    assert!(request.contains("\r\nCookie: a=1\r\n") && request.contains("\r\nX-Route: []\r\n"), "{request}");
+}
+
+#[test]
+fn a_server_without_sessions_does_not_see_the_cookie_where_another_upstream_is_named() {
+    let (sticky, plain) = (Backend::new(Script::ok("sticky")), Backend::new(Script::ok("plain")));
+    let front = port();
+    let http = format!(
+        "upstream u {{ server {}; session_sticky option=indirect; }}
+         server {{ listen 127.0.0.1:{front}; session_sticky_hide_cookie upstream=u;
+         location / {{ proxy_pass http://u; }} location /plain {{ proxy_pass http://{}; }} }}",
+        sticky.address(),
+        plain.address()
+    );
+    let _limpet = Limpet::http(front, &http);
+    get(front, "/plain", &["Cookie: route=S; a=1"]);
+    assert!(plain.requests()[0].contains("\r\nCookie: a=1\r\n"), "{:?}", plain.requests());
+}
+
+#[test]
+fn rewrite_hides_nothing_from_the_backend_with_option_indirect_either() {
+    let location = "session_sticky_hide_cookie upstream=u;";
+    let setup = Setup::new(1, "session_sticky mode=rewrite option=indirect;", location);
+    setup.get("route=S; a=1");
+    assert!(setup.backends[0].requests()[0].contains("\r\nCookie: route=S; a=1\r\n"));
+}
+
+#[test]
+fn hide_cookie_is_inherited_and_works_at_every_level() {
+    for level in ["http", "server", "location", "nested", "if"] {
+        let backend = Backend::new(Script::ok("x"));
+        let front = port();
+        let at = |here: &str| if here == level { "session_sticky_hide_cookie upstream=u;" } else { "" };
+        let http = format!(
+            "upstream u {{ server {}; session_sticky option=indirect; }} {}
+             server {{ listen 127.0.0.1:{front}; {} location / {{ {}
+             location /in {{ {} if ($http_x) {{ {} proxy_pass http://u; }} proxy_pass http://u; }} }} }}",
+            backend.address(),
+            at("http"),
+            at("server"),
+            at("location"),
+            at("nested"),
+            // The block of an `if` in a location takes what stands around it.
+            if level == "if" { "" } else { "" },
+        );
+        let http = if level == "if" { http.replace("location /in { ", "location /in { session_sticky_hide_cookie upstream=u; ") } else { http };
+        let _limpet = Limpet::http(front, &http);
+        let headers: &[&str] = if level == "if" { &["Cookie: route=S", "X: 1"] } else { &["Cookie: route=S"] };
+        let response = get(front, "/in", headers);
+        assert_eq!(response.values("set-cookie").len(), 1, "{level}");
+        assert!(!backend.requests()[0].contains("Cookie"), "{level}: {:?}", backend.requests());
+    }
+}
+
+#[test]
+fn the_named_upstream_must_be_a_block_and_the_one_that_is_asked_says_what_is_hidden() {
+    let backend = Backend::new(Script::ok("x"));
+    let front = port();
+    let http = format!(
+        "upstream u {{ server {0}; session_sticky cookie=mine option=indirect; }}
+         upstream v {{ server {0}; session_sticky cookie=other option=indirect; }}
+         server {{ listen 127.0.0.1:{front}; location / {{ session_sticky_hide_cookie upstream=v; proxy_pass http://u; }} }}",
+        backend.address()
+    );
+    let _limpet = Limpet::http(front, &http);
+    let response = get(front, "/", &["Cookie: mine=S; other=T"]);
+    assert!(backend.requests()[0].contains("\r\nCookie: other=T\r\n"), "{:?}", backend.requests());
+    assert!(response.value("set-cookie").starts_with("mine="));
+}
+
+#[test]
+fn no_cookie_is_set_when_no_server_was_chosen() {
+    let setup = Setup::behind(
+        vec![Backend::new(Script::ok("x"))],
+        "server 127.0.0.1:1 down; server 127.0.0.1:1 down; session_sticky option=indirect;",
+        "session_sticky_hide_cookie upstream=u;",
+    );
+    let response = setup.fresh();
+    assert_eq!((response.status, response.values("set-cookie").len()), (502, 0));
+}
+
+#[test]
+fn a_sid_depends_on_the_address_alone() {
+    let backends: Vec<Backend> = (0..2).map(|n| Backend::new(Script::ok(&n.to_string()))).collect();
+    let block = |servers: &str| format!("{servers} session_sticky;");
+    let (a, b) = (backends[0].address(), backends[1].address());
+    let setup = Setup::behind(backends, &block(&format!("server {a}; server {b} weight=3;")), "");
+    let cookie = format!("route={}", setup.sid(1));
+    assert_eq!(setup.get(&cookie).text(), "1");
+    // Another order, other weights, another server in between, after a reload.
+    let http = format!(
+        "upstream u {{ {} }} server {{ listen 127.0.0.1:{}; location / {{ proxy_pass http://u; }} location /v {{ return 200 new; }} }}",
+        block(&format!("server {b} weight=7 id=x; server 127.0.0.1:1 backup; server {a} weight=2;")),
+        setup.front
+    );
+    setup.limpet.rewrite(&http);
+    setup.limpet.signal(nix::sys::signal::Signal::SIGHUP);
+    limpet_tests::eventually("the new configuration is in place", || get(setup.front, "/v", &[]).text() == "new");
+    assert_eq!(setup.get(&cookie).text(), "1");
+}
+
+#[test]
+fn a_full_server_gives_its_sessions_to_others_without_losing_them() {
+    let hanging = Backend::planned(|_, request| match request.starts_with("GET /hang") {
+        true => Script::Hang,
+        false => Script::ok("full"),
+    });
+    let other = Backend::new(Script::ok("other"));
+    let block = format!("server {} max_conns=1; server {}; session_sticky;", hanging.address(), other.address());
+    let setup = Setup::behind(vec![hanging, other], &block, "");
+    let cookie = format!("route={}", setup.sid(0));
+    assert_eq!(setup.get(&cookie).text(), "full");
+    let mut busy = Client::connect(setup.front);
+    busy.send(format!("GET /hang HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n"));
+    limpet_tests::eventually("the server is full", || setup.backends[0].requests().len() == 2);
+    let response = setup.get(&cookie);
+    assert_eq!((response.text().as_str(), response.values("set-cookie").len()), ("other", 0));
+    drop(busy);
+    limpet_tests::eventually("there is room again", || setup.get(&cookie).text() == "full");
+}
+
+#[test]
+fn domain_path_and_maxage_do_nothing_where_the_backend_sets_the_cookie() {
+    for mode in ["prefix", "rewrite"] {
+        let sticky = format!("session_sticky cookie=JS mode={mode} domain=.x.com path=/p maxage=60;");
+        let setup = Setup::with(1, &sticky, "session_sticky_hide_cookie upstream=u;", |_| {
+            Script::page(200, "Set-Cookie: JS=v; Path=/own\r\n", "")
+        });
+        let value = if mode == "prefix" { format!("{}~v", setup.sid(0)) } else { setup.sid(0) };
+        assert_eq!(setup.fresh().value("set-cookie"), format!("JS={value}; Path=/own"));
+    }
+}
+
+#[test]
+fn the_headers_name_is_spelled_as_the_reference_spells_it() {
+    let setup = Setup::new(1, "session_sticky;", "");
+    let mut client = Client::connect(setup.front);
+    client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let text = String::from_utf8_lossy(&client.to_end()).into_owned();
+    assert!(text.contains("\r\nSet-Cookie: route="), "{text}");
+}

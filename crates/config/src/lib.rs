@@ -59,12 +59,19 @@ pub fn tree(path: &Path, files: &dyn FileSystem) -> Tree {
     parse_file(path, &Includes { directive: b"include", base, files })
 }
 
+/// Bytes of stack for a match: enough for the longest URI and patterns with nested repetition.
+const JIT_STACK: usize = 1 << 20;
+
 /// A pattern of the configuration, compiled as nginx compiles it: over bytes, by PCRE, with the JIT where there is one.
 ///
 /// # Errors
 /// What PCRE has against it.
 pub fn regex(pattern: &str, caseless: bool) -> Result<Regex, pcre2::Error> {
-    pcre2::bytes::RegexBuilder::new().caseless(caseless).jit_if_available(true).build(pattern)
+    pcre2::bytes::RegexBuilder::new()
+        .caseless(caseless)
+        .jit_if_available(true)
+        .max_jit_stack_size(Some(JIT_STACK))
+        .build(pattern)
 }
 
 /// This machine's name in lower case, for `$hostname`.

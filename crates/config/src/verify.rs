@@ -1,12 +1,15 @@
 //! What can be checked only when the whole http block is known: names that must exist, addresses that must resolve, and
 //! combinations that do something else than their author thinks.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use limpet_syntax::{Diagnostic, Origin};
 
 use crate::builder::Notice;
-use crate::model::{Content, Hash, Http, Location, LogLevel, Place, Server, ServerName, StickyMode};
+use crate::model::{
+    Content, Hash, Http, Listen, ListenOptions, Location, LogLevel, Place, Server, ServerName, SessionSticky,
+    StickyMode, Upstream,
+};
 use crate::value::address;
 
 /// Checks the block and looks up the addresses that `proxy_pass` names.
@@ -76,6 +79,13 @@ fn resolve_addresses(http: &mut Http) -> Result<(), Diagnostic> {
 }
 
 fn check_listens(http: &Http) -> Result<(), Diagnostic> {
+    let mut options = HashSet::new();
+    let has_options = |listen: &&Listen| listen.options != ListenOptions::default();
+    for listen in http.servers.iter().flat_map(|server| &server.listens).filter(has_options) {
+        if !options.insert(&listen.address) {
+            return Err(at(&listen.place, format!("duplicate listen options for {}", listen.address)));
+        }
+    }
     let mut defaults = HashSet::new();
     for listen in http.servers.iter().flat_map(|server| &server.listens).filter(|listen| listen.default_server) {
         if !defaults.insert(&listen.address) {
@@ -119,21 +129,7 @@ fn warn_of_sticky(http: &Http, notices: &mut Vec<Notice>) {
             let message = format!("upstream {}: maxage has no effect together with maxidle or maxlife", upstream.name);
             warn(notices, &sticky.place, message);
         }
-        if sticky.hash == Hash::Plain {
-            let mut ids: HashMap<&[u8], &str> = HashMap::new();
-            for server in &upstream.servers {
-                let Some(id) = &server.id else { continue };
-                if let Some(first) = ids.insert(id, &server.name) {
-                    ids.insert(id, first);
-                    let id = String::from_utf8_lossy(id);
-                    let message = format!(
-                        "upstream {}: servers {first} and {} have the same id \"{id}\", the first wins",
-                        upstream.name, server.name
-                    );
-                    warn(notices, &sticky.place, message);
-                }
-            }
-        }
+        warn_of_ids(upstream, sticky, notices);
     }
     let mut unhidden = BTreeSet::new();
     for server in &http.servers {
@@ -146,7 +142,7 @@ fn warn_of_sticky(http: &Http, notices: &mut Vec<Notice>) {
             let Some(upstream) = http.upstreams.get(target) else { continue };
             let Some(sticky) = &upstream.sticky else { continue };
             match &location.settings.session_sticky_hide_cookie {
-                None if sticky.indirect || sticky.mode == StickyMode::Prefix => {
+                None if hides(sticky) => {
                     unhidden.insert(target);
                 }
                 Some(name) if *name != upstream.name => {
@@ -167,6 +163,52 @@ fn warn_of_sticky(http: &Http, notices: &mut Vec<Notice>) {
         let what = if sticky.mode == StickyMode::Prefix { "mode=prefix" } else { "option=indirect" };
         let message = format!("upstream {}: {what} has no effect without session_sticky_hide_cookie", upstream.name);
         warn(notices, &sticky.place, message);
+    }
+}
+
+/// Ids that can't work: two servers with one, or one with a byte in it that parts the cookie.
+fn warn_of_ids(upstream: &Upstream, sticky: &SessionSticky, notices: &mut Vec<Notice>) {
+    let plain = sticky.hash == Hash::Plain;
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    for server in &upstream.servers {
+        for address in &server.addresses {
+            let id = match &server.id {
+                Some(id) if plain => String::from_utf8_lossy(id).into_owned(),
+                _ => address.to_string(),
+            };
+            let server = address.to_string();
+            match seen.get(&id) {
+                Some(first) => {
+                    let message = format!(
+                        "upstream {}: servers {first} and {server} have the same id \"{id}\", the first wins",
+                        upstream.name
+                    );
+                    warn(notices, &sticky.place, message);
+                }
+                None => drop(seen.insert(id, server)),
+            }
+        }
+    }
+    let parts = match sticky.mode {
+        StickyMode::Insert if sticky.maxidle.is_some() || sticky.maxlife.is_some() => '|',
+        StickyMode::Prefix => '~',
+        _ => return,
+    };
+    for id in seen.keys().filter(|id| plain && id.contains(parts)) {
+        let message = format!(
+            "upstream {}: no session will be kept with id \"{id}\": \"{parts}\" is where the id ends in the cookie",
+            upstream.name
+        );
+        warn(notices, &sticky.place, message);
+    }
+}
+
+/// Insert with `option=indirect`, and prefix, are meant to keep the cookie from backends.
+fn hides(sticky: &SessionSticky) -> bool {
+    match sticky.mode {
+        StickyMode::Insert => sticky.indirect,
+        StickyMode::Prefix => true,
+        StickyMode::Rewrite => false,
     }
 }
 

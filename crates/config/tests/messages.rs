@@ -225,7 +225,26 @@ fn what_does_nothing_is_told() {
     for (text, expected) in [
         ("sendfile on; sendfile on;".to_owned(), "\"sendfile\" has no effect in limpet"),
         (upstream("maxage=1 maxidle=2"), "upstream u: maxage has no effect together with maxidle or maxlife"),
-        (upstream("hash=plain"), "upstream u: servers 127.0.0.1 and 127.0.0.2 have the same id \"a\", the first wins"),
+        (
+            upstream("hash=plain"),
+            "upstream u: servers 127.0.0.1:80 and 127.0.0.2:80 have the same id \"a\", the first wins",
+        ),
+        (
+            "upstream u { server 127.0.0.1; server 127.0.0.1 weight=2; session_sticky; }".to_owned(),
+            "upstream u: servers 127.0.0.1:80 and 127.0.0.1:80 have the same id \"127.0.0.1:80\", the first wins",
+        ),
+        (
+            "upstream u { server 127.0.0.1 id=127.0.0.2:80; server 127.0.0.2; session_sticky hash=plain; }".to_owned(),
+            "upstream u: servers 127.0.0.1:80 and 127.0.0.2:80 have the same id \"127.0.0.2:80\", the first wins",
+        ),
+        (
+            "upstream u { server 127.0.0.1 id=a|b; session_sticky hash=plain maxidle=5; }".to_owned(),
+            "upstream u: no session will be kept with id \"a|b\": \"|\" is where the id ends in the cookie",
+        ),
+        (
+            "upstream u { server 127.0.0.1 id=a~b; session_sticky hash=plain mode=prefix; }".to_owned(),
+            "upstream u: no session will be kept with id \"a~b\": \"~\" is where the id ends in the cookie",
+        ),
         (
             upstream("option=indirect") + &to(""),
             "upstream u: option=indirect has no effect without session_sticky_hide_cookie",
@@ -248,10 +267,14 @@ fn what_does_nothing_is_told() {
     ] {
         assert_eq!(all(&text), [expected], "{text}");
     }
-    assert_eq!(
-        all(&(upstream("option=indirect") + &to("session_sticky_hide_cookie upstream=u;"))),
-        Vec::<String>::new()
-    );
+    for silent in [
+        upstream("option=indirect") + &to("session_sticky_hide_cookie upstream=u;"),
+        // In rewrite mode nothing is hidden, with or without.
+        upstream("mode=rewrite option=indirect") + &to(""),
+        upstream("hash=plain maxidle=5").replace("server 127.0.0.2 id=a;", "server 127.0.0.2 id=a~b;"),
+    ] {
+        assert_eq!(all(&silent), Vec::<String>::new(), "{silent}");
+    }
     let old = all(&(upstream("") + &to("session_sticky_header upstream=u;")));
     assert!(old[0].contains("deprecated"), "{old:?}");
 }

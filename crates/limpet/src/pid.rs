@@ -1,5 +1,6 @@
 //! The file that holds the process number.
 
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -26,13 +27,19 @@ impl PidFile {
         Ok(PidFile { path: path.to_owned() })
     }
 
-    /// Whether the file could be written; it is made, but not touched if it is there (`-t`).
+    /// Whether the file could be written (`-t`). Nothing is left of the try.
     ///
     /// # Errors
     /// `open() "FILE" failed (…)`
     pub fn test(path: &Path) -> Result<(), Failure> {
-        let opened = std::fs::File::options().create(true).append(true).open(path);
-        opened.map(drop).map_err(|error| open_failed(LogLevel::Emerg, path, &error))
+        let open = |options: &mut OpenOptions| options.write(true).open(path).map(drop);
+        let tried = match open(&mut OpenOptions::new()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                open(OpenOptions::new().create_new(true)).and_then(|()| std::fs::remove_file(path))
+            }
+            tried => tried,
+        };
+        tried.map_err(|error| open_failed(LogLevel::Emerg, path, &error))
     }
 
     /// Moves to another path, if a reload asks for it.

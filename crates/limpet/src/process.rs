@@ -56,8 +56,10 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     log::set_default(error_log);
     shared.install(runtime);
     let listeners = bind_all(&load::addresses(&config), |message| {
-        say(&format!("limpet: [emerg] {message}"));
         log::write_default(LogLevel::Emerg, message);
+        if !log::default_is_on_stderr() {
+            say(&format!("limpet: [emerg] {message}"));
+        }
     })?;
     let launcher = if config.main.daemon { daemonize()? } else { Launcher::None };
     let ready = match launcher {

@@ -228,8 +228,15 @@ impl Builder<'_> {
             model::PassUri::Replace(uri) if location.matcher != Matcher::If => Some(uri.clone()),
             _ => None,
         };
+        let upstream = self.upstreams.get(pass.target.0)?;
+        // The policy of the upstream that is asked; one that has none leaves it to the one that the directive names.
+        let hides = settings.session_sticky_hide_cookie.as_ref().and_then(|name| {
+            let named = || self.upstreams.iter().find(|upstream| *upstream.name == **name)?.sticky.as_ref();
+            upstream.sticky.as_ref().or_else(named).map(|sticky| sticky.policy.clone())
+        });
         Some(Pass {
-            upstream: Arc::clone(self.upstreams.get(pass.target.0)?),
+            upstream: Arc::clone(upstream),
+            hides: hides.filter(Policy::hides),
             redirect: redirect(pass, location),
             uri,
             host: pass.host.clone(),

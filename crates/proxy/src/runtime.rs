@@ -173,6 +173,8 @@ pub(crate) struct Pass {
     pub(crate) read_timeout: Duration,
     pub(crate) send_timeout: Duration,
     pub(crate) next_upstream: NextUpstream,
+    /// By which the session's cookie is kept from the backend (`session_sticky_hide_cookie`).
+    pub(crate) hides: Option<Policy>,
 }
 
 pub(crate) struct Upstream {

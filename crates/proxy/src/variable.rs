@@ -178,7 +178,8 @@ impl Variable {
                 request.location.settings.root.append(request, out);
                 true
             }
-            Variable::Header(name) => join(head.values(name), if name == b"cookie" { b"; " } else { b", " }, out),
+            Variable::Header(name) if name == b"cookie" => join(request.cookies().into_iter(), b"; ", out),
+            Variable::Header(name) => join(head.values(name), b", ", out),
             Variable::Host => text(request.host()),
             Variable::Hostname => text(limpet_config::hostname().as_bytes()),
             Variable::Https => false,
@@ -333,7 +334,7 @@ fn argument<'a>(args: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 
 /// The first cookie of a name, which is compared without case, as in nginx.
 fn cookie<'r>(request: &'r Request, name: &[u8]) -> Option<&'r [u8]> {
-    request.head.values(b"cookie").find_map(|header| {
+    request.cookies().into_iter().find_map(|header| {
         header.split(|byte| *byte == b';').find_map(|pair| {
             let pair = pair.trim_ascii_start();
             let at = pair.iter().position(|byte| *byte == b'=')?;

@@ -99,10 +99,10 @@ impl Policy {
         self.mode
     }
 
-    /// Whether the session's cookie is meant to be kept from the backend (`option=indirect`, and always in prefix mode).
+    /// Whether the session's cookie is meant to be kept from the backend (insert with `option=indirect`, and prefix).
     /// It takes `session_sticky_hide_cookie` for anything to happen.
     pub fn hides(&self) -> bool {
-        self.indirect || self.mode == Mode::Prefix
+        self.mode == Mode::Prefix || (self.mode == Mode::Insert && self.indirect)
     }
 
     /// Whether a client whose server can't be used gets another one.

@@ -119,9 +119,7 @@ fn hide_cookie(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resu
     let Some(name) = text(word)?.strip_prefix("upstream=") else {
         return fault(word, format!("invalid argument of \"{}\"", word.text()));
     };
-    if builder.settings().session_sticky_hide_cookie.is_some() {
-        return Err(Fault::Directive("is duplicate"));
-    }
+    // Of several the last one counts, as in Tengine.
     builder.settings().session_sticky_hide_cookie = Some(name.to_owned());
     let diagnostic = builder.diagnostic(
         format!("invalid upstream name \"{name}\": no such upstream block"),

@@ -53,6 +53,9 @@ fn upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<
         let at = directive.block.as_ref().map_or(directive.terminator, |block| block.end);
         return Err(builder.diagnostic("no servers are inside upstream".into(), at, Some(word.span)).into());
     }
+    if upstream.servers.iter().all(|server| server.backup) {
+        return fault(word, format!("no servers in upstream \"{name}\""));
+    }
     let same = |other: &&mut Upstream| other.name.eq_ignore_ascii_case(&name);
     match builder.http.upstreams.iter_mut().find(same) {
         Some(other) if other.implicit => *other = upstream,

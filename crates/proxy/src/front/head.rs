@@ -234,12 +234,13 @@ impl Head {
 
     fn interpret(&mut self, fields: &Fields) -> Result<(), Unread> {
         // Lines that may stand but once.
-        const SINGLE: [&[u8]; 11] = [
+        const SINGLE: [&[u8]; 12] = [
             b"Host",
             b"Content-Length",
             b"Transfer-Encoding",
             b"Expect",
             b"Authorization",
+            b"Proxy-Authorization",
             b"If-Modified-Since",
             b"If-Unmodified-Since",
             b"If-Match",

@@ -50,6 +50,8 @@ pub(crate) struct Request {
     pub(crate) upstream: Option<Arc<Upstream>>,
     /// The head for the backend, once it is made.
     pub(crate) upstream_head: Option<Bytes>,
+    /// The Cookie headers without the session, where it is hidden and while the backend's head is made.
+    pub(crate) shown_cookies: Option<Vec<Vec<u8>>>,
     pub(crate) tries: Vec<Try>,
     pub(crate) tried: Tried,
     pub(crate) flight: Option<Flight>,
@@ -104,6 +106,9 @@ impl Drop for Flight {
     }
 }
 
+/// PCRE gave up on a match, and says why. Whoever asked can't go on as if there were none: it may be a rule of access.
+pub(crate) struct Undecided(pub(crate) String);
+
 /// The groups of the last regular expression that matched.
 #[derive(Default)]
 pub(crate) struct Captures {
@@ -113,10 +118,15 @@ pub(crate) struct Captures {
 
 impl Captures {
     /// Matches a text; `None` when it does not.
-    pub(crate) fn of(regex: &limpet_config::Regex, subject: &[u8]) -> Option<Captures> {
-        let found = regex.captures(subject).ok().flatten()?;
+    ///
+    /// # Errors
+    /// PCRE gave up.
+    pub(crate) fn of(regex: &limpet_config::Regex, subject: &[u8]) -> Result<Option<Captures>, Undecided> {
+        let Some(found) = regex.captures(subject).map_err(|error| Undecided(error.to_string()))? else {
+            return Ok(None);
+        };
         let groups = (0..found.len()).map(|group| found.get(group).map(|m| (m.start(), m.end()))).collect();
-        Some(Captures { subject: subject.to_vec(), groups })
+        Ok(Some(Captures { subject: subject.to_vec(), groups }))
     }
 
     pub(crate) fn get(&self, group: usize) -> Option<&[u8]> {
@@ -134,6 +144,14 @@ pub(super) fn of(slot: &mut super::Slot) -> Result<&mut Request> {
 }
 
 impl Request {
+    /// The values of the Cookie headers, as far as they are shown.
+    pub(crate) fn cookies(&self) -> Vec<&[u8]> {
+        match &self.shown_cookies {
+            Some(shown) => shown.iter().map(Vec::as_slice).collect(),
+            None => self.head.values(b"cookie").collect(),
+        }
+    }
+
     pub(crate) fn new(conn: Arc<Conn>, runtime: &Runtime, head: Head) -> Self {
         let server = server_for(&conn, runtime, &head.host);
         let location = Arc::clone(&server.outside);
@@ -158,6 +176,7 @@ impl Request {
             sticky: Stickiness::default(),
             upstream: None,
             upstream_head: None,
+            shown_cookies: None,
             tries: Vec::new(),
             tried: Tried::default(),
             flight: None,

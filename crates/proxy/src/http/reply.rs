@@ -80,7 +80,9 @@ impl Reply {
             if !header.always && !WITHOUT_ALWAYS.contains(&self.status) {
                 continue;
             }
-            let value = header.value.render(request);
+            let mut value = header.value.render(request);
+            // A variable may have brought a line end along; it must not begin a header.
+            value.retain(|byte| !ends_line(*byte));
             if !value.is_empty() {
                 append_line(&mut self.lines, header.name.as_bytes(), &value);
             }
@@ -160,6 +162,11 @@ impl Reply {
             })
             .collect()
     }
+}
+
+/// Bytes that no header value has: what comes behind one could be taken for another header.
+pub(super) fn ends_line(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n' | 0)
 }
 
 fn append_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {

@@ -6,8 +6,8 @@ use limpet_config::model::LogLevel;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
-use super::ctx::{Captures, Request};
-use super::reply::{self, Length, Reply};
+use super::ctx::{Captures, Request, Undecided};
+use super::reply::{self, Length, Reply, ends_line};
 use super::{files, steps};
 use crate::front::head::Body;
 use crate::route::location::Found;
@@ -29,7 +29,11 @@ pub(super) enum Answer {
 
 /// `true` when the response has been sent.
 pub(super) async fn run(session: &mut Session, request: &mut Request) -> Result<bool> {
-    let answer = route(request);
+    let answer = route(request).unwrap_or_else(|Undecided(why)| {
+        let uri = String::from_utf8_lossy(&request.uri).into_owned();
+        request.log_error(LogLevel::Alert, &format!("pcre2_match() failed: {why} on \"{uri}\""));
+        error_page(request, 500)
+    });
     let settings = &request.location.settings;
     session.set_read_timeout(Some(settings.client_body_timeout));
     request.conn.exchange().send_timeout = settings.send_timeout;
@@ -50,10 +54,10 @@ pub(super) async fn run(session: &mut Session, request: &mut Request) -> Result<
     Ok(true)
 }
 
-fn route(request: &mut Request) -> Answer {
+fn route(request: &mut Request) -> std::result::Result<Answer, Undecided> {
     let server = Arc::clone(&request.server);
-    if let steps::Outcome::Return { code, text } = steps::run(request, &server.steps, &[]) {
-        return return_(request, code, text);
+    if let steps::Outcome::Return { code, text } = steps::run(request, &server.steps, &[])? {
+        return Ok(return_(request, code, text));
     }
     for _ in 0..=MAX_REDIRECTS {
         let found = server.top.find(&request.uri, &|location| server.level(location));
@@ -63,31 +67,32 @@ fn route(request: &mut Request) -> Answer {
                 if let Some(location) = server.locations.get(index) {
                     request.location = Arc::clone(location);
                 }
-                return add_slash(request);
+                return Ok(add_slash(request));
             }
             Found::Nothing => None,
+            Found::Undecided => return Err(Undecided("a location's pattern can't be decided".into())),
         };
         request.location = Arc::clone(location.unwrap_or(&server.outside));
         let location = Arc::clone(&request.location);
         if let Some(regex) = &location.regex
-            && let Some(captures) = Captures::of(regex, &request.uri)
+            && let Some(captures) = Captures::of(regex, &request.uri)?
         {
             request.captures = captures;
         }
         if let Some(too_large) = check_length(request) {
-            return too_large;
+            return Ok(too_large);
         }
-        if let steps::Outcome::Return { code, text } = steps::run(request, &location.steps, &location.ifs) {
-            return return_(request, code, text);
+        if let steps::Outcome::Return { code, text } = steps::run(request, &location.steps, &location.ifs)? {
+            return Ok(return_(request, code, text));
         }
         let location = Arc::clone(&request.location);
         match &location.content {
             Content::Proxy(pass) => {
                 request.upstream = Some(Arc::clone(&pass.upstream));
-                return Answer::Backend;
+                return Ok(Answer::Backend);
             }
             Content::Files => match files::find(request) {
-                files::Found::Answer(answer) => return answer,
+                files::Found::Answer(answer) => return Ok(answer),
                 files::Found::Redirect(uri) => {
                     request.uri = uri;
                     request.redirected = true;
@@ -97,7 +102,7 @@ fn route(request: &mut Request) -> Answer {
     }
     let uri = String::from_utf8_lossy(&request.uri).into_owned();
     request.log_error(LogLevel::Error, &format!("rewrite or internal redirection cycle while processing \"{uri}\""));
-    error_page(request, 500)
+    Ok(error_page(request, 500))
 }
 
 /// 413 for a request that says it is larger than the location takes.
@@ -137,7 +142,7 @@ pub(super) fn add_slash(request: &mut Request) -> Answer {
 fn redirect(request: &mut Request, status: u16, target: &[u8]) -> Answer {
     let (mut reply, body) = Reply::error_page(request, status);
     // A line end in the target would begin a header of the client's choice.
-    let target: Vec<u8> = target.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)).collect();
+    let target: Vec<u8> = target.iter().copied().filter(|byte| !ends_line(*byte)).collect();
     if target.starts_with(b"/") {
         reply.location = Some(request.absolute(&target));
     } else {

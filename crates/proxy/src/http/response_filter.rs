@@ -92,6 +92,8 @@ fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
             location(request, name, value, reply);
         } else if !is_hidden(name, reply.status) {
             reply.line(name, value);
+        } else if name.eq_ignore_ascii_case(b"X-Accel-Redirect") {
+            request.log_error(LogLevel::Warn, "upstream sent \"X-Accel-Redirect\", which limpet does not follow");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The rewrite steps of a server or location.
 
-use super::ctx::{Captures, Request};
+use super::ctx::{Captures, Request, Undecided};
 use crate::runtime::{Condition, Step};
 use crate::template::Text;
 
@@ -19,28 +19,28 @@ pub(super) fn run<'s>(
     request: &mut Request,
     steps: &'s [Step],
     ifs: &[std::sync::Arc<crate::runtime::Location>],
-) -> Outcome<'s> {
+) -> Result<Outcome<'s>, Undecided> {
     for step in steps {
         match step {
-            Step::Return { code, text } => return Outcome::Return { code: *code, text: text.as_ref() },
+            Step::Return { code, text } => return Ok(Outcome::Return { code: *code, text: text.as_ref() }),
             Step::If { condition, steps, location } => {
-                if !holds(request, condition) {
+                if !holds(request, condition)? {
                     continue;
                 }
                 if let Some(block) = location.and_then(|index| ifs.get(index)) {
                     request.location = std::sync::Arc::clone(block);
                 }
-                if let answer @ Outcome::Return { .. } = run(request, steps, ifs) {
-                    return answer;
+                if let answer @ Outcome::Return { .. } = run(request, steps, ifs)? {
+                    return Ok(answer);
                 }
             }
         }
     }
-    Outcome::Continue
+    Ok(Outcome::Continue)
 }
 
-fn holds(request: &mut Request, condition: &Condition) -> bool {
-    match condition {
+fn holds(request: &mut Request, condition: &Condition) -> Result<bool, Undecided> {
+    Ok(match condition {
         Condition::Set(text) => {
             let value = text.render(request);
             !value.is_empty() && value != b"0"
@@ -48,7 +48,7 @@ fn holds(request: &mut Request, condition: &Condition) -> bool {
         Condition::Equal { left, right, negated } => (left.render(request) == right.render(request)) != *negated,
         Condition::Matches { left, regex, negated } => {
             let value = left.render(request);
-            match Captures::of(regex, &value) {
+            match Captures::of(regex, &value)? {
                 Some(captures) => {
                     request.captures = captures;
                     !negated
@@ -56,5 +56,5 @@ fn holds(request: &mut Request, condition: &Condition) -> bool {
                 None => *negated,
             }
         }
-    }
+    })
 }

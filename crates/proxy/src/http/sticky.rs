@@ -122,6 +122,13 @@ pub(super) fn choose(request: &mut Request, upstream: &Upstream) -> Result<usize
                 set_server(request, upstream, home, false);
                 return Ok(home);
             }
+            Choice::Full if request.sticky.held => {
+                request.sticky.state = State::Down;
+                let server = upstream.backends.get(home).map(|backend| Arc::clone(&backend.name)).unwrap_or_default();
+                let message = format!("session_sticky: server {server} has max_conns connections, and fallback is off");
+                request.log_error(LogLevel::Warn, &message);
+                return Err(NoServer::Held);
+            }
             _ if request.sticky.held => return Err(NoServer::Held),
             // Its place is kept: the next request may find room again (compatibility: C7.11).
             Choice::Full => request.sticky.state = State::Down,

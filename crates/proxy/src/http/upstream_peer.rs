@@ -37,7 +37,10 @@ pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<H
     let head = match &request.upstream_head {
         Some(head) => head.clone(),
         None => {
+            upstream_request::hide_session(request, pass);
             let head = upstream_request::head(request, pass);
+            // For the log they are what the client sent.
+            request.shown_cookies = None;
             request.upstream_head = Some(head.clone());
             head
         }

@@ -5,6 +5,7 @@ use limpet_config::model::HttpVersion;
 use limpet_sticky::{Hidden, hide};
 
 use super::ctx::Request;
+use super::reply::ends_line;
 use crate::front::head::Body;
 use crate::route::uri;
 use crate::runtime::Pass;
@@ -39,7 +40,9 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
         if is_framing(name.as_bytes()) {
             continue;
         }
-        let value = value.render(request);
+        let mut value = value.render(request);
+        // A variable may have brought a line end along; it must not begin a header.
+        value.retain(|byte| !ends_line(*byte));
         if !value.is_empty() {
             append(&mut out, name.as_bytes(), &value);
         }
@@ -52,23 +55,42 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
         Body::Length(length) => append(&mut out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes()),
         Body::Chunked => append(&mut out, b"Transfer-Encoding", b"chunked"),
     }
-    let hiding =
-        pass.upstream.sticky.as_ref().filter(|sticky| request.location.settings.hide_cookie && sticky.policy.hides());
     for (name, value) in client.fields.iter() {
         if NOT_PASSED.iter().any(|other| other.eq_ignore_ascii_case(name)) || configured(name) {
             continue;
         }
-        match hiding {
-            Some(sticky) if name.eq_ignore_ascii_case(b"Cookie") => match hide(&sticky.policy, value) {
-                Hidden::Unchanged => append(&mut out, name, value),
-                Hidden::Changed(rest) => append(&mut out, name, &rest),
-                Hidden::Dropped => {}
-            },
-            _ => append(&mut out, name, value),
+        if request.shown_cookies.is_some() && name.eq_ignore_ascii_case(b"Cookie") {
+            continue;
+        }
+        append(&mut out, name, value);
+    }
+    if !configured(b"Cookie") {
+        for value in request.shown_cookies.iter().flatten() {
+            append(&mut out, b"Cookie", value);
         }
     }
     out.extend_from_slice(b"\r\n");
     out.into()
+}
+
+/// Takes the session's cookie out of the Cookie headers, for the backend and for whatever its head is made of.
+pub(super) fn hide_session(request: &mut Request, pass: &Pass) {
+    let Some(policy) = &pass.hides else { return };
+    let mut changed = false;
+    let mut shown = Vec::new();
+    for value in request.head.values(b"cookie") {
+        match hide(policy, value) {
+            Hidden::Unchanged => shown.push(value.to_vec()),
+            Hidden::Changed(rest) => {
+                changed = true;
+                shown.push(rest);
+            }
+            Hidden::Dropped => changed = true,
+        }
+    }
+    if changed {
+        request.shown_cookies = Some(shown);
+    }
 }
 
 fn is_framing(name: &[u8]) -> bool {
@@ -78,8 +100,7 @@ fn is_framing(name: &[u8]) -> bool {
 fn append(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
-    // A variable may have brought a line end along; it must not begin a header.
-    out.extend(value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)));
+    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 

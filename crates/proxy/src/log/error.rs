@@ -40,7 +40,14 @@ impl ErrorLog {
         if let Some(connection) = connection {
             let _ = write!(line, "*{connection} ");
         }
-        line.extend_from_slice(message);
+        // A control byte that came from a client must not begin a line of its own.
+        for byte in message {
+            match byte {
+                // Writing to a Vec can't fail.
+                0..0x20 | 0x7f => drop(write!(line, "\\x{byte:02X}")),
+                _ => line.push(*byte),
+            }
+        }
         line.truncate(MAX_LINE - 1);
         line.push(b'\n');
         for (file, most) in &self.targets {
@@ -63,6 +70,11 @@ static DEFAULT: LazyLock<ArcSwap<ErrorLog>> = LazyLock::new(ArcSwap::default);
 /// Sets the log for messages that belong to no request.
 pub fn set_default(log: Arc<ErrorLog>) {
     DEFAULT.store(log);
+}
+
+/// Whether messages that belong to no request are seen on the standard error.
+pub fn default_is_on_stderr() -> bool {
+    DEFAULT.load().targets.iter().any(|(file, _)| file.is_stderr())
 }
 
 /// Writes a message that belongs to no request.

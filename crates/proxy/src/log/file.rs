@@ -36,6 +36,10 @@ impl LogFile {
         Ok(LogFile { path: None, file: ArcSwap::from_pointee(file) })
     }
 
+    pub(super) fn is_stderr(&self) -> bool {
+        self.path.is_none()
+    }
+
     /// Appends a line, which ends with a line feed. A full disk must not stop anything, so errors are dropped.
     pub fn write(&self, line: &[u8]) {
         let _ = self.file.load().as_ref().write_all(line);

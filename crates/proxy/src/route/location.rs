@@ -36,6 +36,8 @@ pub(crate) enum Found {
     /// To the same URI with a slash behind it.
     Slash(usize),
     Nothing,
+    /// PCRE gave up on a pattern.
+    Undecided,
 }
 
 impl Level {
@@ -100,19 +102,23 @@ impl Level {
             found = Found::Location(prefix.location);
             no_regex = prefix.no_regex;
             match levels(prefix.location).map(|level| level.find(uri, levels)) {
-                Some(inner @ (Found::ByRegex(_) | Found::Slash(_))) => return inner,
+                Some(inner @ (Found::ByRegex(_) | Found::Slash(_) | Found::Undecided)) => return inner,
                 Some(inner @ Found::Location(_)) => found = inner,
                 Some(Found::Nothing) | None => {}
             }
         }
         if !no_regex {
             for (regex, location) in &self.regexes {
-                if regex.is_match(uri).unwrap_or(false) {
-                    return match levels(*location).map(|level| level.find(uri, levels)) {
-                        Some(inner) if inner != Found::Nothing => inner,
-                        _ => Found::ByRegex(*location),
-                    };
+                match regex.is_match(uri) {
+                    Ok(false) => continue,
+                    Ok(true) => {}
+                    // A rule that can't be decided must not be passed by.
+                    Err(_) => return Found::Undecided,
                 }
+                return match levels(*location).map(|level| level.find(uri, levels)) {
+                    Some(inner) if inner != Found::Nothing => inner,
+                    _ => Found::ByRegex(*location),
+                };
             }
         }
         found
