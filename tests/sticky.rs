@@ -464,29 +464,41 @@ fn rewrite_hides_nothing_from_the_backend_with_option_indirect_either() {
 
 #[test]
 fn hide_cookie_is_inherited_and_works_at_every_level() {
+    let hide = "session_sticky_hide_cookie upstream=u;";
     for level in ["http", "server", "location", "nested", "if"] {
         let backend = Backend::new(Script::ok("x"));
         let front = port();
-        let at = |here: &str| if here == level { "session_sticky_hide_cookie upstream=u;" } else { "" };
+        let at = |here: &str| if here == level { hide } else { "" };
+        // The block of an `if` takes what stands around it.
+        let nested = if level == "if" { hide } else { at("nested") };
         let http = format!(
             "upstream u {{ server {}; session_sticky option=indirect; }} {}
              server {{ listen 127.0.0.1:{front}; {} location / {{ {}
-             location /in {{ {} if ($http_x) {{ {} proxy_pass http://u; }} proxy_pass http://u; }} }} }}",
+             location /in {{ {nested} if ($http_x) {{ proxy_pass http://u; }} proxy_pass http://u; }} }} }}",
             backend.address(),
             at("http"),
             at("server"),
             at("location"),
-            at("nested"),
-            // The block of an `if` in a location takes what stands around it.
-            if level == "if" { "" } else { "" },
         );
-        let http = if level == "if" { http.replace("location /in { ", "location /in { session_sticky_hide_cookie upstream=u; ") } else { http };
         let _limpet = Limpet::http(front, &http);
         let headers: &[&str] = if level == "if" { &["Cookie: route=S", "X: 1"] } else { &["Cookie: route=S"] };
         let response = get(front, "/in", headers);
         assert_eq!(response.values("set-cookie").len(), 1, "{level}");
         assert!(!backend.requests()[0].contains("Cookie"), "{level}: {:?}", backend.requests());
     }
+}
+
+#[test]
+fn hide_cookie_switches_nothing_else_off() {
+    let location = "session_sticky_hide_cookie upstream=u; client_max_body_size 10; add_header X-Y z always;
+                    proxy_set_header X-Addr $remote_addr; if ($arg_no) { return 403; }";
+    let setup = Setup::new(1, "session_sticky option=indirect;", location);
+    assert_eq!(setup.fresh().value("x-y"), "z");
+    assert!(setup.backends[0].requests()[0].contains("\r\nX-Addr: 127.0.0.1\r\n"));
+    assert_eq!(get(setup.front, "/?no=1", &[]).status, 403);
+    let mut client = Client::connect(setup.front);
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n");
+    assert_eq!(client.response().status, 413);
 }
 
 #[test]

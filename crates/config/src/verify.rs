@@ -142,7 +142,7 @@ fn warn_of_sticky(http: &Http, notices: &mut Vec<Notice>) {
             let Some(upstream) = http.upstreams.get(target) else { continue };
             let Some(sticky) = &upstream.sticky else { continue };
             match &location.settings.session_sticky_hide_cookie {
-                None if hides(sticky) => {
+                None if sticky.indirect || sticky.mode == StickyMode::Prefix => {
                     unhidden.insert(target);
                 }
                 Some(name) if *name != upstream.name => {
@@ -200,15 +200,6 @@ fn warn_of_ids(upstream: &Upstream, sticky: &SessionSticky, notices: &mut Vec<No
             upstream.name
         );
         warn(notices, &sticky.place, message);
-    }
-}
-
-/// Insert with `option=indirect`, and prefix, are meant to keep the cookie from backends.
-fn hides(sticky: &SessionSticky) -> bool {
-    match sticky.mode {
-        StickyMode::Insert => sticky.indirect,
-        StickyMode::Prefix => true,
-        StickyMode::Rewrite => false,
     }
 }
 

@@ -249,6 +249,11 @@ fn what_does_nothing_is_told() {
             upstream("option=indirect") + &to(""),
             "upstream u: option=indirect has no effect without session_sticky_hide_cookie",
         ),
+        (
+            // In rewrite mode there is nothing to hide, but without hide_cookie there is no cookie either.
+            upstream("mode=rewrite option=indirect") + &to(""),
+            "upstream u: option=indirect has no effect without session_sticky_hide_cookie",
+        ),
         (upstream("mode=prefix") + &to(""), "upstream u: mode=prefix has no effect without session_sticky_hide_cookie"),
         (
             upstream("") + "upstream v { server 127.0.0.1; }" + &to("session_sticky_hide_cookie upstream=v;"),
@@ -269,8 +274,6 @@ fn what_does_nothing_is_told() {
     }
     for silent in [
         upstream("option=indirect") + &to("session_sticky_hide_cookie upstream=u;"),
-        // In rewrite mode nothing is hidden, with or without.
-        upstream("mode=rewrite option=indirect") + &to(""),
         upstream("hash=plain maxidle=5").replace("server 127.0.0.2 id=a;", "server 127.0.0.2 id=a~b;"),
     ] {
         assert_eq!(all(&silent), Vec::<String>::new(), "{silent}");

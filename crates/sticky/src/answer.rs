@@ -24,7 +24,7 @@ pub enum Answer {
 /// `hide_cookie`: whether the location has a `session_sticky_hide_cookie`. Without one, indirect and prefix neither hide
 /// nor set a cookie (compatibility: C5.3). `assigned`: whether the client's server is new to it.
 pub fn answer(policy: &Policy, hide_cookie: bool, status: u16, assigned: bool) -> Answer {
-    if status >= 400 || (policy.hides() && !hide_cookie) {
+    if status >= 400 || (policy.needs_hide_cookie() && !hide_cookie) {
         return Answer::Pass;
     }
     match policy.mode() {

@@ -99,10 +99,15 @@ impl Policy {
         self.mode
     }
 
-    /// Whether the session's cookie is meant to be kept from the backend (insert with `option=indirect`, and prefix).
-    /// It takes `session_sticky_hide_cookie` for anything to happen.
+    /// Whether the session's cookie is kept from the backend: insert with `option=indirect`, and prefix.
     pub fn hides(&self) -> bool {
-        self.mode == Mode::Prefix || (self.mode == Mode::Insert && self.indirect)
+        self.needs_hide_cookie() && self.mode != Mode::Rewrite
+    }
+
+    /// Whether no cookie is set where `session_sticky_hide_cookie` is missing: prefix, and `option=indirect` in every
+    /// mode. (In rewrite mode that is all that the option does; compatibility: C5.3.)
+    pub fn needs_hide_cookie(&self) -> bool {
+        self.indirect || self.mode == Mode::Prefix
     }
 
     /// Whether a client whose server can't be used gets another one.
