@@ -1,5 +1,6 @@
 //! The real binary against real backends, one module a theme.
 
+mod balancing;
 mod command_line;
 mod examples;
 mod failures;

@@ -10,16 +10,19 @@ use crate::peer::{Peer, Server};
 impl Peer {
     /// Whether failures keep new clients away at `now`.
     pub(crate) fn is_failing(&self, server: &Server, now: i64) -> bool {
-        server.max_fails != 0
-            && self.fails.load(Relaxed) >= server.max_fails
-            && now - self.checked.load(Relaxed) <= server.fail_timeout
+        server.max_fails != 0 && self.fails.load(Relaxed) >= server.max_fails && self.quiet(now) <= server.fail_timeout
     }
 
     /// The server was chosen: its time of quiet begins again if it was over.
     pub(crate) fn chosen(&self, server: &Server, now: i64) {
-        if now - self.checked.load(Relaxed) > server.fail_timeout {
+        if self.quiet(now) > server.fail_timeout {
             self.checked.store(now, Relaxed);
         }
+    }
+
+    /// Seconds since the server was last tried.
+    pub(crate) fn quiet(&self, now: i64) -> i64 {
+        now - self.checked.load(Relaxed)
     }
 
     /// A request failed. `true` when this is the failure that takes the server out.
@@ -30,11 +33,15 @@ impl Peer {
         server.max_fails != 0 && fails >= server.max_fails
     }
 
-    /// A request succeeded. `true` when that takes the marks away.
-    pub(crate) fn succeeded(&self) -> bool {
+    /// A request succeeded at `now`, in milliseconds. `true` when that takes the marks away.
+    pub(crate) fn succeeded(&self, server: &Server, now: i64) -> bool {
         // Read first: a store by every worker on every request would move the cache line about for nothing.
-        if self.fails.load(Relaxed) != 0 && self.accessed.load(Relaxed) < self.checked.load(Relaxed) {
+        let fails = self.fails.load(Relaxed);
+        if fails != 0 && self.accessed.load(Relaxed) < self.checked.load(Relaxed) {
             self.fails.store(0, Relaxed);
+            if server.max_fails != 0 && fails >= server.max_fails {
+                self.returned.store(now, Relaxed);
+            }
             return true;
         }
         false
@@ -66,7 +73,7 @@ mod tests {
         peer.failed(&server, 100);
         peer.chosen(&server, 111);
         assert!(peer.is_failing(&server, 112), "one request is out, others wait");
-        peer.succeeded();
+        peer.succeeded(&server, 0);
         assert!(!peer.is_failing(&server, 112));
     }
 
@@ -74,7 +81,7 @@ mod tests {
     fn a_success_that_began_before_the_failure_clears_nothing() {
         let (server, peer) = (server(1), Peer::default());
         peer.failed(&server, 100);
-        peer.succeeded();
+        peer.succeeded(&server, 0);
         assert!(peer.is_failing(&server, 101));
     }
 

@@ -1,33 +1,106 @@
-//! The peers of an upstream, primary and backup.
+//! The peers of an upstream, primary and backup, and how one of them is chosen.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fastrand::Rng;
+
+use crate::interleaved::{self, Rounds};
 use crate::peer::{Peer, Server};
+use crate::ring::Ring;
 use crate::round_robin::Rotation;
+use crate::times::Until;
+use crate::walk::Walk;
+use crate::{hash, least, random};
+
+/// How an upstream chooses among its servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    #[default]
+    RoundRobin,
+    /// `ip_hash`
+    AddressHash,
+    /// `hash KEY`
+    Hash,
+    /// `hash KEY consistent`
+    Ketama,
+    /// Tengine's `consistent_hash KEY`
+    Consistent,
+    LeastConn,
+    /// `inflight`: requests that wait for their answer count as well.
+    LeastTime {
+        until: Until,
+        inflight: bool,
+    },
+    Random,
+    /// `random two`
+    RandomTwo,
+    /// Tengine's `vnswrr`
+    Vnswrr,
+    /// Tengine's `iwrr`
+    Iwrr,
+}
 
 /// The servers of an upstream in the order of the file, backups among them.
 #[derive(Debug)]
 pub struct Group {
+    method: Method,
     servers: Vec<(Server, Arc<Peer>)>,
-    primary: Vec<usize>,
-    backup: Vec<usize>,
+    primary: Tier,
+    backup: Tier,
     /// Each server's place in its tier.
     positions: Vec<usize>,
+    /// The servers with `slow_start`.
+    warming: Vec<usize>,
     /// Grows when a server that was unusable may be usable again, for workers to look at those that they passed over.
     returns: AtomicU64,
 }
 
-/// Where one worker stands in going round the servers of a group.
+/// The primary servers, or the backups.
 #[derive(Debug)]
-pub struct Rotations {
-    primary: Rotation,
-    backup: Rotation,
+pub(crate) struct Tier {
+    indices: Vec<usize>,
+    /// Running sums of the weights.
+    ends: Vec<u64>,
+    ring: Option<Ring>,
+}
+
+/// How far one worker has come in going round the servers of a group.
+#[derive(Debug)]
+pub struct Progress {
+    primary: TierProgress,
+    backup: TierProgress,
     /// The choice before: it may have filled its server.
     last: Option<usize>,
     /// When all servers were last looked at, in seconds.
     looked: i64,
     returns: u64,
+    random: Rng,
+}
+
+/// What the method does not need is empty.
+#[derive(Debug)]
+struct TierProgress {
+    rotation: Rotation,
+    walk: Walk,
+    rounds: Rounds,
+}
+
+/// What a request brings to the choice.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The text of `hash KEY`, or the octets of the client's address for `ip_hash`.
+    pub key: &'a [u8],
+    pub tried: &'a Tried,
+    /// Milliseconds.
+    pub now: i64,
+}
+
+/// The servers of a tier as one request sees them.
+pub(crate) struct View<'a> {
+    group: &'a Group,
+    tier: &'a Tier,
+    pub(crate) ask: &'a Ask<'a>,
 }
 
 /// The servers that one request has been sent to.
@@ -64,17 +137,119 @@ pub enum Choice {
     Full,
     /// This request has been there.
     Tried,
+    /// An active check says so.
+    Dead,
+}
+
+impl Method {
+    /// Whether requests bring a key.
+    pub fn has_key(self) -> bool {
+        matches!(self, Method::AddressHash | Method::Hash | Method::Ketama | Method::Consistent)
+    }
+
+    fn ring(self, servers: &[&Server]) -> Option<Ring> {
+        let servers = servers.iter().copied();
+        match self {
+            Method::Ketama => Some(Ring::ketama(servers)),
+            Method::Consistent => Some(Ring::tengine(servers)),
+            _ => None,
+        }
+    }
+}
+
+impl Tier {
+    fn new(method: Method, servers: &[(Server, Arc<Peer>)], backup: bool) -> Self {
+        let mine = servers.iter().enumerate().filter(|(_, (server, _))| server.backup == backup);
+        let (indices, servers): (Vec<usize>, Vec<&Server>) = mine.map(|(index, (server, _))| (index, server)).unzip();
+        let mut end = 0;
+        let ends = servers.iter().map(|server| {
+            end += u64::from(server.weight);
+            end
+        });
+        Tier { ends: ends.collect(), ring: method.ring(&servers), indices }
+    }
+}
+
+impl TierProgress {
+    fn new(method: Method, weights: impl Iterator<Item = u32> + Clone, unit: i64, random: &mut Rng) -> Self {
+        let none = || weights.clone().take(0);
+        let walks = matches!(method, Method::LeastConn | Method::LeastTime { .. } | Method::Ketama);
+        let rotates = !matches!(method, Method::LeastConn | Method::LeastTime { .. } | Method::Iwrr);
+        let mut progress = TierProgress {
+            rotation: if rotates { Rotation::new(weights.clone(), unit) } else { Rotation::new(none(), unit) },
+            walk: if walks { Walk::new(weights.clone()) } else { Walk::default() },
+            rounds: if method == Method::Iwrr { Rounds::new(weights.clone(), random) } else { Rounds::default() },
+        };
+        if method == Method::Vnswrr {
+            interleaved::begin_vnswrr(&mut progress.rotation, weights.count(), random);
+        }
+        progress
+    }
+}
+
+impl View<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.tier.indices.len()
+    }
+
+    /// The sum of all weights.
+    pub(crate) fn total(&self) -> u64 {
+        self.tier.ends.last().copied().unwrap_or(0)
+    }
+
+    /// In whose share of the weights a number falls.
+    pub(crate) fn at(&self, number: u64) -> Option<usize> {
+        let number = number.checked_rem(self.total())?;
+        Some(self.tier.ends.partition_point(|end| *end <= number))
+    }
+
+    pub(crate) fn is_usable(&self, position: usize) -> bool {
+        self.tier
+            .indices
+            .get(position)
+            .is_some_and(|index| !self.ask.tried.contains(*index) && self.group.is_usable(*index, self.ask.now))
+    }
+
+    /// In thousandths: a server that warms up has less than its own.
+    pub(crate) fn weight(&self, position: usize) -> u64 {
+        self.pair(position)
+            .map_or(1, |(server, peer)| u64::from(server.weight) * peer.warmth(server, self.ask.now).max(1) as u64)
+    }
+
+    pub(crate) fn connections(&self, position: usize) -> u32 {
+        self.pair(position).map_or(0, |(_, peer)| peer.connections())
+    }
+
+    fn estimate(&self, position: usize, until: Until) -> u64 {
+        self.pair(position).map_or(0, |(server, peer)| {
+            let quiet = peer.quiet(seconds(self.ask.now));
+            peer.times.estimate(until, quiet, server.fail_timeout, peer.connections())
+        })
+    }
+
+    fn pair(&self, position: usize) -> Option<&(Server, Arc<Peer>)> {
+        self.group.servers.get(*self.tier.indices.get(position)?)
+    }
+}
+
+fn seconds(milliseconds: i64) -> i64 {
+    milliseconds.div_euclid(1000)
 }
 
 impl Group {
-    pub fn new(servers: Vec<(Server, Arc<Peer>)>) -> Self {
-        let (mut primary, mut backup, mut positions) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, (server, _)) in servers.iter().enumerate() {
-            let tier = if server.backup { &mut backup } else { &mut primary };
-            positions.push(tier.len());
-            tier.push(index);
+    pub fn new(method: Method, servers: Vec<(Server, Arc<Peer>)>) -> Self {
+        let (primary, backup) = (Tier::new(method, &servers, false), Tier::new(method, &servers, true));
+        let mut positions = vec![0; servers.len()];
+        for tier in [&primary, &backup] {
+            for (position, index) in tier.indices.iter().enumerate() {
+                if let Some(slot) = positions.get_mut(*index) {
+                    *slot = position;
+                }
+            }
         }
-        Group { servers, primary, backup, positions, returns: AtomicU64::new(0) }
+        let warming = servers.iter().enumerate().filter(|(_, (server, _))| server.slow_start > 0);
+        let warming = warming.map(|(index, _)| index).collect();
+        Group { method, servers, primary, backup, positions, warming, returns: AtomicU64::new(0) }
     }
 
     pub fn len(&self) -> usize {
@@ -83,6 +258,10 @@ impl Group {
 
     pub fn is_empty(&self) -> bool {
         self.servers.is_empty()
+    }
+
+    pub fn method(&self) -> Method {
+        self.method
     }
 
     pub fn server(&self, index: usize) -> Option<&Server> {
@@ -94,64 +273,131 @@ impl Group {
     }
 
     /// The beginning of going round, for one worker.
-    pub fn rotations(&self) -> Rotations {
-        let rotation = |tier: &[usize]| {
-            Rotation::new(tier.iter().filter_map(|index| self.server(*index)).map(|server| server.weight))
+    pub fn progress(&self, seed: u64) -> Progress {
+        let mut random = Rng::with_seed(seed);
+        let mut progress = |tier: &Tier| {
+            let weights = tier.indices.iter().filter_map(|index| self.server(*index)).map(|server| server.weight);
+            TierProgress::new(self.method, weights, if self.warming.is_empty() { 1 } else { 1000 }, &mut random)
         };
-        let (primary, backup) = (rotation(&self.primary), rotation(&self.backup));
-        Rotations { primary, backup, last: None, looked: i64::MIN, returns: 0 }
+        let (primary, backup) = (progress(&self.primary), progress(&self.backup));
+        Progress { primary, backup, last: None, looked: i64::MIN, returns: 0, random }
     }
 
-    /// The next server for a request without a session, at `now` in seconds; `None` when no live one is left.
-    pub fn next(&self, rotations: &mut Rotations, tried: &Tried, now: i64) -> Option<usize> {
-        let index = if self.is_single() {
-            // Alone, a server is never left out for its failures: there is no other.
-            self.primary.first().copied().filter(|index| !tried.contains(*index) && self.takes_clients(*index))
-        } else {
-            self.look_again(rotations, now);
-            let Rotations { primary, backup, .. } = rotations;
-            [(primary, &self.primary, false), (backup, &self.backup, true)].into_iter().find_map(
-                |(rotation, tier, is_backup)| {
-                    let tried = tried.iter().filter(|index| self.is_backup(*index) == is_backup);
-                    let tried = tried.filter_map(|index| self.positions.get(index).copied());
-                    let usable = |position: usize| tier.get(position).is_some_and(|index| self.is_usable(*index, now));
-                    tier.get(rotation.next(tried, usable)?).copied()
-                },
-            )
-        }?;
-        rotations.last = Some(index);
-        let (server, peer) = self.servers.get(index)?;
-        peer.chosen(server, now);
-        Some(index)
+    /// The next server for a request without a session; `None` when no live one is left. The request has entered it
+    /// then, and must leave by [`Group::finished`].
+    pub fn next(&self, progress: &mut Progress, ask: &Ask<'_>) -> Option<usize> {
+        loop {
+            let index = match self.is_single() {
+                // Alone, a server is never left out for its failures: there is no other.
+                true => self
+                    .primary
+                    .indices
+                    .first()
+                    .copied()
+                    .filter(|index| !ask.tried.contains(*index) && self.takes_clients(*index)),
+                false => self.choose(progress, ask, false).or_else(|| self.choose(progress, ask, true)),
+            }?;
+            progress.last = Some(index);
+            let (server, peer) = self.servers.get(index)?;
+            // Another worker may have taken the last place, and then the server is full for the next look.
+            if peer.enter(server) {
+                peer.chosen(server, seconds(ask.now));
+                if let Method::LeastTime { inflight: true, .. } = self.method {
+                    peer.times.launched(ask.now);
+                }
+                return Some(index);
+            }
+        }
+    }
+
+    fn choose(&self, progress: &mut Progress, ask: &Ask<'_>, backup: bool) -> Option<usize> {
+        let tier = if backup { &self.backup } else { &self.primary };
+        if tier.indices.is_empty() {
+            return None;
+        }
+        let position = self.by_method(progress, ask, backup).or_else(|| self.by_turns(progress, ask, backup))?;
+        tier.indices.get(position).copied()
+    }
+
+    fn by_method(&self, progress: &mut Progress, ask: &Ask<'_>, backup: bool) -> Option<usize> {
+        let Progress { primary, backup: backups, random, .. } = progress;
+        let (tier, own) = if backup { (&self.backup, backups) } else { (&self.primary, primary) };
+        let view = View { group: self, tier, ask };
+        match self.method {
+            Method::RoundRobin => None,
+            Method::AddressHash => hash::by_address(ask.key, &view),
+            _ if ask.key.is_empty() && self.method.has_key() => None,
+            Method::Hash => hash::by_key(ask.key, &view),
+            Method::Ketama => tier.ring.as_ref()?.next_clockwise(ask.key, &view, &mut own.walk),
+            Method::Consistent => tier.ring.as_ref()?.nearest(ask.key, &view),
+            Method::LeastConn => least::least(&view, &mut own.walk, |position| view.connections(position).into()),
+            Method::LeastTime { until, inflight } => {
+                if inflight {
+                    let peers = tier.indices.iter().filter_map(|index| self.peer(*index));
+                    peers.for_each(|peer| peer.times.look(ask.now));
+                }
+                least::least(&view, &mut own.walk, |position| view.estimate(position, until))
+            }
+            Method::Random => random::one(&view, random),
+            Method::RandomTwo => random::two(&view, random),
+            Method::Vnswrr => interleaved::vnswrr(&view, &mut own.rotation),
+            Method::Iwrr => interleaved::iwrr(&view, &mut own.rounds),
+        }
+    }
+
+    /// The round robin: the method itself, or what is left to it.
+    fn by_turns(&self, progress: &mut Progress, ask: &Ask<'_>, backup: bool) -> Option<usize> {
+        if matches!(self.method, Method::Vnswrr | Method::Iwrr | Method::LeastConn | Method::LeastTime { .. }) {
+            return None;
+        }
+        self.look_again(progress, ask.now);
+        let (tier, own) =
+            if backup { (&self.backup, &mut progress.backup) } else { (&self.primary, &mut progress.primary) };
+        let tried = ask.tried.iter().filter(|index| self.is_backup(*index) == backup);
+        let tried = tried.filter_map(|index| self.positions.get(index).copied());
+        let usable = |position: usize| tier.indices.get(position).is_some_and(|index| self.is_usable(*index, ask.now));
+        own.rotation.next(tried, usable)
     }
 
     /// Whether a client with a session may go to its server. Failure marks and `down` are not asked: sessions stay
-    /// (compatibility: C7.7, C7.10).
+    /// (compatibility: C7.7, C7.10). With [`Choice::Usable`] the request has entered the server, and must leave by
+    /// [`Group::finished`].
     pub fn visit(&self, index: usize, tried: &Tried) -> Choice {
         match self.servers.get(index) {
             _ if tried.contains(index) => Choice::Tried,
-            Some((server, peer)) if peer.is_full(server) => Choice::Full,
+            Some((_, peer)) if !peer.is_alive() => Choice::Dead,
+            Some((server, peer)) if !peer.enter(server) => Choice::Full,
             _ => Choice::Usable,
         }
     }
 
-    /// A request to the server failed at `now`. `true` when that takes the server out for a while.
-    pub fn failed(&self, rotations: &mut Rotations, index: usize, now: i64) -> bool {
+    /// The request enters the server that it has just left, with another connection.
+    pub fn visit_again(&self, index: usize) {
+        if let Some(peer) = self.peer(index) {
+            peer.enter_again();
+        }
+    }
+
+    /// A request to the server failed. `true` when that takes the server out for a while.
+    pub fn failed(&self, progress: &mut Progress, index: usize, now: i64) -> bool {
         let Some((server, peer)) = self.servers.get(index) else { return false };
         if self.is_single() {
             return false;
         }
-        let disabled = peer.failed(server, now);
-        if let Some((rotation, position)) = self.place(rotations, index) {
-            rotation.failed(position, server.max_fails);
-            rotation.look_at(position, self.is_usable(index, now));
+        let disabled = peer.failed(server, seconds(now));
+        if let Some((own, position)) = self.place(progress, index)
+            && self.method != Method::Vnswrr
+        {
+            own.walk.failed(position, server.max_fails);
+            own.rotation.failed(position, server.max_fails);
+            own.rotation.look_at(position, self.is_usable(index, now));
         }
         disabled
     }
 
     /// A request to the server succeeded.
-    pub fn succeeded(&self, index: usize) {
-        if self.peer(index).is_some_and(|peer| peer.succeeded()) {
+    pub fn succeeded(&self, index: usize, now: i64) {
+        if self.servers.get(index).is_some_and(|(server, peer)| peer.succeeded(server, now)) {
             self.returns.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -165,33 +411,82 @@ impl Group {
         }
     }
 
+    /// The head of an answer has come, `took` milliseconds after the request went out. `true` when the method waits for
+    /// no more.
+    pub fn answered(&self, index: usize, took: u64, now: i64) -> bool {
+        let (Method::LeastTime { until: Until::Header, inflight: true }, Some(peer)) = (self.method, self.peer(index))
+        else {
+            return false;
+        };
+        peer.times.answered(took);
+        peer.times.landed(took, now);
+        true
+    }
+
+    /// A request that was answered has its answer whole; the times are in milliseconds.
+    pub fn completed(&self, index: usize, header: u64, whole: u64, now: i64) {
+        let (Method::LeastTime { until, inflight }, Some(peer)) = (self.method, self.peer(index)) else { return };
+        peer.times.completed(whole);
+        match (until, inflight) {
+            (Until::Header, true) => {}
+            (Until::LastByte, true) => {
+                peer.times.answered(header);
+                peer.times.landed(whole, now);
+            }
+            (_, false) => peer.times.answered(header),
+        }
+    }
+
+    /// A request ends, after `took`, without what `inflight` waits for.
+    pub fn given_up(&self, index: usize, took: u64, now: i64) {
+        if let (Method::LeastTime { inflight: true, .. }, Some(peer)) = (self.method, self.peer(index)) {
+            peer.times.landed(took, now);
+        }
+    }
+
+    /// What an active check has found; `true` when that is news.
+    pub fn set_alive(&self, index: usize, alive: bool, now: i64) -> bool {
+        let news = self.peer(index).is_some_and(|peer| peer.set_alive(alive, now));
+        if news {
+            self.returns.fetch_add(1, Ordering::Relaxed);
+        }
+        news
+    }
+
     /// All servers are looked at once a second, as times are in seconds; those that were passed over also when
     /// something happened to one of them.
-    fn look_again(&self, rotations: &mut Rotations, now: i64) {
-        if let Some(last) = rotations.last.take()
-            && let Some((rotation, position)) = self.place(rotations, last)
+    fn look_again(&self, progress: &mut Progress, now: i64) {
+        if let Some(last) = progress.last.take()
+            && let Some((own, position)) = self.place(progress, last)
         {
-            rotation.look_at(position, self.is_usable(last, now));
+            own.rotation.look_at(position, self.is_usable(last, now));
         }
         let returns = self.returns.load(Ordering::Relaxed);
-        if rotations.looked == now && rotations.returns == returns {
+        if progress.looked == seconds(now) && progress.returns == returns {
             return;
         }
-        let all = rotations.looked != now;
-        (rotations.looked, rotations.returns) = (now, returns);
-        for (rotation, tier) in [(&mut rotations.primary, &self.primary), (&mut rotations.backup, &self.backup)] {
-            let usable = |position: usize| tier.get(position).is_some_and(|index| self.is_usable(*index, now));
+        for index in &self.warming {
+            if let (Some((server, peer)), Some((own, position))) =
+                (self.servers.get(*index), self.place(progress, *index))
+            {
+                own.rotation.warm(position, peer.warmth(server, now));
+            }
+        }
+        let all = progress.looked != seconds(now);
+        (progress.looked, progress.returns) = (seconds(now), returns);
+        for (own, tier) in [(&mut progress.primary, &self.primary), (&mut progress.backup, &self.backup)] {
+            let usable = |position: usize| tier.indices.get(position).is_some_and(|index| self.is_usable(*index, now));
             if all {
-                (0..tier.len()).for_each(|position| rotation.look_at(position, usable(position)));
+                (0..tier.indices.len()).for_each(|position| own.rotation.look_at(position, usable(position)));
             } else {
-                rotation.look_at_those_out(usable);
+                own.rotation.look_at_those_out(usable);
             }
         }
     }
 
-    fn place<'a>(&self, rotations: &'a mut Rotations, index: usize) -> Option<(&'a mut Rotation, usize)> {
+    fn place<'a>(&self, progress: &'a mut Progress, index: usize) -> Option<(&'a mut TierProgress, usize)> {
         let position = self.positions.get(index).copied()?;
-        Some((if self.is_backup(index) { &mut rotations.backup } else { &mut rotations.primary }, position))
+        Some((if self.is_backup(index) { &mut progress.backup } else { &mut progress.primary }, position))
     }
 
     fn is_backup(&self, index: usize) -> bool {
@@ -199,15 +494,16 @@ impl Group {
     }
 
     fn is_single(&self) -> bool {
-        self.primary.len() == 1 && self.backup.is_empty()
+        self.primary.indices.len() == 1 && self.backup.indices.is_empty()
     }
 
     fn takes_clients(&self, index: usize) -> bool {
-        self.servers.get(index).is_some_and(|(server, peer)| !server.down && !peer.is_full(server))
+        self.servers.get(index).is_some_and(|(server, peer)| !server.down && peer.is_alive() && !peer.is_full(server))
     }
 
     fn is_usable(&self, index: usize, now: i64) -> bool {
-        self.takes_clients(index) && self.servers.get(index).is_some_and(|(server, peer)| !peer.is_failing(server, now))
+        let failing = |(server, peer): &(Server, Arc<Peer>)| peer.is_failing(server, seconds(now));
+        self.takes_clients(index) && self.servers.get(index).is_some_and(|pair| !failing(pair))
     }
 }
 
@@ -216,7 +512,7 @@ mod tests {
     use super::*;
 
     fn group(servers: &[Server]) -> Group {
-        Group::new(servers.iter().map(|server| (server.clone(), Arc::default())).collect())
+        Group::new(Method::RoundRobin, servers.iter().map(|server| (server.clone(), Arc::default())).collect())
     }
 
     fn plain() -> Server {
@@ -231,35 +527,40 @@ mod tests {
         Server { down: true, ..plain() }
     }
 
-    fn take(group: &Group, rotation: &mut Rotations, count: usize) -> Vec<Option<usize>> {
-        (0..count).map(|_| group.next(rotation, &Tried::default(), 0)).collect()
+    /// The next server at a time in seconds.
+    fn next(group: &Group, progress: &mut Progress, tried: &Tried, now: i64) -> Option<usize> {
+        group.next(progress, &Ask { key: b"", tried, now: now * 1000 })
+    }
+
+    fn take(group: &Group, progress: &mut Progress, count: usize) -> Vec<Option<usize>> {
+        (0..count).map(|_| next(group, progress, &Tried::default(), 0)).collect()
     }
 
     #[test]
     fn servers_that_are_down_get_no_new_clients() {
         let group = group(&[plain(), down(), plain()]);
-        assert_eq!(take(&group, &mut group.rotations(), 4), [Some(0), Some(2), Some(0), Some(2)]);
+        assert_eq!(take(&group, &mut group.progress(0), 4), [Some(0), Some(2), Some(0), Some(2)]);
         assert_eq!(group.visit(1, &Tried::default()), Choice::Usable);
     }
 
     #[test]
     fn backups_are_used_when_no_other_server_is_left() {
         let group = group(&[plain(), backup()]);
-        let mut rotation = group.rotations();
-        assert_eq!(group.next(&mut rotation, &Tried::default(), 0), Some(0));
+        let mut progress = group.progress(0);
+        assert_eq!(next(&group, &mut progress, &Tried::default(), 0), Some(0));
         let mut tried = Tried::default();
         tried.add(0);
-        assert_eq!(group.next(&mut rotation, &tried, 0), Some(1));
+        assert_eq!(next(&group, &mut progress, &tried, 0), Some(1));
         tried.add(1);
-        assert_eq!(group.next(&mut rotation, &tried, 0), None);
+        assert_eq!(next(&group, &mut progress, &tried, 0), None);
     }
 
     #[test]
     fn a_request_never_gets_the_same_server_twice() {
         let group = group(&[plain(), plain(), plain()]);
-        let (mut rotation, mut tried) = (group.rotations(), Tried::default());
+        let (mut progress, mut tried) = (group.progress(0), Tried::default());
         let mut seen = Vec::new();
-        while let Some(index) = group.next(&mut rotation, &tried, 0) {
+        while let Some(index) = next(&group, &mut progress, &tried, 0) {
             tried.add(index);
             seen.push(index);
         }
@@ -269,28 +570,49 @@ mod tests {
     #[test]
     fn a_failed_server_is_left_out_for_its_time_but_sessions_still_reach_it() {
         let group = group(&[plain(), plain()]);
-        let mut rotation = group.rotations();
-        assert!(group.failed(&mut rotation, 0, 100));
-        let next = |rotation: &mut Rotations, now| group.next(rotation, &Tried::default(), now);
-        assert_eq!([next(&mut rotation, 100), next(&mut rotation, 110)], [Some(1), Some(1)]);
+        let mut progress = group.progress(0);
+        assert!(group.failed(&mut progress, 0, 100_000));
+        let next = |progress: &mut Progress, now| next(&group, progress, &Tried::default(), now);
+        assert_eq!([next(&mut progress, 100), next(&mut progress, 110)], [Some(1), Some(1)]);
         assert_eq!(group.visit(0, &Tried::default()), Choice::Usable);
-        assert!([next(&mut rotation, 111), next(&mut rotation, 111)].contains(&Some(0)));
+        assert!([next(&mut progress, 111), next(&mut progress, 111)].contains(&Some(0)));
     }
 
     #[test]
     fn a_server_that_is_alone_is_never_left_out_for_failures() {
         let group = group(&[plain()]);
-        let mut rotation = group.rotations();
-        assert!(!group.failed(&mut rotation, 0, 100));
-        assert_eq!(group.next(&mut rotation, &Tried::default(), 100), Some(0));
+        let mut progress = group.progress(0);
+        assert!(!group.failed(&mut progress, 0, 100_000));
+        assert_eq!(next(&group, &mut progress, &Tried::default(), 100), Some(0));
+    }
+
+    #[test]
+    fn a_server_with_slow_start_comes_back_by_and_by() {
+        for method in [Method::RoundRobin, Method::LeastConn] {
+            let slow = Server { slow_start: 100_000, ..plain() };
+            let group = Group::new(method, [slow, plain()].map(|server| (server, Arc::default())).into());
+            let mut progress = group.progress(0);
+            let mut share = |seconds: i64| {
+                let choices = (0..100).filter_map(|_| next(&group, &mut progress, &Tried::default(), seconds));
+                choices.filter(|index| *index == 0).count()
+            };
+            assert_eq!(share(1000), 50);
+            assert!(group.set_alive(0, false, 1_000_000) && group.set_alive(0, true, 2_000_000));
+            let shares = [share(2000), share(2025), share(2100)];
+            match method {
+                Method::RoundRobin => assert_eq!(shares, [0, 20, 50]),
+                // Connections that nobody ends pile up to the same ratio.
+                _ => assert!(shares[0] < 10 && shares[2] > 40, "{shares:?}"),
+            }
+        }
     }
 
     #[test]
     fn max_conns_counts_visits_and_choices_alike() {
         let group = group(&[Server { max_conns: 1, ..plain() }, plain()]);
-        group.peer(0).unwrap().started();
+        assert_eq!(group.visit(0, &Tried::default()), Choice::Usable);
         assert_eq!(group.visit(0, &Tried::default()), Choice::Full);
-        assert_eq!(take(&group, &mut group.rotations(), 2), [Some(1), Some(1)]);
+        assert_eq!(take(&group, &mut group.progress(0), 2), [Some(1), Some(1)]);
         group.finished(0);
         assert_eq!(group.visit(0, &Tried::default()), Choice::Usable);
     }

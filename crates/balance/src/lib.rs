@@ -1,16 +1,27 @@
 //! The servers of an upstream, and which one is next.
 //!
-//! nginx's rules (`ngx_http_upstream_module`) as plain code: no socket, no clock, no log. The time is an argument, in
-//! seconds of any clock that only goes forward.
+//! The rules of nginx's and Tengine's upstream modules as plain code: no socket, no clock, no log. The time is an
+//! argument, in milliseconds of any clock that only goes forward, and so is the seed of what is random.
 //!
 //! A [`Server`] is what the file says about one address, a [`Peer`] is the server with its counters, a [`Group`] is the
-//! peers of an upstream, and [`Rotations`] are where one worker stands in going round them.
+//! peers of an upstream with its [`Method`], and [`Progress`] is how far one worker has come in going round them.
+//!
+//! What a choice among n servers costs: round robin, `vnswrr` the logarithm of n; `ip_hash`, `hash`, `random` and both
+//! rings the same for each server that they have to pass over; `iwrr` a step for each; `least_conn` and `least_time` n.
 
 mod failure;
 mod group;
+mod hash;
+mod interleaved;
+mod least;
 mod peer;
+mod random;
+mod ring;
 mod round_robin;
+mod times;
 mod tournament;
+mod walk;
 
-pub use group::{Choice, Group, Rotations, Tried};
+pub use group::{Ask, Choice, Group, Method, Progress, Tried};
 pub use peer::{Peer, Server};
+pub use times::Until;

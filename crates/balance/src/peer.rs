@@ -1,10 +1,19 @@
 //! One server of an upstream: what the file says about it, and what is counted about it.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
+
+use crate::times::Times;
 
 /// The parameters of a `server` line, for one of the addresses that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
+    /// The server as written, which is what nginx's ring is made of.
+    pub text: Box<str>,
+    /// The address, ports filled in: what Tengine's ring is made of.
+    pub name: Box<str>,
+    /// `id=`, as far as it is a number: takes the name's place in Tengine's ring.
+    pub number: Option<u16>,
     /// At least 1.
     pub weight: u32,
     /// Failures within `fail_timeout` that make the server unavailable; 0: none do.
@@ -13,6 +22,8 @@ pub struct Server {
     pub fail_timeout: i64,
     /// Most connections at a time; 0: any number.
     pub max_conns: u32,
+    /// Milliseconds in which the weight grows from nothing when the server is back; 0: at once.
+    pub slow_start: i64,
     /// Used when no other server is available.
     pub backup: bool,
     /// Takes no new clients (`down` and `drain`); who has a session with it may still come.
@@ -21,7 +32,18 @@ pub struct Server {
 
 impl Default for Server {
     fn default() -> Self {
-        Server { weight: 1, max_fails: 1, fail_timeout: 10, max_conns: 0, backup: false, down: false }
+        Server {
+            text: Box::default(),
+            name: Box::default(),
+            number: None,
+            weight: 1,
+            max_fails: 1,
+            fail_timeout: 10,
+            max_conns: 0,
+            slow_start: 0,
+            backup: false,
+            down: false,
+        }
     }
 }
 
@@ -33,25 +55,64 @@ pub struct Peer {
     pub(crate) accessed: AtomicI64,
     /// When the server was last tried after a failure.
     pub(crate) checked: AtomicI64,
+    /// An active check has found it dead.
+    dead: AtomicBool,
+    /// When it came back, in milliseconds, for `slow_start`.
+    pub(crate) returned: AtomicI64,
     connections: AtomicU32,
+    pub(crate) times: Times,
 }
 
 impl Peer {
     /// Requests that are with the server now.
     pub fn connections(&self) -> u32 {
-        self.connections.load(Ordering::Relaxed)
+        self.connections.load(Relaxed)
     }
 
-    /// A request goes to the server. Every call wants one of [`crate::Group::finished`].
-    pub fn started(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
+    /// Whether an active check lets the server be asked. It does until one has said otherwise.
+    pub fn is_alive(&self) -> bool {
+        !self.dead.load(Relaxed)
+    }
+
+    /// A request comes, if there is room. Every `true` wants one of [`crate::Group::finished`].
+    pub(crate) fn enter(&self, server: &Server) -> bool {
+        if server.max_conns == 0 {
+            self.connections.fetch_add(1, Relaxed);
+            return true;
+        }
+        let one_more = |count| (count < server.max_conns).then_some(count + 1);
+        self.connections.fetch_update(AcqRel, Acquire, one_more).is_ok()
+    }
+
+    /// A request comes back to a server that it had just left.
+    pub(crate) fn enter_again(&self) {
+        self.connections.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn finished(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
+        self.connections.fetch_sub(1, Relaxed);
     }
 
     pub(crate) fn is_full(&self, server: &Server) -> bool {
         server.max_conns != 0 && self.connections() >= server.max_conns
+    }
+
+    /// What an active check has found at `now`, in milliseconds; `true` when that is news.
+    pub(crate) fn set_alive(&self, alive: bool, now: i64) -> bool {
+        let news = self.dead.swap(!alive, Relaxed) == alive;
+        if news && alive {
+            self.returned.store(now, Relaxed);
+        }
+        news
+    }
+
+    /// How much of its weight a server has that came back not long ago, in thousandths.
+    pub(crate) fn warmth(&self, server: &Server, now: i64) -> i64 {
+        let since = now.saturating_sub(self.returned.load(Relaxed));
+        if since >= server.slow_start {
+            1000
+        } else {
+            (i128::from(since) * 1000 / i128::from(server.slow_start)) as i64
+        }
     }
 }

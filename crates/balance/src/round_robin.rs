@@ -21,6 +21,8 @@ pub(crate) struct Rotation {
     recovering: Vec<usize>,
     /// Servers that were found unusable.
     out: Vec<usize>,
+    /// What a weight of 1 counts: more where servers warm up, for their weights to have steps below 1.
+    unit: i64,
 }
 
 /// One server.
@@ -34,6 +36,8 @@ struct Turn {
     current: i64,
     /// Falls with failures, and grows back by one at each choice.
     effective: i64,
+    /// How far it may grow while the server warms up.
+    most: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,17 +63,18 @@ struct Class {
 }
 
 impl Rotation {
-    pub(crate) fn new(weights: impl Iterator<Item = u32>) -> Self {
+    pub(crate) fn new(weights: impl Iterator<Item = u32>, unit: i64) -> Self {
         let mut classes: Vec<(i64, Vec<usize>)> = Vec::new();
         let mut of_weight = std::collections::HashMap::new();
         let mut turns = Vec::new();
-        for (position, weight) in weights.map(i64::from).enumerate() {
+        for (position, weight) in weights.map(|weight| i64::from(weight) * unit).enumerate() {
             let class = *of_weight.entry(weight).or_insert_with(|| {
                 classes.push((weight, Vec::new()));
                 classes.len() - 1
             });
             let Some((_, members)) = classes.get_mut(class) else { continue };
-            turns.push(Turn { standing: Standing::Out, class, slot: members.len(), current: 0, effective: weight });
+            let (standing, slot) = (Standing::Out, members.len());
+            turns.push(Turn { standing, class, slot, current: 0, effective: weight, most: weight });
             members.push(position);
         }
         let class = |(weight, members): (i64, Vec<usize>)| {
@@ -77,7 +82,7 @@ impl Rotation {
             Class { weight, grown: 0, members, weights, in_service: 0 }
         };
         let classes = classes.into_iter().map(class).collect();
-        let mut rotation = Rotation { turns, classes, recovering: Vec::new(), out: Vec::new() };
+        let mut rotation = Rotation { turns, classes, recovering: Vec::new(), out: Vec::new(), unit };
         (0..rotation.turns.len()).for_each(|position| rotation.enter(position));
         rotation
     }
@@ -135,10 +140,28 @@ impl Rotation {
         let weight = self.classes.get(turn.class).map_or(0, |class| class.weight);
         let effective = match max_fails {
             0 => turn.effective,
-            fails => (turn.effective - weight / i64::from(fails)).max(0),
+            fails => (turn.effective - weight / self.unit / i64::from(fails) * self.unit).max(0),
         };
-        let standing = turn.standing;
-        if effective < weight && standing == Standing::InClass {
+        self.weigh(position, effective);
+    }
+
+    /// A server warms up: in thousandths of its weight, the most that it may have.
+    pub(crate) fn warm(&mut self, position: usize, thousandths: i64) {
+        let Some(turn) = self.turns.get_mut(position) else { return };
+        let Some(class) = self.classes.get(turn.class) else { return };
+        turn.most = (class.weight * thousandths / 1000).clamp(1, class.weight);
+        let effective = if turn.standing == Standing::Recovering && turn.most == class.weight {
+            turn.effective
+        } else {
+            turn.effective.min(turn.most)
+        };
+        self.weigh(position, effective);
+    }
+
+    fn weigh(&mut self, position: usize, effective: i64) {
+        let Some(turn) = self.turns.get(position) else { return };
+        let below = self.classes.get(turn.class).is_some_and(|class| effective < class.weight);
+        if below && turn.standing == Standing::InClass {
             self.leave(position, Standing::Aside);
         }
         if let Some(turn) = self.turns.get_mut(position) {
@@ -169,7 +192,7 @@ impl Rotation {
             let Some(turn) = self.turns.get_mut(position) else { break };
             turn.current += turn.effective;
             total += turn.effective;
-            turn.effective += 1;
+            turn.effective = (turn.effective + self.unit).min(turn.most);
             best = better(best, Some((position, turn.current)));
             match self.classes.get(turn.class).is_some_and(|class| turn.effective >= class.weight) {
                 true => {
@@ -263,9 +286,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::walk::Walk;
 
     fn sequence(weights: &[u32], length: usize) -> Vec<usize> {
-        let mut rotation = Rotation::new(weights.iter().copied());
+        let mut rotation = Rotation::new(weights.iter().copied(), 1);
         (0..length).map(|_| rotation.next(std::iter::empty(), |_| true).unwrap()).collect()
     }
 
@@ -280,57 +304,21 @@ mod tests {
     }
 
     #[test]
-    fn the_sequences_are_nginxs() {
-        for (name, weights, expected) in golden() {
-            assert_eq!(sequence(&weights, expected.len()), expected, "{name}");
-        }
-    }
-
-    /// What a real nginx chose; the recipe stands beside the data.
-    fn golden() -> Vec<(String, Vec<u32>, Vec<usize>)> {
-        let text = include_str!("../golden/round_robin.txt");
-        let numbers = |text: &str| text.split_whitespace().map(|number| number.parse().unwrap()).collect::<Vec<u32>>();
-        text.lines()
-            .filter(|line| !line.starts_with('#'))
-            .map(|line| {
-                let (weights, chosen) = line.split_once(':').unwrap();
-                (line.to_owned(), numbers(weights), numbers(chosen).iter().map(|index| *index as usize).collect())
-            })
-            .collect()
-    }
-
-    #[test]
     fn a_failed_server_comes_back_step_by_step() {
-        let mut rotation = Rotation::new([4, 4].into_iter());
+        let mut rotation = Rotation::new([4, 4].into_iter(), 1);
         rotation.failed(0, 1);
         let chosen: Vec<usize> = (0..8).map(|_| rotation.next(std::iter::empty(), |_| true).unwrap()).collect();
         assert_eq!(chosen, [1, 1, 0, 1, 0, 1, 0, 1]);
     }
 
-    /// nginx's walk over all servers, as its documentation tells it.
-    struct Walk(Vec<(i64, i64, i64)>);
-
-    impl Walk {
-        fn next(&mut self, candidates: impl Iterator<Item = usize>) -> Option<usize> {
-            let (mut total, mut best) = (0, None);
-            for index in candidates {
-                let (current, effective, weight) = &mut self.0[index];
-                *current += *effective;
-                total += *effective;
-                *effective = (*effective + 1).min(*weight);
-                if best.is_none_or(|(_, most)| *current > most) {
-                    best = Some((index, *current));
-                }
-            }
-            let (index, _) = best?;
-            self.0[index].0 -= total;
-            Some(index)
-        }
-
-        fn failed(&mut self, index: usize, max_fails: u32) {
-            let (_, effective, weight) = &mut self.0[index];
-            *effective = (*effective - *weight / i64::from(max_fails)).max(0);
-        }
+    #[test]
+    fn a_server_that_warms_up_gets_its_share_step_by_step() {
+        let mut rotation = Rotation::new([1, 1].into_iter(), 1000);
+        let mut share = |thousandths| {
+            rotation.warm(0, thousandths);
+            (0..100).filter(|_| rotation.next(std::iter::empty(), |_| true) == Some(0)).count()
+        };
+        assert_eq!([share(0), share(250), share(500), share(1000)], [0, 20, 33, 50]);
     }
 
     #[derive(Debug, Clone)]
@@ -354,8 +342,8 @@ mod tests {
             weights in prop::collection::vec(1..6_u32, 1..12),
             events in prop::collection::vec(event(), 0..200),
         ) {
-            let mut rotation = Rotation::new(weights.iter().copied());
-            let mut walk = Walk(weights.iter().map(|weight| (0, i64::from(*weight), i64::from(*weight))).collect());
+            let mut rotation = Rotation::new(weights.iter().copied(), 1);
+            let mut walk = Walk::new(weights.iter().copied());
             let mut usable = vec![true; weights.len()];
             let place = |index: usize| index % weights.len();
             for event in events {

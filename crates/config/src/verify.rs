@@ -60,18 +60,7 @@ fn resolve_addresses(http: &mut Http) -> Result<(), Diagnostic> {
         }
         let found = address::target(&name).and_then(|target| target.resolve(80));
         let addresses = found.map_err(|wrong| at(&upstream.place, format!("{wrong} in upstream \"{name}\"")))?;
-        upstream.servers.push(crate::model::UpstreamServer {
-            name,
-            addresses,
-            weight: 1,
-            max_fails: 1,
-            fail_timeout: 10,
-            max_conns: 0,
-            backup: false,
-            down: false,
-            drain: false,
-            id: None,
-        });
+        upstream.servers.push(crate::model::UpstreamServer::new(name, addresses));
         // Connections to an address that no block names are not kept.
         upstream.keepalive.connections = 0;
     }

@@ -55,6 +55,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         build(&config, &environment, &shared).map_err(|error| Failure::new(LogLevel::Emerg, error.to_string()))?;
     log::set_default(error_log);
     shared.install(runtime);
+    // Before anybody can know that the program is there: by its sockets, or in the background by its pid file.
+    let mut signals = None;
+    if !config.main.daemon {
+        signals = Some(watch_signals()?);
+    }
     let listeners = bind_all(&load::addresses(&config), |message| {
         log::write_default(LogLevel::Emerg, message);
         if !log::default_is_on_stderr() {
@@ -68,8 +73,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         Launcher::None => None,
     };
     report_panics();
+    let signals = match signals {
+        Some(signals) => signals,
+        None => watch_signals()?,
+    };
     let pid = PidFile::write(&load::pid_path(options, &config))?;
-    let signals = watch_signals()?;
     let workers = start_workers(&environment, &shared, &listeners)?;
     report(&loaded.notices, &remarks);
     if let Some(ready) = ready {

@@ -38,12 +38,12 @@ pub fn unix_seconds() -> i64 {
     unix_time().as_secs() as i64
 }
 
-/// Seconds of a clock that only goes forward, for failure marks. It begins far enough from 0 for any `fail_timeout` to
-/// have passed.
-pub fn steady_seconds() -> i64 {
+/// Milliseconds of a clock that only goes forward, for what is counted about servers. It begins far enough from 0 for any
+/// `fail_timeout` to have passed.
+pub fn steady_milliseconds() -> i64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     const BEGIN: i64 = i64::MAX / 4;
-    BEGIN + instant().saturating_duration_since(*START).as_secs() as i64
+    BEGIN + instant().saturating_duration_since(*START).as_millis() as i64
 }
 
 /// One second in the notations that headers and logs want.

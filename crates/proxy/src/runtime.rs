@@ -179,18 +179,30 @@ pub(crate) struct Pass {
 
 pub(crate) struct Upstream {
     pub(crate) name: Arc<str>,
-    pub(crate) backends: Vec<Arc<Backend>>,
-    pub(crate) group: balance::Group,
-    /// One for each worker.
-    pub(crate) rotations: Vec<Mutex<balance::Rotations>>,
-    pub(crate) sticky: Option<Sticky>,
+    /// What requests bring to the choice of a server.
+    pub(crate) key: Key,
+    pub(crate) sticky: Option<Policy>,
+    pub(crate) members: ArcSwap<Members>,
     pub(crate) pools: Arc<Pools>,
     /// What the pools are set to when this configuration is put in place.
     pub(crate) keepalive: limpet_config::model::Keepalive,
 }
 
-pub(crate) struct Sticky {
-    pub(crate) policy: Policy,
+/// The text by which a method that hashes chooses.
+pub(crate) enum Key {
+    None,
+    /// The octets of the client's address.
+    Address,
+    Text(Text),
+}
+
+/// The servers of an upstream. A request keeps those that it began with.
+pub(crate) struct Members {
+    pub(crate) backends: Vec<Arc<Backend>>,
+    pub(crate) group: balance::Group,
+    /// One for each worker.
+    pub(crate) progress: Vec<Mutex<balance::Progress>>,
+    /// The servers by their SIDs; empty where the upstream is not sticky.
     pub(crate) sids: SidTable,
 }
 

@@ -1,5 +1,6 @@
 //! The table: one file an nginx module, and in `known` what is not acted on.
 
+mod balance;
 mod core;
 mod headers;
 mod http;
@@ -22,6 +23,7 @@ pub(crate) const SECTIONS: &[(&str, &[Directive])] = &[
     ("Rewrite", rewrite::ROWS),
     ("Proxy", proxy::ROWS),
     ("Upstream", upstream::ROWS),
+    ("Upstream: choosing a server", balance::ROWS),
     ("Session sticky", sticky::ROWS),
     ("Logs", log::ROWS),
     ("Core, not acted on", known::core::ROWS),

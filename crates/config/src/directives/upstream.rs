@@ -6,7 +6,7 @@ use super::http::milliseconds;
 use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, HTTP, MORE1, N1, N12, UPSTREAM, works};
-use crate::model::{Upstream, UpstreamServer};
+use crate::model::{Method, Upstream, UpstreamServer};
 use crate::value::{self, address};
 
 pub(crate) const ROWS: &[Directive] = &[
@@ -68,23 +68,19 @@ fn upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<
 fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let word = arg(directive, 0)?;
     let name = text(word)?;
-    let mut server = UpstreamServer {
-        name: name.to_owned(),
-        addresses: Vec::new(),
-        weight: 1,
-        max_fails: 1,
-        fail_timeout: 10,
-        max_conns: 0,
-        backup: false,
-        down: false,
-        drain: false,
-        id: None,
-    };
+    let mut server = UpstreamServer::new(name.to_owned(), Vec::new());
+    let method = builder.upstream.method.clone();
     for word in directive.args.iter().skip(1) {
         let parameter = text(word)?;
         let invalid = || Fault::At(format!("invalid parameter \"{parameter}\""), word.span);
         let number = |value: &str| {
             value::number(value.as_bytes()).and_then(|number| u32::try_from(number).ok()).ok_or_else(invalid)
+        };
+        let unsupported = |refuses: fn(&Method) -> bool| match &method {
+            Some(method) if refuses(method) => {
+                fault(word, format!("balancing method does not support parameter \"{parameter}\""))
+            }
+            _ => Ok(()),
         };
         match parameter.split_once('=') {
             Some(("weight", value)) => {
@@ -94,16 +90,26 @@ fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
                 }
             }
             Some(("max_fails", value)) => server.max_fails = number(value)?,
-            Some(("max_conns", value)) => server.max_conns = number(value)?,
+            Some(("max_conns", value)) => {
+                unsupported(Method::refuses_max_conns)?;
+                server.max_conns = number(value)?;
+            }
             Some(("fail_timeout", value)) => {
                 server.fail_timeout = value::seconds(value.as_bytes()).ok_or_else(invalid)?;
             }
             // An empty one is as good as none.
             Some(("id", value)) => server.id = Some(value.as_bytes().to_vec()).filter(|id| !id.is_empty()),
-            Some(("slow_start" | "service" | "route", _)) => {
+            Some(("slow_start", value)) => {
+                unsupported(Method::refuses_slow_start)?;
+                server.slow_start = value::milliseconds(value.as_bytes()).ok_or_else(invalid)?;
+            }
+            Some(("service" | "route", _)) => {
                 return fault(word, format!("the \"{parameter}\" parameter of \"server\" is not supported by limpet"));
             }
-            None if parameter == "backup" => server.backup = true,
+            None if parameter == "backup" => {
+                unsupported(Method::refuses_backup)?;
+                server.backup = true;
+            }
             None if parameter == "down" => server.down = true,
             None if parameter == "drain" => server.drain = true,
             None if parameter == "resolve" => {

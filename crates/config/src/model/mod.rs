@@ -16,7 +16,7 @@ pub use main::{Main, User, Workers};
 pub use proxy::{HttpVersion, NextUpstream};
 pub use rewrite::{Condition, Return, Step};
 pub use settings::{AddHeader, KeepaliveTimeout, Root, ServerTokens, Settings, Types};
-pub use upstream::{Hash, Keepalive, SessionSticky, StickyMode, Upstream, UpstreamServer};
+pub use upstream::{Hash, Keepalive, Method, SessionSticky, StickyMode, Until, Upstream, UpstreamServer};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! `upstream{}` blocks.
 
 use super::Place;
+use crate::template::Template;
 use crate::value::address::Address;
 
 /// A group of servers.
@@ -8,11 +9,63 @@ use crate::value::address::Address;
 pub struct Upstream {
     pub name: String,
     pub servers: Vec<UpstreamServer>,
+    /// The last one that the block names; `None`: round robin.
+    pub method: Option<Method>,
     pub sticky: Option<SessionSticky>,
     pub keepalive: Keepalive,
     /// Made from the address in a `proxy_pass`, not written as a block.
     pub implicit: bool,
     pub place: Place,
+}
+
+/// How a server is chosen for a request without a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Method {
+    IpHash,
+    Hash {
+        key: Template,
+        consistent: bool,
+    },
+    /// Tengine's
+    ConsistentHash {
+        key: Template,
+    },
+    LeastConn,
+    LeastTime {
+        until: Until,
+        inflight: bool,
+    },
+    Random,
+    RandomTwo,
+    Vnswrr,
+    Iwrr,
+}
+
+/// Which time of an answer `least_time` looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    Header,
+    LastByte,
+}
+
+impl Method {
+    /// Whether `backup` is an error behind the method, as in nginx. Before it, it is accepted.
+    pub(crate) fn refuses_backup(&self) -> bool {
+        matches!(
+            self,
+            Method::IpHash | Method::Hash { .. } | Method::ConsistentHash { .. } | Method::Random | Method::RandomTwo
+        )
+    }
+
+    /// The same for `slow_start`, which takes a method that weighs at each choice.
+    pub(crate) fn refuses_slow_start(&self) -> bool {
+        !matches!(self, Method::LeastConn | Method::LeastTime { .. })
+    }
+
+    /// The same for `max_conns`.
+    pub(crate) fn refuses_max_conns(&self) -> bool {
+        matches!(self, Method::ConsistentHash { .. })
+    }
 }
 
 /// One `server` line.
@@ -28,11 +81,32 @@ pub struct UpstreamServer {
     pub fail_timeout: u64,
     /// Connections at a time; 0: any number.
     pub max_conns: u32,
+    /// Milliseconds in which the weight grows from nothing when the server is back.
+    pub slow_start: u64,
     pub backup: bool,
     pub down: bool,
     pub drain: bool,
     /// The SID of `hash=plain`.
     pub id: Option<Vec<u8>>,
+}
+
+impl UpstreamServer {
+    /// A line with nothing but the server.
+    pub fn new(name: String, addresses: Vec<Address>) -> Self {
+        UpstreamServer {
+            name,
+            addresses,
+            weight: 1,
+            max_fails: 1,
+            fail_timeout: 10,
+            max_conns: 0,
+            slow_start: 0,
+            backup: false,
+            down: false,
+            drain: false,
+            id: None,
+        }
+    }
 }
 
 /// Idle connections to the servers of an upstream.

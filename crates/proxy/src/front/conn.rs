@@ -281,6 +281,15 @@ impl Conn {
         self.peer.map(|address| address.ip())
     }
 
+    /// The octets of the client's address by which `ip_hash` chooses: three of an IPv4 address, all of an IPv6 one.
+    pub(crate) fn address_octets(&self) -> Vec<u8> {
+        match self.peer_ip() {
+            Some(IpAddr::V4(address)) => address.octets().into_iter().take(3).collect(),
+            Some(IpAddr::V6(address)) => address.octets().to_vec(),
+            None => vec![0; 3],
+        }
+    }
+
     /// The client's address as text; `unix:` for a Unix socket.
     pub(crate) fn remote_addr(&self) -> &str {
         &self.peer_text

@@ -15,7 +15,7 @@ use super::sticky::Stickiness;
 use crate::clock;
 use crate::front::head::Rejection;
 use crate::front::{Conn, Head};
-use crate::runtime::{Location, Runtime, Server, Upstream};
+use crate::runtime::{Location, Members, Runtime, Server, Upstream};
 use crate::upstream::{Dial, ResponseHead, Trace};
 
 /// A request. Its server is of the configuration that it began with, and keeps that alive.
@@ -48,6 +48,10 @@ pub(crate) struct Request {
 
     pub(crate) sticky: Stickiness,
     pub(crate) upstream: Option<Arc<Upstream>>,
+    /// The upstream's servers as of the first try.
+    pub(crate) members: Option<Arc<Members>>,
+    /// What the upstream's method chooses by.
+    pub(crate) key: Vec<u8>,
     /// The head for the backend, once it is made.
     pub(crate) upstream_head: Option<Bytes>,
     /// The Cookie headers without the session, where it is hidden and while the backend's head is made.
@@ -86,23 +90,46 @@ impl Try {
     }
 }
 
-/// A request that is with a server now; the server's count of connections goes down with it.
+/// A request that has entered a server; the server's count of connections goes down with it.
 pub(crate) struct Flight {
     pub(crate) index: usize,
     pub(crate) dial: Arc<Dial>,
-    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) members: Arc<Members>,
+    /// What the method waits for has come.
+    landed: bool,
 }
 
 impl Flight {
-    pub(crate) fn new(upstream: Arc<Upstream>, index: usize, dial: Arc<Dial>) -> Self {
-        dial.backend.state.started();
-        Flight { index, dial, upstream }
+    pub(crate) fn new(members: Arc<Members>, index: usize, dial: Arc<Dial>) -> Self {
+        Flight { index, dial, members, landed: false }
+    }
+
+    /// The head of the answer is there.
+    pub(crate) fn answered(&mut self) {
+        let took = self.milliseconds();
+        let now = clock::steady_milliseconds();
+        self.members.group.succeeded(self.index, now);
+        self.landed = self.members.group.answered(self.index, took, now);
+    }
+
+    /// The answer is there whole; its head came after `header`.
+    pub(crate) fn completed(&mut self, header: Duration) {
+        let (header, whole) = (header.as_millis() as u64, self.milliseconds());
+        self.members.group.completed(self.index, header, whole, clock::steady_milliseconds());
+        self.landed = true;
+    }
+
+    fn milliseconds(&self) -> u64 {
+        self.dial.trace.elapsed().as_millis() as u64
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.upstream.group.finished(self.index);
+        if !self.landed {
+            self.members.group.given_up(self.index, self.milliseconds(), clock::steady_milliseconds());
+        }
+        self.members.group.finished(self.index);
     }
 }
 
@@ -175,6 +202,8 @@ impl Request {
             id: std::sync::OnceLock::new(),
             sticky: Stickiness::default(),
             upstream: None,
+            members: None,
+            key: Vec::new(),
             upstream_head: None,
             shown_cookies: None,
             tries: Vec::new(),

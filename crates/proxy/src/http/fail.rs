@@ -69,9 +69,9 @@ pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut e
 fn server_failed(request: &mut Request, timed_out: bool, doing: &str) -> bool {
     let Some(flight) = request.flight.take() else { return false };
     request.end_try(Some((if timed_out { 504 } else { 502 }, &flight.dial.trace)));
-    let Some(upstream) = request.upstream.clone() else { return false };
-    let Some(rotations) = upstream.rotations.get(request.conn.worker) else { return false };
-    let disabled = upstream.group.failed(&mut rotations.lock(), flight.index, clock::steady_seconds());
+    let members = Arc::clone(&flight.members);
+    let Some(progress) = members.progress.get(request.conn.worker) else { return false };
+    let disabled = members.group.failed(&mut progress.lock(), flight.index, clock::steady_milliseconds());
     request.tried.add(flight.index);
     if disabled {
         request.flight = Some(flight);
@@ -85,7 +85,7 @@ fn server_failed(request: &mut Request, timed_out: bool, doing: &str) -> bool {
 fn may_retry(request: &Request, timed_out: bool) -> bool {
     let next = request.pass().map(|pass| pass.next_upstream).unwrap_or_default();
     let condition = if timed_out { next.timeout } else { next.error };
-    let any_left = request.upstream.as_ref().is_some_and(|upstream| request.tried.len() < upstream.group.len());
+    let any_left = request.members.as_ref().is_some_and(|members| request.tried.len() < members.group.len());
     condition && any_left && !request.sticky.is_held()
 }
 

@@ -22,6 +22,10 @@ pub(super) fn run(mut request: Box<Request>, error: Option<&Error>) {
             return;
         }
         request.end_try(None);
+        let header = request.tries.last().and_then(|last| last.header).filter(|_| error.is_none());
+        if let (Some(flight), Some(header)) = (&mut request.flight, header) {
+            flight.completed(header);
+        }
         request.flight = None;
         request.complete = error.is_none();
     }

@@ -35,8 +35,8 @@ const NOT_PASSED: [&str; 14] = [
 
 /// The backend has answered: whatever it says, it is alive.
 pub(super) fn from_backend(request: &mut Request) -> Result<()> {
-    let Some(flight) = &request.flight else { return Ok(()) };
-    flight.upstream.group.succeeded(flight.index);
+    let Some(flight) = &mut request.flight else { return Ok(()) };
+    flight.answered();
     let trace = &flight.dial.trace;
     request.response = trace.head().map(Arc::clone);
     if let Some(last) = request.tries.last_mut() {
@@ -122,8 +122,7 @@ fn cookies(request: &Request, response: &ResponseHead, reply: &mut Reply) {
     let theirs = || response.fields.values(b"set-cookie");
     let pass_on = |reply: &mut Reply| theirs().for_each(|line| reply.line(b"Set-Cookie", line));
     let Content::Proxy(pass) = &request.location.content else { return pass_on(reply) };
-    let (Some(sticky), Some(server)) = (&pass.upstream.sticky, &request.sticky.server) else { return pass_on(reply) };
-    let policy = &sticky.policy;
+    let (Some(policy), Some(server)) = (&pass.upstream.sticky, &request.sticky.server) else { return pass_on(reply) };
     let hide_cookie = request.location.settings.hide_cookie;
     let ours = || {
         let now = clock::unix_seconds();

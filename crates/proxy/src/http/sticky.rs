@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use limpet_balance::Choice;
+use limpet_balance::{Ask, Choice};
 use limpet_config::model::LogLevel;
-use limpet_sticky::{Session, read};
+use limpet_sticky::{Policy, Session, read};
 
 use super::ctx::Request;
 use crate::clock;
-use crate::runtime::{Backend, Upstream};
+use crate::runtime::{Backend, Members};
 
 /// `$session_sticky_state`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,14 +85,13 @@ impl Stickiness {
 
 /// Reads the session from the request's cookies. Later calls do nothing, so retries and internal redirects keep what the
 /// first one found (compatibility: C7.13).
-pub(super) fn read_session(request: &mut Request, upstream: &Upstream) {
-    let Some(sticky) = &upstream.sticky else { return };
+pub(super) fn read_session(request: &mut Request, policy: &Policy, members: &Members) {
     if std::mem::replace(&mut request.sticky.is_read, true) {
         return;
     }
     let cookies = request.head.values(b"cookie");
-    let session = read(&sticky.policy, cookies, clock::unix_seconds(), |sid| sticky.sids.find(sid));
-    let falls_back = sticky.policy.falls_back();
+    let session = read(policy, cookies, clock::unix_seconds(), |sid| members.sids.find(sid));
+    let falls_back = policy.falls_back();
     let (state, home, held, first) = match session {
         Session::None => (State::New, None, false, None),
         Session::Malformed => (State::Malformed, None, false, None),
@@ -110,46 +109,48 @@ pub(super) fn read_session(request: &mut Request, upstream: &Upstream) {
     request.sticky = Stickiness { state, home, held, first, is_read: true, ..Stickiness::default() };
 }
 
-/// The server for the next try.
-pub(super) fn choose(request: &mut Request, upstream: &Upstream) -> Result<usize, NoServer> {
-    let worker = request.conn.worker;
+/// The server for the next try. The request has entered it.
+pub(super) fn choose(request: &mut Request, members: &Members) -> Result<usize, NoServer> {
     if let Some(again) = request.again {
+        members.group.visit_again(again);
         return Ok(again);
     }
     if let Some(home) = request.sticky.home {
-        match upstream.group.visit(home, &request.tried) {
+        let choice = members.group.visit(home, &request.tried);
+        match choice {
             Choice::Usable => {
-                set_server(request, upstream, home, false);
+                set_server(request, members, home, false);
                 return Ok(home);
             }
-            Choice::Full if request.sticky.held => {
+            Choice::Full | Choice::Dead if request.sticky.held => {
                 request.sticky.state = State::Down;
-                let server = upstream.backends.get(home).map(|backend| Arc::clone(&backend.name)).unwrap_or_default();
-                let message = format!("session_sticky: server {server} has max_conns connections, and fallback is off");
+                let server = members.backends.get(home).map(|backend| Arc::clone(&backend.name)).unwrap_or_default();
+                let why = if choice == Choice::Full { "has max_conns connections" } else { "is down by its check" };
+                let message = format!("session_sticky: server {server} {why}, and fallback is off");
                 request.log_error(LogLevel::Warn, &message);
                 return Err(NoServer::Held);
             }
             _ if request.sticky.held => return Err(NoServer::Held),
             // Its place is kept: the next request may find room again (compatibility: C7.11).
             Choice::Full => request.sticky.state = State::Down,
-            Choice::Tried => request.sticky.state = State::FailedOver,
+            Choice::Tried | Choice::Dead => request.sticky.state = State::FailedOver,
         }
     } else if request.sticky.held {
         return Err(NoServer::Held);
     }
-    let Some(rotations) = upstream.rotations.get(worker) else { return Err(NoServer::NoneLeft) };
-    let next = upstream.group.next(&mut rotations.lock(), &request.tried, clock::steady_seconds());
-    let index = next.ok_or(NoServer::NoneLeft)?;
+    let progress = members.progress.get(request.conn.worker).ok_or(NoServer::NoneLeft)?;
+    let ask = Ask { key: &request.key, tried: &request.tried, now: clock::steady_milliseconds() };
+    let index = members.group.next(&mut progress.lock(), &ask).ok_or(NoServer::NoneLeft)?;
     match request.sticky.home {
-        Some(home) if request.sticky.state == State::Down => set_server(request, upstream, home, false),
-        _ => set_server(request, upstream, index, true),
+        Some(home) if request.sticky.state == State::Down => set_server(request, members, home, false),
+        _ => set_server(request, members, index, true),
     }
     Ok(index)
 }
 
-fn set_server(request: &mut Request, upstream: &Upstream, index: usize, assigned: bool) {
-    if upstream.sticky.is_some() {
-        request.sticky.server = upstream.backends.get(index).map(Arc::clone);
+fn set_server(request: &mut Request, members: &Members, index: usize, assigned: bool) {
+    if request.sticky.is_read {
+        request.sticky.server = members.backends.get(index).map(Arc::clone);
         request.sticky.assigned = assigned;
     }
 }

@@ -11,15 +11,18 @@ use super::ctx::{Flight, Request, Try};
 use super::sticky::{self, NoServer};
 use super::upstream_request;
 use crate::front::head::Body;
-use crate::runtime::Content;
+use crate::runtime::{Content, Key, Members, Upstream};
 use crate::upstream::{Dial, Trace};
 
 pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
     let location = Arc::clone(&request.location);
     let Content::Proxy(pass) = &location.content else { return Error::err(ErrorType::InternalError) };
-    let upstream = Arc::clone(&pass.upstream);
-    sticky::read_session(request, &upstream);
-    let index = match sticky::choose(request, &upstream) {
+    let upstream = &pass.upstream;
+    let members = match &request.members {
+        Some(members) => Arc::clone(members),
+        None => begin(request, upstream),
+    };
+    let index = match sticky::choose(request, &members) {
         Ok(index) => index,
         Err(reason) => {
             if request.tries.is_empty() {
@@ -33,7 +36,7 @@ pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<H
             return Error::err(ErrorType::HTTPStatus(request.failure()));
         }
     };
-    let Some(backend) = upstream.backends.get(index) else { return Error::err(ErrorType::InternalError) };
+    let Some(backend) = members.backends.get(index) else { return Error::err(ErrorType::InternalError) };
     let head = match &request.upstream_head {
         Some(head) => head.clone(),
         None => {
@@ -61,6 +64,21 @@ pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<H
     });
     let mut peer = Box::new(backend.template.clone());
     peer.options.custom_l4 = Some(Arc::clone(&dial) as _);
-    request.flight = Some(Flight::new(upstream, index, dial));
+    request.flight = Some(Flight::new(members, index, dial));
     Ok(peer)
+}
+
+/// The first try of a request: its upstream's servers, its session, and what the method chooses by.
+fn begin(request: &mut Request, upstream: &Upstream) -> Arc<Members> {
+    let members = upstream.members.load_full();
+    request.members = Some(Arc::clone(&members));
+    if let Some(policy) = &upstream.sticky {
+        sticky::read_session(request, policy, &members);
+    }
+    request.key = match &upstream.key {
+        Key::None => Vec::new(),
+        Key::Address => request.conn.address_octets(),
+        Key::Text(text) => text.render(request),
+    };
+    members
 }

@@ -1,4 +1,4 @@
-//! Rows of `upstream` blocks that limpet does not act on: balancing, health checks, name resolution, shared zones.
+//! Rows of `upstream` blocks that limpet does not act on.
 
 use crate::directive::prelude::*;
 
@@ -13,33 +13,16 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "Answers 502 rather than 500 when a group has no server left (Tengine).",
     ),
-    refused("rr_discarded_range", HTTP, N1, "Range of the random starting point of weighted round robin (Tengine)."),
+    no_effect(
+        "rr_discarded_range",
+        HTTP,
+        N1,
+        "Range of the random starting point of weighted round robin (Tengine); limpet begins with the first server.",
+    ),
     // ngx_http_upstream_zone_module.c
     no_effect("zone", UPSTREAM, N12, "Shared memory for a group's state; limpet's threads share it anyhow."),
-    // ngx_http_upstream_ip_hash_module.c
-    refused("ip_hash", UPSTREAM, N0, "Picks a server by the client's address."),
-    // ngx_http_upstream_hash_module.c
-    refused("hash", UPSTREAM, N12, "Picks a server by a hash of the given key, optionally on a ketama ring."),
-    // ngx_http_upstream_least_conn_module.c
-    refused("least_conn", UPSTREAM, N0, "Picks the server with the fewest connections for its weight."),
-    // ngx_http_upstream_least_time_module.c
-    refused(
-        "least_time",
-        UPSTREAM,
-        N12,
-        "Picks the server with the shortest average time to the header or last byte, and few connections.",
-    ),
-    // ngx_http_upstream_random_module.c
-    refused("random", UPSTREAM, N0.or(N12), "Picks a server at random, or the better one of two."),
     // ngx_http_upstream_sticky_module.c
     refused("sticky", UPSTREAM, MORE2, "nginx's session affinity, by `cookie`, `route` or `learn`."),
-    // ngx_http_upstream_keepalive_module.c
-    // ngx_http_upstream_consistent_hash_module (Tengine)
-    refused("consistent_hash", UPSTREAM, N1, "Picks a server on a hash ring by the value of a variable (Tengine)."),
-    // ngx_http_upstream_vnswrr_module (Tengine)
-    refused("vnswrr", UPSTREAM, N0.or(N1), "Weighted round robin over virtual nodes, made step by step (Tengine)."),
-    // ngx_http_upstream_iwrr_module (Tengine)
-    refused("iwrr", UPSTREAM, N0, "Interleaved weighted round robin in constant time (Tengine)."),
     // ngx_http_upstream_dynamic_module (Tengine)
     refused(
         "dynamic_resolve",

@@ -1,27 +1,25 @@
 //! From the configuration to the runtime: files opened, patterns and texts compiled, names turned into references.
 
+mod upstream;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpet_balance as balance;
 use limpet_config::model::{self, LogLevel, Matcher, ServerTokens};
 use limpet_config::template::{Part, Template};
 use limpet_config::{Address, Regex};
-use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
-use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use limpet_sticky::Policy;
 
 use crate::front::head::HeadLimits;
 use crate::log::{AccessLog, ErrorLog, LogFile};
 use crate::route::host::HostMap;
 use crate::route::location::Level;
 use crate::runtime::{
-    AddHeader, Backend, Condition, Content, Listening, Location, Pass, Runtime, Server, Settings, Shared, Step, Sticky,
-    Upstream,
+    AddHeader, Condition, Content, Listening, Location, Pass, Runtime, Server, Settings, Shared, Step, Upstream,
 };
 use crate::template::Text;
-use crate::upstream::Pools;
 
 /// What the program found out before: where relative paths begin, and what the command line says.
 #[derive(Debug, Clone)]
@@ -58,8 +56,12 @@ pub fn build(
     let mut runtime = Runtime::default();
     if let Some(http) = &config.http {
         builder.compile_formats(http);
-        builder.upstreams = http.upstreams.iter().map(|upstream| Arc::new(builder.upstream(upstream))).collect();
-        let down = builder.upstreams.iter().flat_map(|upstream| sessions_on_down_servers(upstream));
+        builder.upstreams = http
+            .upstreams
+            .iter()
+            .map(|upstream| Arc::new(upstream::upstream(upstream, environment.workers, shared)))
+            .collect();
+        let down = builder.upstreams.iter().flat_map(|upstream| upstream::sessions_on_down_servers(upstream));
         let down: Vec<_> = down.collect();
         builder.remarks.extend(down);
         for server in &http.servers {
@@ -69,22 +71,6 @@ pub fn build(
         runtime.upstreams = builder.upstreams;
     }
     Ok((runtime, default_log, builder.remarks))
-}
-
-fn sessions_on_down_servers(upstream: &Upstream) -> Vec<(LogLevel, String)> {
-    if upstream.sticky.is_none() {
-        return Vec::new();
-    }
-    let down =
-        upstream.backends.iter().enumerate().filter(|(index, _)| upstream.group.server(*index).is_some_and(|s| s.down));
-    down.map(|(_, backend)| {
-        let message = format!(
-            "upstream {}: server {} is down: sessions stay on it, new clients don't reach it",
-            upstream.name, backend.name
-        );
-        (LogLevel::Notice, message)
-    })
-    .collect()
 }
 
 struct Builder<'b> {
@@ -232,7 +218,7 @@ impl Builder<'_> {
         // The policy of the upstream that is asked; one that has none leaves it to the one that the directive names.
         let hides = settings.session_sticky_hide_cookie.as_ref().and_then(|name| {
             let named = || self.upstreams.iter().find(|upstream| *upstream.name == **name)?.sticky.as_ref();
-            upstream.sticky.as_ref().or_else(named).map(|sticky| sticky.policy.clone())
+            upstream.sticky.as_ref().or_else(named).cloned()
         });
         Some(Pass {
             upstream: Arc::clone(upstream),
@@ -345,77 +331,6 @@ impl Builder<'_> {
             }
         })
     }
-
-    fn upstream(&self, upstream: &model::Upstream) -> Upstream {
-        let mut backends = Vec::new();
-        let mut servers = Vec::new();
-        let mut sids = SidTable::default();
-        let plain = upstream.sticky.as_ref().is_some_and(|sticky| sticky.hash == model::Hash::Plain);
-        for server in &upstream.servers {
-            for address in &server.addresses {
-                let name: Arc<str> = address.to_string().into();
-                let sid: Box<[u8]> = match (&upstream.sticky, &server.id) {
-                    (None, _) => Box::default(),
-                    (Some(_), Some(id)) if plain => id.as_slice().into(),
-                    (Some(_), None) if plain => name.as_bytes().into(),
-                    (Some(_), _) => sid::md5(name.as_bytes()).into(),
-                };
-                // Of two servers with one SID the first has it; the file's check has warned.
-                let _ = sids.insert(&sid, backends.len());
-                let state = self.peer_state(&upstream.name, address);
-                servers.push((
-                    balance::Server {
-                        weight: server.weight,
-                        max_fails: server.max_fails,
-                        fail_timeout: i64::try_from(server.fail_timeout).unwrap_or(i64::MAX),
-                        max_conns: server.max_conns,
-                        backup: server.backup,
-                        down: server.down || server.drain,
-                    },
-                    Arc::clone(&state),
-                ));
-                let template = peer_template(address);
-                backends.push(Arc::new(Backend { name, sid, address: address.clone(), template, state }));
-            }
-        }
-        let group = balance::Group::new(servers);
-        let rotations = (0..self.environment.workers).map(|_| group.rotations().into()).collect();
-        let sticky = upstream.sticky.as_ref().map(|sticky| {
-            let id_with_bar = backends.iter().any(|backend: &Arc<Backend>| backend.sid.contains(&b'|'));
-            Sticky { policy: policy(sticky, id_with_bar), sids }
-        });
-        Upstream {
-            name: upstream.name.as_str().into(),
-            backends,
-            group,
-            rotations,
-            sticky,
-            pools: self.pools(&upstream.name),
-            keepalive: upstream.keepalive.clone(),
-        }
-    }
-
-    /// The counters of a server, which outlive reloads.
-    fn peer_state(&self, upstream: &str, address: &Address) -> Arc<balance::Peer> {
-        let mut peers = self.shared.peers.lock();
-        let slot = peers.entry((upstream.to_owned(), address.clone())).or_default();
-        slot.upgrade().unwrap_or_else(|| {
-            let peer = Arc::default();
-            *slot = Arc::downgrade(&peer);
-            peer
-        })
-    }
-
-    /// The idle connections of an upstream, which outlive reloads.
-    fn pools(&self, upstream: &str) -> Arc<Pools> {
-        let mut pools = self.shared.pools.lock();
-        let slot = pools.entry(upstream.to_owned()).or_default();
-        slot.upgrade().unwrap_or_else(|| {
-            let pools = Arc::new(Pools::new(self.environment.workers));
-            *slot = Arc::downgrade(&pools);
-            pools
-        })
-    }
 }
 
 /// nginx's `proxy_redirect default`: the URL of the `proxy_pass` for the location's prefix.
@@ -431,36 +346,6 @@ fn redirect(pass: &model::ProxyPass, location: &model::Location) -> (Vec<u8>, Ve
             (from, b"/".to_vec())
         }
     }
-}
-
-fn policy(sticky: &model::SessionSticky, id_with_bar: bool) -> Policy {
-    Policy::new(&limpet_sticky::Settings {
-        cookie: sticky.cookie.clone(),
-        domain: sticky.domain.clone(),
-        path: sticky.path.clone(),
-        maxage: sticky.maxage.clone(),
-        limits: sticky.maxidle.zip(sticky.maxlife).map(|(maxidle, maxlife)| Limits { maxidle, maxlife }),
-        mode: match sticky.mode {
-            model::StickyMode::Insert => Mode::Insert,
-            model::StickyMode::Prefix => Mode::Prefix,
-            model::StickyMode::Rewrite => Mode::Rewrite,
-        },
-        indirect: sticky.indirect,
-        fallback: sticky.fallback,
-        id_with_bar,
-    })
-}
-
-/// Pingora's idea of a backend. It connects through our own connector, so the address is for its messages only.
-fn peer_template(address: &Address) -> HttpPeer {
-    let socket = match address {
-        Address::Ip(address) => *address,
-        Address::Unix(_) => std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
-    };
-    let mut peer = HttpPeer::new(socket, false, String::new());
-    // Hop-by-hop headers are ours to write; Pingora sees a head with none of them.
-    peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
-    peer
 }
 
 fn listening(servers: &[model::Server]) -> Result<HashMap<Address, Listening>, BuildError> {

@@ -1,0 +1,84 @@
+//! Tengine's `vnswrr` and `iwrr`: sequences of servers that are laid out in advance, so that a choice takes the next.
+//!
+//! Each worker begins at a place of its own, for many of them not to begin with the same server.
+
+use std::collections::VecDeque;
+
+use fastrand::Rng;
+
+use crate::group::View;
+use crate::round_robin::Rotation;
+
+/// `vnswrr`: the order of the smooth weighted round robin, from which nobody ever drops out. Tengine keeps it in a list
+/// as long as the sum of weights; the rotation makes it as it goes.
+pub(crate) fn vnswrr(view: &View<'_>, rotation: &mut Rotation) -> Option<usize> {
+    sequence(view, || rotation.next(std::iter::empty(), |_| true))
+}
+
+/// Where a worker begins in it.
+pub(crate) fn begin_vnswrr(rotation: &mut Rotation, servers: usize, random: &mut Rng) {
+    for _ in 0..=random.usize(..servers.max(1)) {
+        rotation.next(std::iter::empty(), |_| true);
+    }
+}
+
+/// `iwrr`: rounds in which each server has a turn, until its weight is used up.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rounds {
+    active: VecDeque<Turn>,
+    expired: VecDeque<Turn>,
+}
+
+#[derive(Debug, Clone)]
+struct Turn {
+    position: usize,
+    weight: u32,
+    left: u32,
+}
+
+impl Rounds {
+    pub(crate) fn new(weights: impl Iterator<Item = u32> + Clone, random: &mut Rng) -> Self {
+        let divisor = weights.clone().fold(0, gcd).max(1);
+        let turn = |(position, weight)| Turn { position, weight: weight / divisor, left: weight / divisor };
+        let active: VecDeque<Turn> = weights.enumerate().map(turn).collect();
+        let begin = random.usize(..active.len().max(1));
+        let mut rounds = Rounds { active, expired: VecDeque::new() };
+        for _ in 0..begin {
+            rounds.step();
+        }
+        rounds
+    }
+
+    fn step(&mut self) -> Option<usize> {
+        if self.active.is_empty() {
+            std::mem::swap(&mut self.active, &mut self.expired);
+        }
+        let mut turn = self.active.pop_front()?;
+        let position = turn.position;
+        turn.left = turn.left.saturating_sub(1);
+        if turn.left > 0 {
+            self.active.push_back(turn);
+        } else {
+            turn.left = turn.weight;
+            self.expired.push_back(turn);
+        }
+        Some(position)
+    }
+}
+
+pub(crate) fn iwrr(view: &View<'_>, rounds: &mut Rounds) -> Option<usize> {
+    sequence(view, || rounds.step())
+}
+
+/// The next in the sequence that can be asked. Where heavy servers that can't be fill it, the first one that can.
+fn sequence(view: &View<'_>, mut step: impl FnMut() -> Option<usize>) -> Option<usize> {
+    let next = (0..view.len()).find_map(|_| step().filter(|position| view.is_usable(*position)));
+    next.or_else(|| (0..view.len()).find(|position| view.is_usable(*position)))
+}
+
+fn gcd(mut a: u32, mut b: u32) -> u32 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}

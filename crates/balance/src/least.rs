@@ -1,0 +1,27 @@
+//! `least_conn` and `least_time`: the server with the least load for its weight; among equals, the round robin.
+//!
+//! Follow `ngx_http_upstream_least_conn_module.c` and `ngx_http_upstream_least_time_module.c`. Both look at every server,
+//! as loads change with every request.
+
+use crate::group::View;
+use crate::walk::Walk;
+
+pub(crate) fn least(view: &View<'_>, walk: &mut Walk, load: impl Fn(usize) -> u64) -> Option<usize> {
+    let mut best: Option<(usize, u64, u64)> = None;
+    let mut many = false;
+    for position in (0..view.len()).filter(|position| view.is_usable(*position)) {
+        let (load, weight) = (load(position), view.weight(position));
+        match best {
+            Some((_, least, of)) if load * of > least * weight => {}
+            Some((_, least, of)) if load * of == least * weight => many = true,
+            _ => (best, many) = (Some((position, load, weight)), false),
+        }
+    }
+    let (first, least, of) = best?;
+    if !many {
+        return Some(first);
+    }
+    let is_equal =
+        |position: &usize| view.is_usable(*position) && load(*position) * of == least * view.weight(*position);
+    walk.next((first..view.len()).filter(is_equal))
+}

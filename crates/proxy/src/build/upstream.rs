@@ -1,0 +1,174 @@
+//! Upstreams: their servers with what is counted about them, and how one is chosen.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use limpet_balance as balance;
+use limpet_config::Address;
+use limpet_config::model::{self, LogLevel};
+use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+
+use crate::clock;
+use crate::runtime::{Backend, Key, Members, Shared, Upstream};
+use crate::template::Text;
+use crate::upstream::Pools;
+
+pub(super) fn upstream(upstream: &model::Upstream, workers: usize, shared: &Shared) -> Upstream {
+    let members = members(upstream, workers, shared);
+    let id_with_bar = members.backends.iter().any(|backend| backend.sid.contains(&b'|'));
+    Upstream {
+        name: upstream.name.as_str().into(),
+        key: match &upstream.method {
+            Some(model::Method::IpHash) => Key::Address,
+            Some(model::Method::Hash { key, .. } | model::Method::ConsistentHash { key }) => Key::Text(Text::new(key)),
+            _ => Key::None,
+        },
+        sticky: upstream.sticky.as_ref().map(|sticky| policy(sticky, id_with_bar)),
+        members: ArcSwap::from_pointee(members),
+        pools: pools(&upstream.name, workers, shared),
+        keepalive: upstream.keepalive.clone(),
+    }
+}
+
+fn members(upstream: &model::Upstream, workers: usize, shared: &Shared) -> Members {
+    let mut backends = Vec::new();
+    let mut servers = Vec::new();
+    let mut sids = SidTable::default();
+    let plain = upstream.sticky.as_ref().is_some_and(|sticky| sticky.hash == model::Hash::Plain);
+    for server in &upstream.servers {
+        for address in &server.addresses {
+            let name: Arc<str> = address.to_string().into();
+            let sid: Box<[u8]> = match (&upstream.sticky, &server.id) {
+                (None, _) => Box::default(),
+                (Some(_), Some(id)) if plain => id.as_slice().into(),
+                (Some(_), None) if plain => name.as_bytes().into(),
+                (Some(_), _) => sid::md5(name.as_bytes()).into(),
+            };
+            if upstream.sticky.is_some() {
+                // Of two servers with one SID the first has it; the file's check has warned.
+                let _ = sids.insert(&sid, backends.len());
+            }
+            let state = peer(&upstream.name, address, shared);
+            servers.push((balance_server(server, &name), Arc::clone(&state)));
+            let template = peer_template(address);
+            backends.push(Arc::new(Backend { name, sid, address: address.clone(), template, state }));
+        }
+    }
+    let group = balance::Group::new(method(upstream.method.as_ref()), servers);
+    let progress = (0..workers).map(|_| group.progress(seed()).into()).collect();
+    Members { backends, group, progress, sids }
+}
+
+/// The counters of a server, which outlive reloads.
+fn peer(upstream: &str, address: &Address, shared: &Shared) -> Arc<balance::Peer> {
+    let mut peers = shared.peers.lock();
+    let slot = peers.entry((upstream.to_owned(), address.clone())).or_default();
+    slot.upgrade().unwrap_or_else(|| {
+        let peer = Arc::default();
+        *slot = Arc::downgrade(&peer);
+        peer
+    })
+}
+
+/// The idle connections of an upstream, which outlive reloads.
+fn pools(upstream: &str, workers: usize, shared: &Shared) -> Arc<Pools> {
+    let mut pools = shared.pools.lock();
+    let slot = pools.entry(upstream.to_owned()).or_default();
+    slot.upgrade().unwrap_or_else(|| {
+        let pools = Arc::new(Pools::new(workers));
+        *slot = Arc::downgrade(&pools);
+        pools
+    })
+}
+
+fn balance_server(server: &model::UpstreamServer, name: &str) -> balance::Server {
+    let number = server.id.as_ref().and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+    balance::Server {
+        text: server.name.as_str().into(),
+        name: name.into(),
+        number,
+        weight: server.weight,
+        max_fails: server.max_fails,
+        fail_timeout: i64::try_from(server.fail_timeout).unwrap_or(i64::MAX),
+        max_conns: server.max_conns,
+        slow_start: i64::try_from(server.slow_start).unwrap_or(i64::MAX),
+        backup: server.backup,
+        down: server.down || server.drain,
+    }
+}
+
+fn method(method: Option<&model::Method>) -> balance::Method {
+    let Some(method) = method else { return balance::Method::RoundRobin };
+    match method {
+        model::Method::IpHash => balance::Method::AddressHash,
+        model::Method::Hash { consistent: false, .. } => balance::Method::Hash,
+        model::Method::Hash { consistent: true, .. } => balance::Method::Ketama,
+        model::Method::ConsistentHash { .. } => balance::Method::Consistent,
+        model::Method::LeastConn => balance::Method::LeastConn,
+        model::Method::LeastTime { until, inflight } => {
+            let until = match until {
+                model::Until::Header => balance::Until::Header,
+                model::Until::LastByte => balance::Until::LastByte,
+            };
+            balance::Method::LeastTime { until, inflight: *inflight }
+        }
+        model::Method::Random => balance::Method::Random,
+        model::Method::RandomTwo => balance::Method::RandomTwo,
+        model::Method::Vnswrr => balance::Method::Vnswrr,
+        model::Method::Iwrr => balance::Method::Iwrr,
+    }
+}
+
+/// For what is random in a worker's choices; another one each time.
+fn seed() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| clock::unix_time().as_nanos() as u64)
+}
+
+fn policy(sticky: &model::SessionSticky, id_with_bar: bool) -> Policy {
+    Policy::new(&limpet_sticky::Settings {
+        cookie: sticky.cookie.clone(),
+        domain: sticky.domain.clone(),
+        path: sticky.path.clone(),
+        maxage: sticky.maxage.clone(),
+        limits: sticky.maxidle.zip(sticky.maxlife).map(|(maxidle, maxlife)| Limits { maxidle, maxlife }),
+        mode: match sticky.mode {
+            model::StickyMode::Insert => Mode::Insert,
+            model::StickyMode::Prefix => Mode::Prefix,
+            model::StickyMode::Rewrite => Mode::Rewrite,
+        },
+        indirect: sticky.indirect,
+        fallback: sticky.fallback,
+        id_with_bar,
+    })
+}
+
+/// Pingora's idea of a backend. It connects through our own connector, so the address is for its messages only.
+fn peer_template(address: &Address) -> HttpPeer {
+    let socket = match address {
+        Address::Ip(address) => *address,
+        Address::Unix(_) => std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
+    };
+    let mut peer = HttpPeer::new(socket, false, String::new());
+    // Hop-by-hop headers are ours to write; Pingora sees a head with none of them.
+    peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
+    peer
+}
+
+/// What is told at start and reload of servers that keep their sessions.
+pub(super) fn sessions_on_down_servers(upstream: &Upstream) -> Vec<(LogLevel, String)> {
+    if upstream.sticky.is_none() {
+        return Vec::new();
+    }
+    let members = upstream.members.load();
+    let is_down = |index: usize| members.group.server(index).is_some_and(|server| server.down);
+    let down = members.backends.iter().enumerate().filter(|(index, _)| is_down(*index));
+    down.map(|(_, backend)| {
+        let message = format!(
+            "upstream {}: server {} is down: sessions stay on it, new clients don't reach it",
+            upstream.name, backend.name
+        );
+        (LogLevel::Notice, message)
+    })
+    .collect()
+}
