@@ -8,6 +8,7 @@ mod files;
 mod guides;
 mod http;
 mod locations;
+mod next_upstream;
 mod proxying;
 mod reloading;
 mod requests;

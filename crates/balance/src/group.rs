@@ -50,6 +50,8 @@ pub struct Group {
     backup: Tier,
     /// Each server's place in its tier.
     positions: Vec<usize>,
+    /// How many are not down.
+    up: usize,
     /// The servers with `slow_start`.
     warming: Vec<usize>,
     /// Grows when a server that was unusable may be usable again, for workers to look at those that they passed over.
@@ -249,7 +251,8 @@ impl Group {
         }
         let warming = servers.iter().enumerate().filter(|(_, (server, _))| server.slow_start > 0);
         let warming = warming.map(|(index, _)| index).collect();
-        Group { method, servers, primary, backup, positions, warming, returns: AtomicU64::new(0) }
+        let up = servers.iter().filter(|(server, _)| !server.down).count();
+        Group { method, servers, primary, backup, positions, up, warming, returns: AtomicU64::new(0) }
     }
 
     pub fn len(&self) -> usize {
@@ -357,6 +360,17 @@ impl Group {
         let tried = tried.filter_map(|index| self.positions.get(index).copied());
         let usable = |position: usize| tier.indices.get(position).is_some_and(|index| self.is_usable(*index, ask.now));
         own.rotation.next(tried, usable)
+    }
+
+    /// How many servers there are that a request has not been sent to, those that are down aside.
+    pub fn others(&self, tried: &Tried) -> usize {
+        let tried = tried.iter().filter(|index| self.server(*index).is_some_and(|server| !server.down)).count();
+        self.up.saturating_sub(tried)
+    }
+
+    /// Whether one of them can be asked now.
+    pub fn has_other(&self, tried: &Tried, now: i64) -> bool {
+        (0..self.servers.len()).any(|index| !tried.contains(index) && self.is_usable(index, now))
     }
 
     /// Whether a client with a session may go to its server. Failure marks and `down` are not asked: sessions stay

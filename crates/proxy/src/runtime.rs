@@ -4,6 +4,7 @@
 //! outlive a reload hangs in [`Shared`], by the name of its upstream and the address of its server.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -173,8 +174,25 @@ pub(crate) struct Pass {
     pub(crate) read_timeout: Duration,
     pub(crate) send_timeout: Duration,
     pub(crate) next_upstream: NextUpstream,
+    /// Most servers that one request is sent to.
+    pub(crate) next_tries: usize,
+    /// Zero: no bound.
+    pub(crate) next_timeout: Duration,
+    pub(crate) bind: Option<Bind>,
+    pub(crate) socket_keepalive: bool,
     /// By which the session's cookie is kept from the backend (`session_sticky_hide_cookie`).
     pub(crate) hides: Option<Policy>,
+}
+
+/// `proxy_bind`
+pub(crate) struct Bind {
+    pub(crate) address: BindTo,
+    pub(crate) transparent: bool,
+}
+
+pub(crate) enum BindTo {
+    Address(SocketAddr),
+    Text(Text),
 }
 
 pub(crate) struct Upstream {

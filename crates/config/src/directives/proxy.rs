@@ -2,11 +2,15 @@
 
 use limpet_syntax as syntax;
 
+use super::core::flag;
 use super::headers::{append, header_name};
 use super::http::milliseconds;
 use crate::builder::{Builder, Fault, arg, fault, template, text};
-use crate::directive::prelude::{Directive, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, SERVER, works};
-use crate::model::{Content, HttpVersion, Matcher, NextUpstream, PassUri, ProxyPass};
+use crate::directive::prelude::{Directive, FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, N12, SERVER, works};
+use crate::model::{
+    BindAddress, Content, HttpVersion, LogLevel, Matcher, NextCondition, NextUpstream, PassUri, ProxyBind, ProxyPass,
+};
+use crate::value;
 
 pub(crate) const ROWS: &[Directive] = &[
     works(
@@ -56,8 +60,46 @@ pub(crate) const ROWS: &[Directive] = &[
         "proxy_next_upstream",
         HTTP | SERVER | LOCATION,
         MORE1,
-        "What sends a request to another server: `error`, `timeout`, `non_idempotent`, `off`. Default: error timeout.",
+        "What sends a request to another server: `error`, `timeout`, `invalid_header`, `http_500`, `http_502`, `http_503`, \
+         `http_504`, `http_403`, `http_404`, `http_429`, `non_idempotent`, `off`. Default: error timeout.",
         proxy_next_upstream,
+    )
+    .repeatable(),
+    works(
+        "proxy_next_upstream_tries",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Most servers that one request is sent to. Default: 0, all.",
+        proxy_next_upstream_tries,
+    ),
+    works(
+        "proxy_upstream_tries",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Tengine's name of `proxy_next_upstream_tries`.",
+        proxy_next_upstream_tries,
+    ),
+    works(
+        "proxy_next_upstream_timeout",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Time after which no other server is asked for a request. Default: 0, never.",
+        proxy_next_upstream_timeout,
+    ),
+    works(
+        "proxy_bind",
+        HTTP | SERVER | LOCATION,
+        N12,
+        "Local address of connections to backends, with variables or not; with `transparent` also one that is not the \
+         machine's own; or `off`.",
+        proxy_bind,
+    ),
+    works(
+        "proxy_socket_keepalive",
+        HTTP | SERVER | LOCATION,
+        FLAG,
+        "TCP keepalive probes on connections to backends. Default: off.",
+        proxy_socket_keepalive,
     ),
 ];
 
@@ -161,22 +203,78 @@ fn proxy_send_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) 
 }
 
 fn proxy_next_upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let mut next = NextUpstream::default();
     let mut off = false;
     for word in &directive.args {
-        match word.bytes.as_slice() {
-            b"error" => next.error = true,
-            b"timeout" => next.timeout = true,
-            b"non_idempotent" => next.non_idempotent = true,
-            b"off" => off = true,
-            b"invalid_header" | b"denied" | b"updating" | b"http_500" | b"http_502" | b"http_503" | b"http_504"
-            | b"http_403" | b"http_404" | b"http_429" => {
-                let condition = word.text();
-                return fault(word, format!("\"{condition}\" in \"proxy_next_upstream\" is not supported by limpet"));
+        let lower = word.bytes.to_ascii_lowercase();
+        let condition = match lower.as_slice() {
+            b"error" => NextCondition::Error,
+            b"timeout" => NextCondition::Timeout,
+            b"invalid_header" => NextCondition::InvalidHeader,
+            b"non_idempotent" => NextCondition::NonIdempotent,
+            b"http_500" => NextCondition::Status(500),
+            b"http_502" => NextCondition::Status(502),
+            b"http_503" => NextCondition::Status(503),
+            b"http_504" => NextCondition::Status(504),
+            b"http_403" => NextCondition::Status(403),
+            b"http_404" => NextCondition::Status(404),
+            b"http_429" => NextCondition::Status(429),
+            b"off" => {
+                off = true;
+                continue;
+            }
+            // About caches, and about an access list of servers: neither is there to say so.
+            b"updating" | b"denied" => {
+                builder.settings().proxy_next_upstream.get_or_insert_default();
+                continue;
             }
             _ => return fault(word, format!("invalid value \"{}\"", word.text())),
+        };
+        if !builder.settings().proxy_next_upstream.get_or_insert_default().add(condition) {
+            builder.notice(LogLevel::Warn, format!("duplicate value \"{}\"", word.text()), directive);
         }
     }
-    builder.settings().proxy_next_upstream = Some(if off { NextUpstream::default() } else { next });
+    if off {
+        builder.settings().proxy_next_upstream = Some(NextUpstream::default());
+    }
+    Ok(())
+}
+
+fn proxy_next_upstream_tries(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let tries = value::number(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid number"))?;
+    if builder.settings().proxy_next_upstream_tries.replace(tries).is_some() {
+        // Two names for one setting.
+        return Err(Fault::Directive("is duplicate"));
+    }
+    Ok(())
+}
+
+fn proxy_next_upstream_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.settings().proxy_next_upstream_timeout = Some(milliseconds(directive)?);
+    Ok(())
+}
+
+fn proxy_bind(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    let transparent = match directive.args.get(1) {
+        None => false,
+        Some(word) if word.bytes == b"transparent" => true,
+        Some(word) => return fault(word, format!("invalid parameter \"{}\"", word.text())),
+    };
+    let address = if word.bytes == b"off" && !transparent {
+        None
+    } else if word.bytes.contains(&b'$') {
+        Some(BindAddress::Variable(template(word)?))
+    } else {
+        match value::address::local(text(word)?) {
+            Some(address) => Some(BindAddress::Literal(address)),
+            None => return fault(word, format!("invalid address \"{}\"", word.text())),
+        }
+    };
+    builder.settings().proxy_bind = Some(ProxyBind { address, transparent });
+    Ok(())
+}
+
+fn proxy_socket_keepalive(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.settings().proxy_socket_keepalive = Some(flag(directive)?);
     Ok(())
 }

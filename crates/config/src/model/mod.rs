@@ -13,7 +13,7 @@ pub use http::{
 };
 pub use log::{AccessLog, AccessLogs, ErrorLog, ErrorLogTarget, Escape, LogFormat, LogLevel};
 pub use main::{Main, User, Workers};
-pub use proxy::{HttpVersion, NextUpstream};
+pub use proxy::{BindAddress, Condition as NextCondition, HttpVersion, NextUpstream, ProxyBind};
 pub use rewrite::{Condition, Return, Step};
 pub use settings::{AddHeader, KeepaliveTimeout, Root, ServerTokens, Settings, Types};
 pub use upstream::{Hash, Keepalive, Method, SessionSticky, StickyMode, Until, Upstream, UpstreamServer};

@@ -1,5 +1,9 @@
 //! How requests are handed to backends.
 
+use std::net::SocketAddr;
+
+use crate::template::Template;
+
 /// `proxy_http_version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpVersion {
@@ -7,16 +11,67 @@ pub enum HttpVersion {
     Http11,
 }
 
+/// A word of `proxy_next_upstream`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// No connection, or one that broke before the response's head was there.
+    Error,
+    Timeout,
+    /// A head that can't be read.
+    InvalidHeader,
+    /// A response with this status.
+    Status(u16),
+    /// Also requests that change something (POST, LOCK, PATCH) once they were sent.
+    NonIdempotent,
+}
+
+/// The statuses that `proxy_next_upstream` knows.
+const STATUSES: [u16; 7] = [500, 502, 503, 504, 403, 404, 429];
+
 /// `proxy_next_upstream`: what makes a request go to another server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct NextUpstream {
-    pub error: bool,
-    pub timeout: bool,
-    /// Also requests that change something (POST, LOCK, PATCH) once they were sent.
-    pub non_idempotent: bool,
-}
+pub struct NextUpstream(u16);
 
 impl NextUpstream {
     /// `error timeout`
-    pub const DEFAULT: NextUpstream = NextUpstream { error: true, timeout: true, non_idempotent: false };
+    pub const DEFAULT: NextUpstream = NextUpstream(0b11);
+
+    pub fn has(self, condition: Condition) -> bool {
+        Self::bit(condition).is_some_and(|bit| self.0 & bit != 0)
+    }
+
+    /// `false` when it was there already.
+    pub fn add(&mut self, condition: Condition) -> bool {
+        let bit = Self::bit(condition).unwrap_or(0);
+        let news = self.0 & bit == 0;
+        self.0 |= bit;
+        news
+    }
+
+    fn bit(condition: Condition) -> Option<u16> {
+        let place = match condition {
+            Condition::Error => 0,
+            Condition::Timeout => 1,
+            Condition::InvalidHeader => 2,
+            Condition::NonIdempotent => 3,
+            Condition::Status(status) => 4 + STATUSES.iter().position(|known| *known == status)?,
+        };
+        Some(1 << place)
+    }
+}
+
+/// `proxy_bind`: the local address of connections to backends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyBind {
+    /// `None`: `off`.
+    pub address: Option<BindAddress>,
+    /// Any address, also one that is not the machine's own.
+    pub transparent: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BindAddress {
+    /// A port of 0 is any.
+    Literal(SocketAddr),
+    Variable(Template),
 }

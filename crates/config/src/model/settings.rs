@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{AccessLogs, ErrorLog, HttpVersion, NextUpstream};
+use super::{AccessLogs, ErrorLog, HttpVersion, NextUpstream, ProxyBind};
 use crate::template::Template;
 
 /// File name extensions, lower case and without the dot, to media types.
@@ -94,6 +94,12 @@ settings! {
     /// Milliseconds between two writes.
     proxy_send_timeout: u64,
     proxy_next_upstream: NextUpstream,
+    /// Most servers that one request is sent to; 0: any number.
+    proxy_next_upstream_tries: u64,
+    /// Milliseconds after which no other server is asked; 0: never.
+    proxy_next_upstream_timeout: u64,
+    proxy_bind: ProxyBind,
+    proxy_socket_keepalive: bool,
     /// The upstream that `session_sticky_hide_cookie` names.
     session_sticky_hide_cookie: String,
 }

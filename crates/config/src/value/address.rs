@@ -21,6 +21,15 @@ impl fmt::Display for Address {
     }
 }
 
+/// Reads the address that `proxy_bind` names: an IP address, with a port or without (0: any).
+pub fn local(text: &str) -> Option<SocketAddr> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return (bare.len() == text.len() || ip.is_ipv6()).then_some(SocketAddr::new(ip, 0));
+    }
+    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0)
+}
+
 /// A host and port, or a path, before any name is looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {

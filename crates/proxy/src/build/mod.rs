@@ -17,7 +17,8 @@ use crate::log::{AccessLog, ErrorLog, LogFile};
 use crate::route::host::HostMap;
 use crate::route::location::Level;
 use crate::runtime::{
-    AddHeader, Condition, Content, Listening, Location, Pass, Runtime, Server, Settings, Shared, Step, Upstream,
+    AddHeader, Bind, BindTo, Condition, Content, Listening, Location, Pass, Runtime, Server, Settings, Shared, Step,
+    Upstream,
 };
 use crate::template::Text;
 
@@ -233,6 +234,13 @@ impl Builder<'_> {
             read_timeout: milliseconds(settings.proxy_read_timeout, 60_000),
             send_timeout: milliseconds(settings.proxy_send_timeout, 60_000),
             next_upstream: settings.proxy_next_upstream.unwrap_or(model::NextUpstream::DEFAULT),
+            next_tries: match settings.proxy_next_upstream_tries {
+                None | Some(0) => usize::MAX,
+                Some(tries) => usize::try_from(tries).unwrap_or(usize::MAX),
+            },
+            next_timeout: milliseconds(settings.proxy_next_upstream_timeout, 0),
+            bind: settings.proxy_bind.as_ref().and_then(bind),
+            socket_keepalive: settings.proxy_socket_keepalive.unwrap_or(false),
         })
     }
 
@@ -372,6 +380,14 @@ fn listening(servers: &[model::Server]) -> Result<HashMap<Address, Listening>, B
         }
     }
     Ok(addresses)
+}
+
+fn bind(bind: &model::ProxyBind) -> Option<Bind> {
+    let address = match bind.address.as_ref()? {
+        model::BindAddress::Literal(address) => BindTo::Address(*address),
+        model::BindAddress::Variable(text) => BindTo::Text(Text::new(text)),
+    };
+    Some(Bind { address, transparent: bind.transparent })
 }
 
 fn shown_name(name: &model::ServerName) -> String {

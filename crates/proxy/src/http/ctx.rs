@@ -52,6 +52,10 @@ pub(crate) struct Request {
     pub(crate) members: Option<Arc<Members>>,
     /// What the upstream's method chooses by.
     pub(crate) key: Vec<u8>,
+    /// The response of the present try is not passed on.
+    pub(crate) abandoned: bool,
+    /// When the first server was asked.
+    pub(crate) first_try: Option<Instant>,
     /// The head for the backend, once it is made.
     pub(crate) upstream_head: Option<Bytes>,
     /// The Cookie headers without the session, where it is hidden and while the backend's head is made.
@@ -204,6 +208,8 @@ impl Request {
             upstream: None,
             members: None,
             key: Vec::new(),
+            abandoned: false,
+            first_try: None,
             upstream_head: None,
             shown_cookies: None,
             tries: Vec::new(),

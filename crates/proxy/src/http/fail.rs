@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use limpet_config::model::LogLevel;
+use limpet_config::model::{LogLevel, NextCondition as Condition};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
@@ -15,19 +15,71 @@ use crate::clock;
 pub(super) fn to_connect(request: &mut Request, mut error: Box<Error>) -> Box<Error> {
     let failure = request.flight.as_ref().and_then(|flight| flight.dial.trace.failure());
     let message = failure.unwrap_or_else(|| error.to_string());
+    if *error.etype() == ErrorType::BindError {
+        // Nothing that another server could do better, and nothing that this one did wrong.
+        request.log_error(LogLevel::Crit, &format!("{message} while connecting to upstream"));
+        request.flight = None;
+        if let Some(last) = request.tries.last_mut() {
+            last.name = Arc::from("");
+        }
+        error.set_retry(false);
+        return Error::explain(ErrorType::HTTPStatus(500), message);
+    }
     let level = if message.contains("(2: ") || message.contains("(13: ") { LogLevel::Crit } else { LogLevel::Error };
     request.log_error(level, &format!("{message} while connecting to upstream"));
     let timed_out = is_timeout(&error);
     // Nothing was sent, so any request may go elsewhere.
-    let retry = server_failed(request, timed_out, "connecting to upstream") && may_retry(request, timed_out);
+    let status = if timed_out { 504 } else { 502 };
+    let condition = if timed_out { Condition::Timeout } else { Condition::Error };
+    let retry = server_failed(request, status, "connecting to upstream") && may_retry(request, condition);
     error.set_retry(retry);
     error
+}
+
+/// Whether a response is not to be passed on, but the request to go to another server
+/// (`proxy_next_upstream http_503` and the like). The server is marked then.
+pub(super) fn by_status(session: &Session, request: &mut Request, status: u16) -> bool {
+    let Some(pass) = request.pass() else { return false };
+    let (next, tries) = (pass.next_upstream, pass.next_tries);
+    let (Some(flight), Some(members)) = (&request.flight, &request.members) else { return false };
+    let mut tried = request.tried.clone();
+    tried.add(flight.index);
+    // A page of the last server is better than none at all.
+    let goes_on = next.has(Condition::Status(status))
+        && is_safe(session, request)
+        && !request.sticky.is_held()
+        && tried.len() < tries
+        && in_time(request)
+        && members.group.has_other(&tried, clock::steady_milliseconds());
+    if goes_on {
+        match status {
+            // The server is well; it only has nothing for this request.
+            403 | 404 => {
+                let flight = request.flight.take();
+                request.end_try(None);
+                if let (Some(flight), Some(last)) = (flight, request.tries.last_mut()) {
+                    last.status = status;
+                    flight.members.group.succeeded(flight.index, clock::steady_milliseconds());
+                }
+                request.tried = tried;
+            }
+            _ => drop(server_failed(request, status, "reading response header from upstream")),
+        }
+        request.body_received = 0;
+    }
+    goes_on
 }
 
 /// Something went wrong between the connection and the end of the response.
 pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut error: Box<Error>) -> Box<Error> {
     clock::tick();
     error.set_retry(false);
+    if request.abandoned {
+        // The response that came was none for the client.
+        request.abandoned = false;
+        error.set_retry(true);
+        return error;
+    }
     if *error.esource() == ErrorSource::Downstream || request.flight.is_none() {
         return error;
     }
@@ -45,11 +97,8 @@ pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut e
         request.flight = None;
         return error;
     }
-    let replayable = !session.as_ref().retry_buffer_truncated();
-    let idempotent = !matches!(request.head.method(), b"POST" | b"LOCK" | b"PATCH");
-    let next = request.pass().map(|pass| pass.next_upstream).unwrap_or_default();
-    let safe = replayable && (idempotent || next.non_idempotent);
-    if reused && silent && !timed_out && replayable && idempotent {
+    let safe = is_safe(session, request);
+    if reused && silent && !timed_out && safe && is_idempotent(request) {
         // An idle connection that was closed as the request went out says nothing about the server.
         request.again = request.flight.as_ref().map(|flight| flight.index);
         request.tries.pop();
@@ -58,17 +107,22 @@ pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut e
         error.set_retry(true);
         return error;
     }
-    let invalid = trace.as_ref().is_some_and(|trace| trace.is_invalid());
-    let elsewhere = server_failed(request, timed_out, doing) && !invalid && safe && may_retry(request, timed_out);
+    let condition = match (timed_out, trace.as_ref().is_some_and(|trace| trace.is_invalid())) {
+        (true, _) => Condition::Timeout,
+        (false, true) => Condition::InvalidHeader,
+        (false, false) => Condition::Error,
+    };
+    let status = if timed_out { 504 } else { 502 };
+    let elsewhere = server_failed(request, status, doing) && safe && may_retry(request, condition);
     request.body_received = 0;
     error.set_retry(elsewhere);
     error
 }
 
 /// Marks the server, and ends the try. `true` when another server may be asked at all.
-fn server_failed(request: &mut Request, timed_out: bool, doing: &str) -> bool {
+fn server_failed(request: &mut Request, status: u16, doing: &str) -> bool {
     let Some(flight) = request.flight.take() else { return false };
-    request.end_try(Some((if timed_out { 504 } else { 502 }, &flight.dial.trace)));
+    request.end_try(Some((status, &flight.dial.trace)));
     let members = Arc::clone(&flight.members);
     let Some(progress) = members.progress.get(request.conn.worker) else { return false };
     let disabled = members.group.failed(&mut progress.lock(), flight.index, clock::steady_milliseconds());
@@ -82,11 +136,33 @@ fn server_failed(request: &mut Request, timed_out: bool, doing: &str) -> bool {
 }
 
 /// Whether the configuration and the session let the request go to another server.
-fn may_retry(request: &Request, timed_out: bool) -> bool {
-    let next = request.pass().map(|pass| pass.next_upstream).unwrap_or_default();
-    let condition = if timed_out { next.timeout } else { next.error };
-    let any_left = request.members.as_ref().is_some_and(|members| request.tried.len() < members.group.len());
-    condition && any_left && !request.sticky.is_held()
+fn may_retry(request: &Request, condition: Condition) -> bool {
+    let Some(pass) = request.pass() else { return false };
+    let any_left = request.members.as_ref().is_some_and(|members| members.group.others(&request.tried) > 0);
+    pass.next_upstream.has(condition)
+        && any_left
+        && request.tried.len() < pass.next_tries
+        && in_time(request)
+        && !request.sticky.is_held()
+}
+
+/// `proxy_next_upstream_timeout`
+fn in_time(request: &Request) -> bool {
+    let Some(bound) = request.pass().map(|pass| pass.next_timeout).filter(|bound| !bound.is_zero()) else {
+        return true;
+    };
+    request.first_try.is_none_or(|first| clock::instant().saturating_duration_since(first) < bound)
+}
+
+/// Whether a request that was sent may be sent again: all of its body is still there, and doing it twice does no harm.
+fn is_safe(session: &Session, request: &Request) -> bool {
+    let replayable = !session.as_ref().retry_buffer_truncated();
+    let asked_for = || request.pass().is_some_and(|pass| pass.next_upstream.has(Condition::NonIdempotent));
+    replayable && (is_idempotent(request) || asked_for())
+}
+
+fn is_idempotent(request: &Request) -> bool {
+    !matches!(request.head.method(), b"POST" | b"LOCK" | b"PATCH")
 }
 
 fn is_timeout(error: &Error) -> bool {

@@ -81,8 +81,13 @@ impl ProxyHttp for Hooks {
         request_body_filter::run(ctx::of(slot)?, body, end)
     }
 
-    async fn upstream_response_filter(&self, _: &mut Session, _: &mut ResponseHeader, slot: &mut Slot) -> Result<()> {
-        response_filter::from_backend(ctx::of(slot)?)
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        _: &mut ResponseHeader,
+        slot: &mut Slot,
+    ) -> Result<()> {
+        response_filter::from_backend(session, ctx::of(slot)?)
     }
 
     async fn response_filter(&self, _: &mut Session, header: &mut ResponseHeader, slot: &mut Slot) -> Result<()> {

@@ -6,9 +6,11 @@ use limpet_config::model::LogLevel;
 use limpet_sticky::write::{is_own, prefixed, rewritten, set_cookie};
 use limpet_sticky::{Answer, answer};
 use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::ctx::Request;
+use super::fail;
 use super::reply::{self, Length, Reply};
 use crate::clock;
 use crate::runtime::Content;
@@ -33,16 +35,27 @@ const NOT_PASSED: [&str; 14] = [
     "set-cookie",
 ];
 
-/// The backend has answered: whatever it says, it is alive.
-pub(super) fn from_backend(request: &mut Request) -> Result<()> {
-    let Some(flight) = &mut request.flight else { return Ok(()) };
-    flight.answered();
-    let trace = &flight.dial.trace;
-    request.response = trace.head().map(Arc::clone);
+/// The backend has answered.
+///
+/// # Errors
+/// The answer is one that sends the request to another server.
+pub(super) fn from_backend(session: &Session, request: &mut Request) -> Result<()> {
+    let Some(flight) = &request.flight else { return Ok(()) };
+    let trace = Arc::clone(&flight.dial.trace);
     if let Some(last) = request.tries.last_mut() {
-        last.status = trace.head().map_or(502, |head| head.status);
         last.connected = trace.connected();
         last.header = Some(trace.elapsed());
+    }
+    let status = trace.head().map_or(502, |head| head.status);
+    if fail::by_status(session, request, status) {
+        request.abandoned = true;
+        return Error::err(ErrorType::HTTPStatus(status));
+    }
+    let Some(flight) = &mut request.flight else { return Ok(()) };
+    flight.answered();
+    request.response = trace.head().map(Arc::clone);
+    if let Some(last) = request.tries.last_mut() {
+        last.status = status;
     }
     Ok(())
 }

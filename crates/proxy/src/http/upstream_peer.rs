@@ -1,7 +1,9 @@
 //! Which server a request goes to, now or after another one failed.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use limpet_config::local;
 use limpet_config::model::LogLevel;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
@@ -10,8 +12,9 @@ use pingora::{Error, ErrorType, Result};
 use super::ctx::{Flight, Request, Try};
 use super::sticky::{self, NoServer};
 use super::upstream_request;
+use crate::clock;
 use crate::front::head::Body;
-use crate::runtime::{Content, Key, Members, Upstream};
+use crate::runtime::{BindTo, Content, Key, Members, Pass, Upstream};
 use crate::upstream::{Dial, Trace};
 
 pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
@@ -59,6 +62,8 @@ pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<H
         connect_timeout: pass.connect_timeout,
         read_timeout: pass.read_timeout,
         send_timeout: pass.send_timeout,
+        bind: bind(request, pass),
+        socket_keepalive: pass.socket_keepalive,
         may_upgrade: request.head.body == Body::None,
         trace,
     });
@@ -68,10 +73,34 @@ pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<H
     Ok(peer)
 }
 
+/// The local address for the connection. Text that is none is told, and leaves the choice to the system.
+fn bind(request: &Request, pass: &Pass) -> Option<(SocketAddr, bool)> {
+    let bind = pass.bind.as_ref()?;
+    let address = match &bind.address {
+        BindTo::Address(address) => *address,
+        BindTo::Text(text) => {
+            let text = text.render(request);
+            if text.is_empty() {
+                return None;
+            }
+            let text = String::from_utf8_lossy(&text);
+            match local(&text) {
+                Some(address) => address,
+                None => {
+                    request.log_error(LogLevel::Error, &format!("invalid local address \"{text}\""));
+                    return None;
+                }
+            }
+        }
+    };
+    Some((address, bind.transparent))
+}
+
 /// The first try of a request: its upstream's servers, its session, and what the method chooses by.
 fn begin(request: &mut Request, upstream: &Upstream) -> Arc<Members> {
     let members = upstream.members.load_full();
     request.members = Some(Arc::clone(&members));
+    request.first_try = Some(clock::instant());
     if let Some(policy) = &upstream.sticky {
         sticky::read_session(request, policy, &members);
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use limpet_config::Address;
+use limpet_config::model::LogLevel;
 use parking_lot::Mutex;
 use pingora::connectors::L4Connect;
 use pingora::protocols::l4::socket::SocketAddr;
@@ -17,14 +18,14 @@ use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::VirtualSocketStream;
 use pingora::time::timeout;
 use pingora::{Error, ErrorType};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, UnixStream};
 
 use super::head::ResponseHead;
 use super::pool::Pools;
 use super::socket::BackendSocket;
 use crate::clock;
 use crate::front::conn::Socket;
-use crate::log::os_error;
+use crate::log::{self, os_error};
 use crate::patience::Patience;
 use crate::runtime::Backend;
 
@@ -41,6 +42,9 @@ pub(crate) struct Dial {
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Duration,
     pub(crate) send_timeout: Duration,
+    /// `proxy_bind`, and whether the address need not be the machine's own.
+    pub(crate) bind: Option<(std::net::SocketAddr, bool)>,
+    pub(crate) socket_keepalive: bool,
     /// The request has no body, so that the backend may change the protocol.
     pub(crate) may_upgrade: bool,
     pub(crate) trace: Arc<Trace>,
@@ -209,7 +213,7 @@ impl L4Connect for Dial {
 impl Dial {
     async fn open(&self) -> pingora::Result<Socket> {
         let opened = match &self.backend.address {
-            Address::Ip(address) => timeout(self.connect_timeout, connect_tcp(*address)).await,
+            Address::Ip(address) => timeout(self.connect_timeout, connect_tcp(self.socket(*address)?, *address)).await,
             Address::Unix(path) => timeout(self.connect_timeout, connect_unix(path)).await,
         };
         let (kind, failure) = match opened {
@@ -228,14 +232,45 @@ impl Dial {
             }
             Err(_) => (ErrorType::ConnectTimedout, "upstream timed out (110: Connection timed out)".to_owned()),
         };
+        Err(self.failed(kind, failure))
+    }
+
+    /// A socket with the options that the configuration wants.
+    fn socket(&self, address: std::net::SocketAddr) -> pingora::Result<TcpSocket> {
+        let made = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let failed = |call: &str, error: &io::Error| format!("{call} failed ({})", os_error(error));
+        let socket = made.map_err(|error| self.failed(ErrorType::SocketError, failed("socket()", &error)))?;
+        if self.socket_keepalive && socket.set_keepalive(true).is_err() {
+            // Probes are a precaution: the connection goes without.
+            log::write_default(LogLevel::Alert, "setsockopt(SO_KEEPALIVE) failed, ignored");
+        }
+        if let Some((local, transparent)) = self.bind {
+            let options = socket2::SockRef::from(&socket);
+            if transparent {
+                let set = if address.is_ipv4() {
+                    options.set_ip_transparent_v4(true)
+                } else {
+                    Err(io::ErrorKind::Unsupported.into())
+                };
+                set.map_err(|error| self.failed(ErrorType::BindError, failed("setsockopt(IP_TRANSPARENT)", &error)))?;
+            }
+            let call = if local.port() == 0 { local.ip().to_string() } else { local.to_string() };
+            socket
+                .bind(local)
+                .map_err(|error| self.failed(ErrorType::BindError, failed(&format!("bind({call})"), &error)))?;
+        }
+        Ok(socket)
+    }
+
+    fn failed(&self, kind: ErrorType, failure: String) -> Box<Error> {
         clock::tick();
         *self.trace.failure.lock() = Some(failure.clone());
-        Err(Error::explain(kind, failure))
+        Error::explain(kind, failure)
     }
 }
 
-async fn connect_tcp(address: std::net::SocketAddr) -> io::Result<Socket> {
-    let stream = TcpStream::connect(address).await?;
+async fn connect_tcp(socket: TcpSocket, address: std::net::SocketAddr) -> io::Result<Socket> {
+    let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(Socket::Tcp(stream))
 }

@@ -43,13 +43,6 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Stays with a backend until it is done, even if the client has left.",
     ),
-    refused("proxy_bind", HTTP | SERVER | LOCATION, N12, "Local address for connections to a backend."),
-    no_effect(
-        "proxy_socket_keepalive",
-        HTTP | SERVER | LOCATION,
-        FLAG,
-        "TCP keepalive probes on connections to a backend.",
-    ),
     no_effect("proxy_socket_rcvbuf", HTTP | SERVER | LOCATION, N1, "Receive buffer of sockets to a backend, in bytes."),
     no_effect("proxy_socket_sndbuf", HTTP | SERVER | LOCATION, N1, "Send buffer of sockets to a backend, in bytes."),
     no_effect(
@@ -209,14 +202,6 @@ pub(crate) const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         N1,
         "Most bytes written at once to a temporary file for a backend.",
-    ),
-    refused("proxy_next_upstream_tries", HTTP | SERVER | LOCATION, N1, "Most backends tried for one request."),
-    refused("proxy_upstream_tries", HTTP | SERVER | LOCATION, N1, "Most backends tried for one request (Tengine)."),
-    refused(
-        "proxy_next_upstream_timeout",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Time within which the next backend may be tried.",
     ),
     refused(
         "proxy_pass_header",
