@@ -1,6 +1,7 @@
 //! The real binary against real backends, one module a theme.
 
 mod balancing;
+mod checks;
 mod command_line;
 mod examples;
 mod failures;

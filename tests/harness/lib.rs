@@ -11,7 +11,7 @@ pub use backend::{Backend, Script};
 pub use client::{Client, Response, get};
 pub use limpet::{Limpet, Output, binary, run};
 pub use process::{Process, eventually};
-pub use servers::{apache, lighttpd, nginx};
+pub use servers::{apache, lighttpd, mariadb, nginx, openssl};
 
 use std::collections::HashSet;
 use std::net::TcpListener;

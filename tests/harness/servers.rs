@@ -105,3 +105,49 @@ pub fn lighttpd(directives: &str) -> Server {
         command
     })
 }
+
+/// A TLS server with a certificate of its own making.
+pub fn openssl() -> Server {
+    start(
+        "openssl",
+        |_, _| String::new(),
+        |folder| {
+            let made = command("openssl")
+                .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"])
+                .args(["-keyout", "key.pem", "-out", "cert.pem"])
+                .current_dir(folder)
+                .output()
+                .expect("openssl runs");
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            let port = std::fs::read_to_string(folder.join("html/index.html")).expect("the page names the port");
+            let port = port.split_whitespace().last().expect("a port").to_owned();
+            let mut command = command("openssl");
+            command.args(["s_server", "-quiet", "-cert", "cert.pem", "-key", "key.pem", "-accept"]);
+            command.arg(format!("127.0.0.1:{port}")).current_dir(folder);
+            command
+        },
+    )
+}
+
+/// A MariaDB with nothing in it.
+pub fn mariadb() -> Server {
+    let configuration = |folder: &Path, port: u16| {
+        let folder = folder.display();
+        format!(
+            "[mariadbd]\ndatadir={folder}/data\nsocket={folder}/socket\npid-file={folder}/pid\nport={port}\n\
+             bind-address=127.0.0.1\nskip-grant-tables\nuser=root\ninnodb-buffer-pool-size=8M\nperformance-schema=OFF\n"
+        )
+    };
+    start("mariadbd", configuration, |folder| {
+        let data = folder.join("data");
+        let made = command("mariadb-install-db")
+            .args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal", "--user=root"])
+            .arg(format!("--datadir={}", data.display()))
+            .output()
+            .expect("mariadb-install-db runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let mut command = command("mariadbd");
+        command.arg(format!("--defaults-file={}", folder.join("server.conf").display()));
+        command
+    })
+}

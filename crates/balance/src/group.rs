@@ -412,7 +412,7 @@ impl Group {
     /// A request to the server succeeded.
     pub fn succeeded(&self, index: usize, now: i64) {
         if self.servers.get(index).is_some_and(|(server, peer)| peer.succeeded(server, now)) {
-            self.returns.fetch_add(1, Ordering::Relaxed);
+            self.returned();
         }
     }
 
@@ -421,7 +421,7 @@ impl Group {
         let Some((server, peer)) = self.servers.get(index) else { return };
         peer.finished();
         if server.max_conns != 0 {
-            self.returns.fetch_add(1, Ordering::Relaxed);
+            self.returned();
         }
     }
 
@@ -458,13 +458,9 @@ impl Group {
         }
     }
 
-    /// What an active check has found; `true` when that is news.
-    pub fn set_alive(&self, index: usize, alive: bool, now: i64) -> bool {
-        let news = self.peer(index).is_some_and(|peer| peer.set_alive(alive, now));
-        if news {
-            self.returns.fetch_add(1, Ordering::Relaxed);
-        }
-        news
+    /// A server that could not be asked may be able to answer again: workers look at those that they passed over.
+    pub fn returned(&self) {
+        self.returns.fetch_add(1, Ordering::Relaxed);
     }
 
     /// All servers are looked at once a second, as times are in seconds; those that were passed over also when
@@ -611,7 +607,8 @@ mod tests {
                 choices.filter(|index| *index == 0).count()
             };
             assert_eq!(share(1000), 50);
-            assert!(group.set_alive(0, false, 1_000_000) && group.set_alive(0, true, 2_000_000));
+            let peer = group.peer(0).unwrap();
+            assert!(peer.probed(false, 1, 1, 1_000_000) && peer.probed(true, 1, 1, 2_000_000));
             let shares = [share(2000), share(2025), share(2100)];
             match method {
                 Method::RoundRobin => assert_eq!(shares, [0, 20, 50]),

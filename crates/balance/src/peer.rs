@@ -57,6 +57,11 @@ pub struct Peer {
     pub(crate) checked: AtomicI64,
     /// An active check has found it dead.
     dead: AtomicBool,
+    /// It is probed.
+    is_checked: AtomicBool,
+    /// Probes in a row that passed, and that failed.
+    rise: AtomicU32,
+    fall: AtomicU32,
     /// When it came back, in milliseconds, for `slow_start`.
     pub(crate) returned: AtomicI64,
     connections: AtomicU32,
@@ -97,10 +102,37 @@ impl Peer {
         server.max_conns != 0 && self.connections() >= server.max_conns
     }
 
-    /// What an active check has found at `now`, in milliseconds; `true` when that is news.
-    pub(crate) fn set_alive(&self, alive: bool, now: i64) -> bool {
-        let news = self.dead.swap(!alive, Relaxed) == alive;
-        if news && alive {
+    /// From now on the server is probed. If it was before, what is known of it stays.
+    pub fn begin_checks(&self, default_down: bool) {
+        if !self.is_checked.swap(true, Relaxed) {
+            self.dead.store(default_down, Relaxed);
+        }
+    }
+
+    /// Nobody probes the server any more, so nothing speaks against it.
+    pub fn end_checks(&self) {
+        if self.is_checked.swap(false, Relaxed) {
+            self.dead.store(false, Relaxed);
+            self.rise.store(0, Relaxed);
+            self.fall.store(0, Relaxed);
+        }
+    }
+
+    /// Probes in a row that passed, and that failed.
+    pub fn rise_and_fall(&self) -> (u32, u32) {
+        (self.rise.load(Relaxed), self.fall.load(Relaxed))
+    }
+
+    /// What a probe has found at `now`, in milliseconds: the server is alive after `rise` successes in a row, and dead
+    /// after `fall` failures. `true` when that has changed.
+    pub fn probed(&self, passed: bool, rise: u32, fall: u32, now: i64) -> bool {
+        let (grows, ends, enough) =
+            if passed { (&self.rise, &self.fall, rise) } else { (&self.fall, &self.rise, fall) };
+        ends.store(0, Relaxed);
+        let count = grows.load(Relaxed).saturating_add(1);
+        grows.store(count, Relaxed);
+        let news = count >= enough && self.dead.swap(!passed, Relaxed) == passed;
+        if news && passed {
             self.returned.store(now, Relaxed);
         }
         news
@@ -114,5 +146,34 @@ impl Peer {
         } else {
             (i128::from(since) * 1000 / i128::from(server.slow_start)) as i64
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_bring_a_server_back_after_rise_and_take_it_out_after_fall() {
+        let peer = Peer::default();
+        assert!(peer.is_alive());
+        peer.begin_checks(true);
+        let probe = |passed| (peer.probed(passed, 2, 3, 0), peer.is_alive());
+        assert_eq!([probe(true), probe(true), probe(true)], [(false, false), (true, true), (false, true)]);
+        assert_eq!([probe(false), probe(false), probe(true)], [(false, true); 3]);
+        assert_eq!([probe(false), probe(false), probe(false)], [(false, true), (false, true), (true, false)]);
+        assert_eq!(peer.rise_and_fall(), (0, 3));
+    }
+
+    #[test]
+    fn what_is_known_survives_a_new_beginning_but_not_an_end() {
+        let peer = Peer::default();
+        peer.begin_checks(true);
+        peer.probed(true, 1, 1, 0);
+        peer.begin_checks(true);
+        assert!(peer.is_alive());
+        peer.probed(false, 1, 1, 0);
+        peer.end_checks();
+        assert!(peer.is_alive());
     }
 }

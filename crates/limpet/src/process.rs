@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use limpet_config::model::{Config, ListenOptions, LogLevel};
 use limpet_config::{Address, Notice};
 use limpet_proxy::build::{Environment, Remarks, build};
+use limpet_proxy::check::Checker;
 use limpet_proxy::front::listen::Listener;
 use limpet_proxy::log;
 use limpet_proxy::runtime::Shared;
@@ -38,6 +39,7 @@ pub struct Running {
     pub environment: Environment,
     pub shared: Arc<Shared>,
     pub workers: Vec<Handle>,
+    pub checker: Checker,
     pub listeners: Vec<Listener>,
     pub pid: PidFile,
     shutdown_timeout: Option<Duration>,
@@ -79,6 +81,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     };
     let pid = PidFile::write(&load::pid_path(options, &config))?;
     let workers = start_workers(&environment, &shared, &listeners)?;
+    let checker = Checker::start(Arc::clone(&shared))
+        .map_err(|error| Failure::new(LogLevel::Emerg, format!("the checks can't start: {error}")))?;
     report(&loaded.notices, &remarks);
     if let Some(ready) = ready {
         detach(options, &config);
@@ -90,6 +94,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         environment,
         shared,
         workers,
+        checker,
         listeners,
         pid,
         shutdown_timeout: config.main.shutdown_timeout.map(Duration::from_millis),

@@ -36,6 +36,7 @@ pub fn reload(running: &mut Running) -> Result<Config, Failure> {
     // From here on nothing can fail.
     log::set_default(error_log);
     running.shared.install(runtime);
+    running.checker.renew();
     report(&loaded.notices, &remarks);
     for (worker, address, share) in shares {
         worker.listen(address, share);

@@ -1,10 +1,12 @@
 //! limpet's configuration at work on Pingora.
 //!
 //! A connection is accepted and its requests are framed and judged in [`front`]; each request is handed to Pingora's
-//! `HttpProxy`, which carries it along the hooks of [`http`]; [`upstream`] connects to the backends. [`build`] turns a
+//! `HttpProxy`, which carries it along the hooks of [`http`]; [`upstream`] connects to the backends,
+//! [`check`] probes them. [`build`] turns a
 //! configuration into the [`runtime`] that all of them read.
 
 pub mod build;
+pub mod check;
 pub mod clock;
 mod field;
 pub mod front;

@@ -5,18 +5,19 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use limpet_balance as balance;
-use limpet_config::model::{HttpVersion, NextUpstream, ServerTokens, Types};
+use limpet_config::model::{HttpVersion, NextUpstream, ServerTokens, StatusFormat, Types};
 use limpet_config::{Address, Regex};
 use limpet_sticky::{Policy, SidTable};
 use parking_lot::Mutex;
 use pingora::upstreams::peer::HttpPeer;
 
+use crate::check::{Rules, is_probed};
 use crate::front::Conn;
 use crate::front::head::HeadLimits;
 use crate::log::{AccessLog, ErrorLog, LogFiles};
@@ -33,6 +34,8 @@ pub struct Shared {
     pub(crate) peers: Mutex<HashMap<(String, Address), Weak<balance::Peer>>>,
     pub(crate) pools: Mutex<HashMap<String, Weak<Pools>>>,
     pub(crate) connections: AtomicU64,
+    /// Configurations that were put in place so far.
+    pub(crate) generation: AtomicU64,
     /// No new connections, and none is kept after its response.
     pub(crate) draining: AtomicBool,
     /// Connections being served now.
@@ -116,6 +119,7 @@ pub(crate) struct Location {
 pub(crate) enum Content {
     Files,
     Proxy(Box<Pass>),
+    CheckStatus(StatusFormat),
 }
 
 /// A location's settings with the defaults filled in.
@@ -200,10 +204,24 @@ pub(crate) struct Upstream {
     /// What requests bring to the choice of a server.
     pub(crate) key: Key,
     pub(crate) sticky: Option<Policy>,
+    /// How its servers are probed.
+    pub(crate) rules: Option<Rules>,
     pub(crate) members: ArcSwap<Members>,
     pub(crate) pools: Arc<Pools>,
     /// What the pools are set to when this configuration is put in place.
     pub(crate) keepalive: limpet_config::model::Keepalive,
+}
+
+impl Upstream {
+    /// Tells the servers whether they are probed.
+    pub(crate) fn begin_checks(&self, members: &Members) {
+        for (index, backend) in members.backends.iter().enumerate() {
+            match &self.rules {
+                Some(rules) if is_probed(members, index) => backend.state.begin_checks(rules.check.default_down),
+                _ => backend.state.end_checks(),
+            }
+        }
+    }
 }
 
 /// The text by which a method that hashes chooses.
@@ -268,6 +286,7 @@ impl Default for Shared {
             peers: Mutex::default(),
             pools: Mutex::default(),
             connections: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             open: AtomicU64::new(0),
         }
@@ -285,7 +304,9 @@ impl Shared {
     pub fn install(&self, runtime: Runtime) {
         for upstream in &runtime.upstreams {
             upstream.pools.configure(&upstream.keepalive);
+            upstream.begin_checks(&upstream.members.load());
         }
+        self.generation.fetch_add(1, Ordering::Relaxed);
         self.runtime.store(Arc::new(runtime));
     }
 }

@@ -200,11 +200,11 @@ impl Variable {
             }
             Variable::ProxyHost => match &request.location.content {
                 Content::Proxy(pass) => text(pass.host.as_bytes()),
-                Content::Files => false,
+                _ => false,
             },
             Variable::ProxyPort => match &request.location.content {
                 Content::Proxy(pass) => text(pass.port.as_bytes()),
-                Content::Files => false,
+                _ => false,
             },
             Variable::RemoteAddr => text(conn.remote_addr().as_bytes()),
             Variable::RemotePort => text(conn.remote_port().as_bytes()),

@@ -1,6 +1,7 @@
 //! The table: one file an nginx module, and in `known` what is not acted on.
 
 mod balance;
+mod check;
 mod core;
 mod headers;
 mod http;
@@ -24,6 +25,7 @@ pub(crate) const SECTIONS: &[(&str, &[Directive])] = &[
     ("Proxy", proxy::ROWS),
     ("Upstream", upstream::ROWS),
     ("Upstream: choosing a server", balance::ROWS),
+    ("Upstream: checking servers", check::ROWS),
     ("Session sticky", sticky::ROWS),
     ("Logs", log::ROWS),
     ("Core, not acted on", known::core::ROWS),

@@ -1,6 +1,6 @@
 //! The http block: servers and locations.
 
-use super::{LogFormat, Place, Settings, Step, Upstream};
+use super::{LogFormat, Place, Settings, StatusFormat, Step, Upstream};
 use crate::value::address::Address;
 
 #[derive(Debug, Clone, Default)]
@@ -57,6 +57,8 @@ pub struct Server {
     pub settings: Settings,
     pub steps: Vec<Step>,
     pub locations: Vec<Location>,
+    /// What answers where no location does.
+    pub content: Content,
     pub place: Place,
 }
 
@@ -94,6 +96,8 @@ pub enum Content {
     #[default]
     Files,
     Proxy(ProxyPass),
+    /// The page about checked servers.
+    CheckStatus(StatusFormat),
 }
 
 /// `proxy_pass`

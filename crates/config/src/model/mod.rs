@@ -1,5 +1,6 @@
 //! The configuration, typed and merged. Plain data: it decides nothing.
 
+mod check;
 mod http;
 mod log;
 mod main;
@@ -8,6 +9,7 @@ mod rewrite;
 mod settings;
 mod upstream;
 
+pub use check::{Check, CheckKind, Expected, StatusFormat};
 pub use http::{
     Content, Http, Listen, ListenOptions, Location, Matcher, PassTarget, PassUri, ProxyPass, Server, ServerName,
 };

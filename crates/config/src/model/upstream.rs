@@ -1,6 +1,6 @@
 //! `upstream{}` blocks.
 
-use super::Place;
+use super::{Check, Expected, Place};
 use crate::template::Template;
 use crate::value::address::Address;
 
@@ -12,6 +12,11 @@ pub struct Upstream {
     /// The last one that the block names; `None`: round robin.
     pub method: Option<Method>,
     pub sticky: Option<SessionSticky>,
+    pub check: Option<Check>,
+    /// `check_http_expect_alive`; `None`: 2xx and 3xx.
+    pub check_expected: Option<Expected>,
+    /// `check_keepalive_requests`: probes over one connection.
+    pub check_requests: Option<u32>,
     pub keepalive: Keepalive,
     /// Made from the address in a `proxy_pass`, not written as a block.
     pub implicit: bool,

@@ -137,7 +137,10 @@ impl Builder<'_> {
             prefix_length: 0,
             regex: None,
             steps: Vec::new(),
-            content: Content::Files,
+            content: match &server.content {
+                model::Content::CheckStatus(format) => Content::CheckStatus(*format),
+                _ => Content::Files,
+            },
             ifs: Vec::new(),
             settings: self.settings(&server.settings, default_log)?,
         };
@@ -197,6 +200,7 @@ impl Builder<'_> {
             steps: self.steps(&location.steps)?,
             content: match &location.content {
                 model::Content::Files => Content::Files,
+                model::Content::CheckStatus(format) => Content::CheckStatus(*format),
                 model::Content::Proxy(pass) => match self.pass(pass, location) {
                     Some(pass) => Content::Proxy(Box::new(pass)),
                     None => return Err(BuildError(format!("no upstream for the location at {}", location.place))),

@@ -9,6 +9,7 @@ use limpet_config::model::{self, LogLevel};
 use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 
+use crate::check::Rules;
 use crate::clock;
 use crate::runtime::{Backend, Key, Members, Shared, Upstream};
 use crate::template::Text;
@@ -25,6 +26,11 @@ pub(super) fn upstream(upstream: &model::Upstream, workers: usize, shared: &Shar
             _ => Key::None,
         },
         sticky: upstream.sticky.as_ref().map(|sticky| policy(sticky, id_with_bar)),
+        rules: upstream.check.as_ref().map(|check| Rules {
+            check: check.clone(),
+            expected: upstream.check_expected.unwrap_or([false, true, true, false, false]),
+            requests: upstream.check_requests.unwrap_or(1),
+        }),
         members: ArcSwap::from_pointee(members),
         pools: pools(&upstream.name, workers, shared),
         keepalive: upstream.keepalive.clone(),

@@ -272,6 +272,10 @@ impl Conn {
         }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Whether no connection is to be kept after its response.
     pub(crate) fn is_draining(&self) -> bool {
         self.shared.draining.load(Ordering::SeqCst)

@@ -231,7 +231,7 @@ impl Request {
     pub(crate) fn pass(&self) -> Option<&crate::runtime::Pass> {
         match &self.location.content {
             crate::runtime::Content::Proxy(pass) => Some(pass),
-            crate::runtime::Content::Files => None,
+            _ => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The way of a request through Pingora: one file a hook.
 
+mod check_status;
 mod ctx;
 mod fail;
 mod files;

@@ -8,7 +8,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::ctx::{Captures, Request, Undecided};
 use super::reply::{self, Length, Reply, ends_line};
-use super::{files, steps};
+use super::{check_status, files, steps};
 use crate::front::head::Body;
 use crate::route::location::Found;
 use crate::route::uri;
@@ -90,6 +90,10 @@ fn route(request: &mut Request) -> std::result::Result<Answer, Undecided> {
             Content::Proxy(pass) => {
                 request.upstream = Some(Arc::clone(&pass.upstream));
                 return Ok(Answer::Backend);
+            }
+            Content::CheckStatus(format) => {
+                let (reply, body) = check_status::answer(request, *format);
+                return Ok(Answer::Local(reply, body));
             }
             Content::Files => match files::find(request) {
                 files::Found::Answer(answer) => return Ok(answer),

@@ -122,7 +122,7 @@ fn location(request: &Request, name: &[u8], value: &[u8], reply: &mut Reply) {
         Content::Proxy(pass) => {
             value.strip_prefix(pass.redirect.0.as_slice()).map(|rest| [&pass.redirect.1, rest].concat())
         }
-        Content::Files => None,
+        _ => None,
     };
     match rewritten {
         Some(path) => reply.location = Some(request.absolute(&path)),

@@ -31,23 +31,8 @@ pub(crate) const ROWS: &[Directive] = &[
         "Looks up server names while requests are served, with a fallback for failures (Tengine).",
     ),
     // ngx_http_upstream_check_module (Tengine)
-    refused(
-        "check",
-        UPSTREAM,
-        MORE1,
-        "Probes the servers of a group: interval, rise and fall counts, timeout, protocol (Tengine).",
-    ),
-    refused("check_keepalive_requests", UPSTREAM, N1, "Number of probes over one connection (Tengine)."),
-    refused("check_http_send", UPSTREAM, N1, "Bytes that an HTTP probe sends (Tengine)."),
-    refused("check_http_expect_alive", UPSTREAM, MORE1, "Response classes that count as healthy (Tengine)."),
     refused("check_fastcgi_param", UPSTREAM, N2, "Parameter that a FastCGI probe sends (Tengine)."),
     no_effect("check_shm_size", HTTP, N1, "Size of the shared memory for probe results (Tengine), in bytes."),
-    refused(
-        "check_status",
-        SERVER | LOCATION,
-        N0.or(N1),
-        "Serves a page on the state of probed servers: HTML, CSV or JSON (Tengine).",
-    ),
     // NGINX Plus
     refused(
         "queue",
