@@ -9,6 +9,7 @@ mod files;
 mod guides;
 mod http;
 mod locations;
+mod names;
 mod next_upstream;
 mod proxying;
 mod reloading;

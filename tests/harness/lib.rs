@@ -3,12 +3,14 @@
 
 mod backend;
 mod client;
+mod dns;
 mod limpet;
 mod process;
 mod servers;
 
 pub use backend::{Backend, Script};
 pub use client::{Client, Response, get};
+pub use dns::{Dns, Record};
 pub use limpet::{Limpet, Output, binary, run};
 pub use process::{Process, eventually};
 pub use servers::{apache, lighttpd, mariadb, nginx, openssl};

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use limpet_config::model::{Config, ListenOptions, LogLevel};
 use limpet_config::{Address, Notice};
+use limpet_proxy::background::Background;
 use limpet_proxy::build::{Environment, Remarks, build};
-use limpet_proxy::check::Checker;
 use limpet_proxy::front::listen::Listener;
 use limpet_proxy::log;
 use limpet_proxy::runtime::Shared;
@@ -39,7 +39,7 @@ pub struct Running {
     pub environment: Environment,
     pub shared: Arc<Shared>,
     pub workers: Vec<Handle>,
-    pub checker: Checker,
+    pub background: Background,
     pub listeners: Vec<Listener>,
     pub pid: PidFile,
     shutdown_timeout: Option<Duration>,
@@ -56,7 +56,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let (runtime, error_log, remarks) =
         build(&config, &environment, &shared).map_err(|error| Failure::new(LogLevel::Emerg, error.to_string()))?;
     log::set_default(error_log);
-    shared.install(runtime);
+    let runtime = Arc::new(runtime);
+    shared.install(Arc::clone(&runtime));
     // Before anybody can know that the program is there: by its sockets, or in the background by its pid file.
     let mut signals = None;
     if !config.main.daemon {
@@ -80,9 +81,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         None => watch_signals()?,
     };
     let pid = PidFile::write(&load::pid_path(options, &config))?;
+    let background = Background::start(Arc::clone(&shared))
+        .map_err(|error| Failure::new(LogLevel::Emerg, format!("the background thread can't start: {error}")))?;
+    background.prepare(&runtime);
+    background.begin();
     let workers = start_workers(&environment, &shared, &listeners)?;
-    let checker = Checker::start(Arc::clone(&shared))
-        .map_err(|error| Failure::new(LogLevel::Emerg, format!("the checks can't start: {error}")))?;
     report(&loaded.notices, &remarks);
     if let Some(ready) = ready {
         detach(options, &config);
@@ -94,7 +97,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         environment,
         shared,
         workers,
-        checker,
+        background,
         listeners,
         pid,
         shutdown_timeout: config.main.shutdown_timeout.map(Duration::from_millis),

@@ -1,5 +1,7 @@
 //! HUP: another configuration, without touching a connection.
 
+use std::sync::Arc;
+
 use limpet_config::Address;
 use limpet_config::model::{Config, ListenOptions, LogLevel, Workers};
 use limpet_proxy::build::build;
@@ -33,10 +35,13 @@ pub fn reload(running: &mut Running) -> Result<Config, Failure> {
     }
     running.pid.move_to(&load::pid_path(&running.options, &config))?;
 
+    let runtime = Arc::new(runtime);
+    running.background.prepare(&runtime);
+
     // From here on nothing can fail.
     log::set_default(error_log);
     running.shared.install(runtime);
-    running.checker.renew();
+    running.background.begin();
     report(&loaded.notices, &remarks);
     for (worker, address, share) in shares {
         worker.listen(address, share);

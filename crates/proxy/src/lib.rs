@@ -1,18 +1,20 @@
 //! limpet's configuration at work on Pingora.
 //!
 //! A connection is accepted and its requests are framed and judged in [`front`]; each request is handed to Pingora's
-//! `HttpProxy`, which carries it along the hooks of [`http`]; [`upstream`] connects to the backends,
-//! [`check`] probes them. [`build`] turns a
+//! `HttpProxy`, which carries it along the hooks of [`http`]; [`upstream`] connects to the backends.
+//! Beside requests, [`background`] probes backends ([`check`]) and looks their names up ([`resolve`]). [`build`] turns a
 //! configuration into the [`runtime`] that all of them read.
 
+pub mod background;
 pub mod build;
-pub mod check;
+mod check;
 pub mod clock;
 mod field;
 pub mod front;
 mod http;
 pub mod log;
 mod patience;
+mod resolve;
 mod route;
 pub mod runtime;
 mod scratch;

@@ -16,11 +16,13 @@ use limpet_config::{Address, Regex};
 use limpet_sticky::{Policy, SidTable};
 use parking_lot::Mutex;
 use pingora::upstreams::peer::HttpPeer;
+use tokio::sync::Notify;
 
 use crate::check::{Rules, is_probed};
 use crate::front::Conn;
 use crate::front::head::HeadLimits;
 use crate::log::{AccessLog, ErrorLog, LogFiles};
+use crate::resolve::Names;
 use crate::route::host::HostMap;
 use crate::route::location::Level;
 use crate::template::Text;
@@ -206,7 +208,11 @@ pub(crate) struct Upstream {
     pub(crate) sticky: Option<Policy>,
     /// How its servers are probed.
     pub(crate) rules: Option<Rules>,
+    /// Those of its servers' names that are looked up again.
+    pub(crate) names: Option<Names>,
     pub(crate) members: ArcSwap<Members>,
+    /// The members have changed.
+    pub(crate) changed: Notify,
     pub(crate) pools: Arc<Pools>,
     /// What the pools are set to when this configuration is put in place.
     pub(crate) keepalive: limpet_config::model::Keepalive,
@@ -301,12 +307,12 @@ impl Shared {
     }
 
     /// Puts a configuration in place for all requests that begin from now on.
-    pub fn install(&self, runtime: Runtime) {
+    pub fn install(&self, runtime: Arc<Runtime>) {
         for upstream in &runtime.upstreams {
             upstream.pools.configure(&upstream.keepalive);
             upstream.begin_checks(&upstream.members.load());
         }
         self.generation.fetch_add(1, Ordering::Relaxed);
-        self.runtime.store(Arc::new(runtime));
+        self.runtime.store(runtime);
     }
 }

@@ -9,6 +9,7 @@ mod known;
 mod location;
 mod log;
 mod proxy;
+mod resolve;
 mod rewrite;
 mod sticky;
 mod upstream;
@@ -26,6 +27,7 @@ pub(crate) const SECTIONS: &[(&str, &[Directive])] = &[
     ("Upstream", upstream::ROWS),
     ("Upstream: choosing a server", balance::ROWS),
     ("Upstream: checking servers", check::ROWS),
+    ("Upstream: looking names up", resolve::ROWS),
     ("Session sticky", sticky::ROWS),
     ("Logs", log::ROWS),
     ("Core, not acted on", known::core::ROWS),

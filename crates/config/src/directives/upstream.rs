@@ -6,7 +6,7 @@ use super::http::milliseconds;
 use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, HTTP, MORE1, N1, N12, UPSTREAM, works};
-use crate::model::{Method, Upstream, UpstreamServer};
+use crate::model::{Lookup, Method, Upstream, UpstreamServer};
 use crate::value::{self, address};
 
 pub(crate) const ROWS: &[Directive] = &[
@@ -15,7 +15,8 @@ pub(crate) const ROWS: &[Directive] = &[
         "server",
         UPSTREAM,
         MORE1,
-        "A server of the group: `weight=`, `id=`, `max_fails=`, `fail_timeout=`, `max_conns=`, `down`, `drain`, `backup`.",
+        "A server of the group: `weight=`, `id=`, `max_fails=`, `fail_timeout=`, `max_conns=`, `slow_start=`, `down`, `drain`, \
+         `backup`, `resolve`, `service=`. `route=` has no effect.",
         server,
     )
     .repeatable(),
@@ -48,7 +49,13 @@ fn upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<
     let name = text(word)?.to_owned();
     builder.upstream = Upstream { name: name.clone(), place: builder.place(directive), ..Upstream::default() };
     builder.block(directive, contexts::UPSTREAM)?;
-    let upstream = std::mem::take(&mut builder.upstream);
+    let mut upstream = std::mem::take(&mut builder.upstream);
+    if upstream.dynamic_resolve.is_some() {
+        // The names were found when the file was read; from then on they are looked up again.
+        for server in &mut upstream.servers {
+            server.lookup = server.lookup.take().or_else(|| lookup(&address::target(&server.name).ok()?, None));
+        }
+    }
     if upstream.servers.is_empty() {
         let at = directive.block.as_ref().map_or(directive.terminator, |block| block.end);
         return Err(builder.diagnostic("no servers are inside upstream".into(), at, Some(word.span)).into());
@@ -70,6 +77,7 @@ fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
     let name = text(word)?;
     let mut server = UpstreamServer::new(name.to_owned(), Vec::new());
     let method = builder.upstream.method.clone();
+    let (mut resolve, mut service) = (false, None);
     for word in directive.args.iter().skip(1) {
         let parameter = text(word)?;
         let invalid = || Fault::At(format!("invalid parameter \"{parameter}\""), word.span);
@@ -103,28 +111,62 @@ fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
                 unsupported(Method::refuses_slow_start)?;
                 server.slow_start = value::milliseconds(value.as_bytes()).ok_or_else(invalid)?;
             }
-            Some(("service" | "route", _)) => {
-                return fault(word, format!("the \"{parameter}\" parameter of \"server\" is not supported by limpet"));
-            }
+            Some(("route", route)) => match route.len() {
+                0 => return fault(word, "route is empty"),
+                33.. => return fault(word, "route is longer than 32"),
+                // It names the server for nginx's own `sticky`.
+                _ => {}
+            },
+            Some(("service", "")) => return fault(word, "service is empty"),
+            Some(("service", name)) => service = Some(name.to_owned()),
             None if parameter == "backup" => {
                 unsupported(Method::refuses_backup)?;
                 server.backup = true;
             }
             None if parameter == "down" => server.down = true,
             None if parameter == "drain" => server.drain = true,
-            None if parameter == "resolve" => {
-                return fault(word, "the \"resolve\" parameter of \"server\" is not supported by limpet");
-            }
+            None if parameter == "resolve" => resolve = true,
             _ => return Err(invalid()),
         }
     }
-    let found = address::target(name).and_then(|target| target.resolve(80));
-    match found {
-        Ok(addresses) => server.addresses = addresses,
-        Err(wrong) => return fault(word, format!("{wrong} in upstream \"{name}\"")),
+    if service.is_some() && !resolve {
+        return fault(word, format!("service upstream \"{name}\" requires \"resolve\" parameter"));
+    }
+    let wrong = |wrong: &str| fault(word, format!("{wrong} in upstream \"{name}\""));
+    let target = match address::target(name) {
+        Ok(target) => target,
+        Err(message) => return wrong(message),
+    };
+    if let Some(service) = &service {
+        match &target {
+            address::Target::Host { host, .. } if host.parse::<std::net::IpAddr>().is_err() => {}
+            _ => return fault(word, format!("service upstream \"{name}\" requires domain name")),
+        }
+        if matches!(target, address::Target::Host { port: Some(_), .. }) {
+            return fault(word, format!("service upstream \"{name}\" may not have port"));
+        }
+        server.lookup = lookup(&target, Some(service.clone()));
+    } else if resolve {
+        server.lookup = lookup(&target, None);
+    }
+    if server.lookup.is_none() {
+        match target.resolve(80) {
+            Ok(addresses) => server.addresses = addresses,
+            Err(message) => return wrong(message),
+        }
     }
     builder.upstream.servers.push(server);
     Ok(())
+}
+
+/// What to look up for a server; nothing for an address.
+fn lookup(target: &address::Target, service: Option<String>) -> Option<Lookup> {
+    match target {
+        address::Target::Host { host, port } if host.parse::<std::net::IpAddr>().is_err() => {
+            Some(Lookup { host: host.clone(), port: port.unwrap_or(80), service })
+        }
+        _ => None,
+    }
 }
 
 fn keepalive(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {

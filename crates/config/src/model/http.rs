@@ -1,6 +1,6 @@
 //! The http block: servers and locations.
 
-use super::{LogFormat, Place, Settings, StatusFormat, Step, Upstream};
+use super::{LogFormat, Place, Resolver, Settings, StatusFormat, Step, Upstream};
 use crate::value::address::Address;
 
 #[derive(Debug, Clone, Default)]
@@ -8,6 +8,9 @@ pub struct Http {
     pub servers: Vec<Server>,
     pub upstreams: Vec<Upstream>,
     pub log_formats: Vec<LogFormat>,
+    pub resolver: Option<Resolver>,
+    /// Milliseconds for a lookup.
+    pub resolver_timeout: Option<u64>,
     /// What the servers inherit.
     pub settings: Settings,
 }

@@ -5,6 +5,7 @@ mod http;
 mod log;
 mod main;
 mod proxy;
+mod resolver;
 mod rewrite;
 mod settings;
 mod upstream;
@@ -16,9 +17,10 @@ pub use http::{
 pub use log::{AccessLog, AccessLogs, ErrorLog, ErrorLogTarget, Escape, LogFormat, LogLevel};
 pub use main::{Main, User, Workers};
 pub use proxy::{BindAddress, Condition as NextCondition, HttpVersion, NextUpstream, ProxyBind};
+pub use resolver::{DynamicResolve, Fallback, Resolver};
 pub use rewrite::{Condition, Return, Step};
 pub use settings::{AddHeader, KeepaliveTimeout, Root, ServerTokens, Settings, Types};
-pub use upstream::{Hash, Keepalive, Method, SessionSticky, StickyMode, Until, Upstream, UpstreamServer};
+pub use upstream::{Hash, Keepalive, Lookup, Method, SessionSticky, StickyMode, Until, Upstream, UpstreamServer};
 
 use std::path::PathBuf;
 use std::sync::Arc;

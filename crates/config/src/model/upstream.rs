@@ -1,6 +1,6 @@
 //! `upstream{}` blocks.
 
-use super::{Check, Expected, Place};
+use super::{Check, DynamicResolve, Expected, Place, Resolver};
 use crate::template::Template;
 use crate::value::address::Address;
 
@@ -18,6 +18,10 @@ pub struct Upstream {
     /// `check_keepalive_requests`: probes over one connection.
     pub check_requests: Option<u32>,
     pub keepalive: Keepalive,
+    /// `None`: that of the http block.
+    pub resolver: Option<Resolver>,
+    pub resolver_timeout: Option<u64>,
+    pub dynamic_resolve: Option<DynamicResolve>,
     /// Made from the address in a `proxy_pass`, not written as a block.
     pub implicit: bool,
     pub place: Place,
@@ -93,6 +97,17 @@ pub struct UpstreamServer {
     pub drain: bool,
     /// The SID of `hash=plain`.
     pub id: Option<Vec<u8>>,
+    /// The name to look up again and again; `None`: the addresses stay as they are.
+    pub lookup: Option<Lookup>,
+}
+
+/// A name behind a `server` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    pub host: String,
+    pub port: u16,
+    /// `service=`: its SRV records name hosts and ports.
+    pub service: Option<String>,
 }
 
 impl UpstreamServer {
@@ -110,6 +125,7 @@ impl UpstreamServer {
             down: false,
             drain: false,
             id: None,
+            lookup: None,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod upstream;
 
+pub(crate) use upstream::members;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,7 +62,7 @@ pub fn build(
         builder.upstreams = http
             .upstreams
             .iter()
-            .map(|upstream| Arc::new(upstream::upstream(upstream, environment.workers, shared)))
+            .map(|upstream| Arc::new(upstream::upstream(upstream, http, environment.workers, shared)))
             .collect();
         let down = builder.upstreams.iter().flat_map(|upstream| upstream::sessions_on_down_servers(upstream));
         let down: Vec<_> = down.collect();

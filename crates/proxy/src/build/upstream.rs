@@ -8,15 +8,23 @@ use limpet_config::Address;
 use limpet_config::model::{self, LogLevel};
 use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use tokio::sync::Notify;
 
 use crate::check::Rules;
 use crate::clock;
+use crate::resolve::Names;
 use crate::runtime::{Backend, Key, Members, Shared, Upstream};
 use crate::template::Text;
 use crate::upstream::Pools;
 
-pub(super) fn upstream(upstream: &model::Upstream, workers: usize, shared: &Shared) -> Upstream {
-    let members = members(upstream, workers, shared);
+pub(super) fn upstream(upstream: &model::Upstream, http: &model::Http, workers: usize, shared: &Shared) -> Upstream {
+    let running = shared.runtime.load();
+    let before = running.upstreams.iter().find(|other| *other.name == *upstream.name);
+    let names = Names::new(upstream, http, before.and_then(|before| before.names.as_ref()), workers);
+    let members = match &names {
+        Some(names) => members(&names.present(), workers, shared),
+        None => members(upstream, workers, shared),
+    };
     let id_with_bar = members.backends.iter().any(|backend| backend.sid.contains(&b'|'));
     Upstream {
         name: upstream.name.as_str().into(),
@@ -31,13 +39,16 @@ pub(super) fn upstream(upstream: &model::Upstream, workers: usize, shared: &Shar
             expected: upstream.check_expected.unwrap_or([false, true, true, false, false]),
             requests: upstream.check_requests.unwrap_or(1),
         }),
+        names,
         members: ArcSwap::from_pointee(members),
+        changed: Notify::new(),
         pools: pools(&upstream.name, workers, shared),
         keepalive: upstream.keepalive.clone(),
     }
 }
 
-fn members(upstream: &model::Upstream, workers: usize, shared: &Shared) -> Members {
+/// The servers of an upstream, with what is known of them already.
+pub(crate) fn members(upstream: &model::Upstream, workers: usize, shared: &Shared) -> Members {
     let mut backends = Vec::new();
     let mut servers = Vec::new();
     let mut sids = SidTable::default();

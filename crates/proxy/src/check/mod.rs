@@ -1,5 +1,5 @@
-//! Active checks: a thread of its own probes the servers of the upstreams that have a `check`, as Tengine's
-//! `ngx_http_upstream_check_module` does.
+//! Active checks: the servers of the upstreams that have a `check` are probed, as Tengine's
+//! `ngx_http_upstream_check_module` does it.
 //!
 //! What is known of a server hangs in its [`balance::Peer`](limpet_balance::Peer), which outlives a reload; the probes
 //! begin anew with each configuration.
@@ -7,20 +7,17 @@
 mod hello;
 mod probe;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use limpet_config::Address;
 use limpet_config::model::{Check, Expected, LogLevel};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::log;
-use crate::runtime::{Members, Shared, Upstream};
+use crate::runtime::{Members, Upstream};
 use probe::{Connection, Failure};
 
 /// How the servers of an upstream are probed.
@@ -34,63 +31,17 @@ pub(crate) struct Rules {
 /// The first probes of a configuration are spread over this time at most.
 const SPREAD: u64 = 1000;
 
-/// The thread that probes. It ends with the value.
-pub struct Checker {
-    /// Grows with each configuration; the thread ends when it is gone.
-    generation: Option<watch::Sender<u64>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Checker {
-    /// Starts the thread, which probes for the present configuration.
-    ///
-    /// # Errors
-    /// When the system gives no thread or no event queue.
-    pub fn start(shared: Arc<Shared>) -> io::Result<Checker> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (generation, seen) = watch::channel(0);
-        let thread = std::thread::Builder::new().name("checks".into()).spawn(move || {
-            runtime.block_on(run(&shared, seen));
-            runtime.shutdown_background();
-        })?;
-        Ok(Checker { generation: Some(generation), thread: Some(thread) })
-    }
-
-    /// The configuration has changed.
-    pub fn renew(&self) {
-        if let Some(generation) = &self.generation {
-            generation.send_modify(|generation| *generation += 1);
-        }
-    }
-}
-
-impl Drop for Checker {
-    fn drop(&mut self) {
-        self.generation = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic in there has been told where it happened.
-            let _ = thread.join();
-        }
-    }
-}
-
-async fn run(shared: &Shared, mut generation: watch::Receiver<u64>) {
+/// Probes the servers of an upstream, whoever they are at the time.
+pub(crate) async fn probe(upstream: Arc<Upstream>) {
     loop {
+        let changed = upstream.changed.notified();
+        let members = upstream.members.load_full();
         let mut probes = JoinSet::new();
-        let runtime = shared.runtime.load_full();
-        for upstream in runtime.upstreams.iter().filter(|upstream| upstream.rules.is_some()) {
-            let members = upstream.members.load_full();
-            for index in 0..members.backends.len() {
-                if is_probed(&members, index) {
-                    probes.spawn(watch_over(Arc::clone(upstream), Arc::clone(&members), index));
-                }
-            }
+        for index in (0..members.backends.len()).filter(|index| is_probed(&members, *index)) {
+            probes.spawn(watch_over(Arc::clone(&upstream), Arc::clone(&members), index));
         }
-        // The configuration must not be held by the thread that waits for the next one.
-        drop(runtime);
-        if generation.changed().await.is_err() {
-            return;
-        }
+        drop(members);
+        changed.await;
     }
 }
 

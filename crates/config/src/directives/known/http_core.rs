@@ -304,13 +304,14 @@ pub(crate) const ROWS: &[Directive] = &[
     ),
     refused("gzip_disable", HTTP | SERVER | LOCATION, MORE1, "User agents that get no compressed responses."),
     // ngx_http_core_module.c: name resolution
-    refused(
+    no_effect(
         "resolver",
-        HTTP | SERVER | LOCATION,
+        SERVER | LOCATION,
         MORE1,
-        "DNS servers that look up host names while requests are served.",
+        "DNS servers for names in a `proxy_pass` with variables, which is refused; names of upstreams take those of `http` \
+         and `upstream`.",
     ),
-    refused("resolver_timeout", HTTP | SERVER | LOCATION, N1, "Longest time spent on one DNS lookup."),
+    no_effect("resolver_timeout", SERVER | LOCATION, N1, "The same for the time of a lookup."),
     // ngx_http_core_module.c, Tengine's additions
     refused(
         "resolver_file",

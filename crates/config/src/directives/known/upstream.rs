@@ -4,8 +4,6 @@ use crate::directive::prelude::*;
 
 pub(crate) const ROWS: &[Directive] = &[
     // ngx_http_upstream.c
-    refused("resolver", UPSTREAM, MORE1, "DNS servers that look up the server names of an upstream group."),
-    refused("resolver_timeout", UPSTREAM, N1, "Longest time spent on one DNS lookup for an upstream group."),
     // ngx_http_upstream.c and ngx_http_upstream_round_robin.c, Tengine's additions
     refused(
         "upstream_change_no_server_status",
@@ -24,12 +22,6 @@ pub(crate) const ROWS: &[Directive] = &[
     // ngx_http_upstream_sticky_module.c
     refused("sticky", UPSTREAM, MORE2, "nginx's session affinity, by `cookie`, `route` or `learn`."),
     // ngx_http_upstream_dynamic_module (Tengine)
-    refused(
-        "dynamic_resolve",
-        UPSTREAM,
-        N0.or(N12),
-        "Looks up server names while requests are served, with a fallback for failures (Tengine).",
-    ),
     // ngx_http_upstream_check_module (Tengine)
     refused("check_fastcgi_param", UPSTREAM, N2, "Parameter that a FastCGI probe sends (Tengine)."),
     no_effect("check_shm_size", HTTP, N1, "Size of the shared memory for probe results (Tengine), in bytes."),

@@ -1,0 +1,296 @@
+//! Names of servers that are looked up again while requests are served: `server NAME resolve`, `service=`, and Tengine's
+//! `dynamic_resolve`.
+//!
+//! Each name has a task that waits until its answer runs out. Requests never wait for it: they see the servers of the
+//! last good answer. A session stays with its address for as long as that is in the answer, as its SID is made of it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::RData;
+use limpet_config::Address;
+use limpet_config::model::{self, Fallback, LogLevel, Lookup, UpstreamServer};
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+
+use crate::build::members;
+use crate::clock;
+use crate::log;
+use crate::runtime::{Shared, Upstream};
+
+/// The names of an upstream, and the servers that they stand for at present.
+pub(crate) struct Names {
+    /// The upstream as it is written.
+    written: model::Upstream,
+    /// For each of its lines, its servers.
+    present: Mutex<Vec<Vec<UpstreamServer>>>,
+    /// Who is asked; `None`: the system's name servers.
+    resolver: Option<model::Resolver>,
+    /// For a whole lookup.
+    timeout: Duration,
+    workers: usize,
+}
+
+/// An answer, and how long it counts.
+type Answer = (Vec<UpstreamServer>, Duration);
+
+/// No answer counts for less.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// How soon a lookup is tried again that failed.
+const AGAIN: Duration = Duration::from_secs(10);
+const TIMEOUT: u64 = 30_000;
+
+impl Names {
+    /// The names of an upstream, if it has any. What `before` knows of the same lines is kept.
+    pub(crate) fn new(
+        upstream: &model::Upstream,
+        http: &model::Http,
+        before: Option<&Names>,
+        workers: usize,
+    ) -> Option<Names> {
+        upstream.servers.iter().find(|server| server.lookup.is_some())?;
+        let present = upstream.servers.iter().map(|server| match before.and_then(|before| before.servers_of(server)) {
+            Some(known) if !known.is_empty() => known,
+            _ => vec![server.clone()],
+        });
+        Some(Names {
+            present: Mutex::new(present.collect()),
+            resolver: upstream.resolver.clone().or_else(|| http.resolver.clone()),
+            timeout: Duration::from_millis(upstream.resolver_timeout.or(http.resolver_timeout).unwrap_or(TIMEOUT)),
+            written: upstream.clone(),
+            workers,
+        })
+    }
+
+    /// What the last answer for the same name says, with the parameters of a line of today.
+    fn servers_of(&self, server: &UpstreamServer) -> Option<Vec<UpstreamServer>> {
+        let lookup = server.lookup.as_ref()?;
+        let is_same = |other: &UpstreamServer| other.name == server.name && other.lookup == server.lookup;
+        let line = self.written.servers.iter().position(is_same)?;
+        let from_records = lookup.service.is_some() && server.weight == 1;
+        let with_parameters = |old: &UpstreamServer| UpstreamServer {
+            name: old.name.clone(),
+            addresses: old.addresses.clone(),
+            weight: if from_records { old.weight } else { server.weight },
+            backup: if lookup.service.is_some() { old.backup } else { server.backup },
+            ..server.clone()
+        };
+        let known = self.present.lock().get(line)?.iter().map(with_parameters).collect::<Vec<_>>();
+        Some(known).filter(|known| known.iter().any(|server| !server.addresses.is_empty()))
+    }
+
+    /// The upstream with the servers of the last answers.
+    pub(crate) fn present(&self) -> model::Upstream {
+        let servers = self.present.lock().iter().flatten().cloned().collect();
+        model::Upstream { servers, ..self.written.clone() }
+    }
+
+    fn resolver(&self) -> Result<TokioResolver, String> {
+        let mut options = ResolverOpts::default();
+        let config = match &self.resolver {
+            Some(resolver) => {
+                options.ip_strategy = match (resolver.ipv4, resolver.ipv6) {
+                    (true, false) => LookupIpStrategy::Ipv4Only,
+                    (false, true) => LookupIpStrategy::Ipv6Only,
+                    _ => LookupIpStrategy::Ipv4AndIpv6,
+                };
+                ResolverConfig::from_parts(None, Vec::new(), resolver.servers.iter().map(name_server).collect())
+            }
+            None => {
+                options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+                let (system, _) = hickory_resolver::system_conf::read_system_conf()
+                    .map_err(|error| format!("the system's name servers can't be read: {error}"))?;
+                ResolverConfig::from_parts(None, Vec::new(), system.name_servers().to_vec())
+            }
+        };
+        // Answers are kept here, by their own time or by `valid=`; and nginx knows no hosts file either.
+        options.cache_size = 0;
+        options.use_hosts_file = ResolveHosts::Never;
+        options.timeout = (self.timeout / 2).clamp(Duration::from_millis(100), Duration::from_secs(5));
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        *builder.options_mut() = options;
+        builder.build().map_err(|error| error.to_string())
+    }
+}
+
+fn name_server(address: &SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    server.connections.iter_mut().for_each(|connection: &mut ConnectionConfig| connection.port = address.port());
+    server
+}
+
+/// Begins to look up the names of an upstream. Each of them says `done` by letting go of it, after the first try.
+pub(crate) fn keep_up(
+    upstream: &Arc<Upstream>,
+    shared: &Arc<Shared>,
+    done: &std::sync::mpsc::Sender<()>,
+    tasks: &mut JoinSet<()>,
+) {
+    let Some(names) = &upstream.names else { return };
+    let resolver = match names.resolver() {
+        Ok(resolver) => Arc::new(resolver),
+        Err(why) => return log::write_default(LogLevel::Error, &format!("upstream {}: {why}", upstream.name)),
+    };
+    for (line, server) in names.written.servers.iter().enumerate().filter(|(_, server)| server.lookup.is_some()) {
+        let (upstream, shared, resolver) = (Arc::clone(upstream), Arc::clone(shared), Arc::clone(&resolver));
+        let (server, done) = (server.clone(), done.clone());
+        tasks.spawn(async move { keep_up_line(&upstream, line, &server, &shared, &resolver, done).await });
+    }
+}
+
+async fn keep_up_line(
+    upstream: &Upstream,
+    line: usize,
+    server: &UpstreamServer,
+    shared: &Shared,
+    resolver: &TokioResolver,
+    done: std::sync::mpsc::Sender<()>,
+) {
+    let (Some(names), Some(lookup)) = (&upstream.names, &server.lookup) else { return };
+    let mut done = Some(done);
+    loop {
+        let answer = tokio::time::timeout(names.timeout, ask(server, lookup, resolver)).await;
+        clock::tick();
+        let rest = match answer.unwrap_or(Err(NetError::Timeout)) {
+            Ok((servers, counts)) => {
+                upstream.take(line, servers, shared);
+                let valid = names.resolver.as_ref().and_then(|resolver| resolver.valid);
+                valid.map_or(counts, Duration::from_millis).max(SHORTEST)
+            }
+            Err(error) => failed(upstream, line, lookup, &error, shared),
+        };
+        drop(done.take());
+        tokio::time::sleep(rest).await;
+    }
+}
+
+/// Tells of a lookup that failed. How long to wait for the next.
+fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, shared: &Shared) -> Duration {
+    let why = match error {
+        NetError::Timeout => "110: Operation timed out",
+        _ if error.is_nx_domain() || error.is_no_records_found() => "3: Host not found",
+        _ => "2: Server failure",
+    };
+    let what = match &lookup.service {
+        Some(service) => format!("service {service} of {}", lookup.host),
+        None => lookup.host.clone(),
+    };
+    let Some(names) = &upstream.names else { return AGAIN };
+    let dynamic = names.written.dynamic_resolve;
+    let shuts_down = dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Shutdown);
+    let count = names.present.lock().get(line).map_or(0, |servers| servers.iter().flat_map(|s| &s.addresses).count());
+    let (kept, again) = match count {
+        _ if shuts_down => ("nobody is asked until it can be", SHORTEST),
+        0 => ("there is no address yet", SHORTEST),
+        _ => ("its last addresses are kept", AGAIN),
+    };
+    let message = format!("{what} could not be resolved ({why}) in upstream {}: {kept}", upstream.name);
+    log::write_default(LogLevel::Error, &message);
+    if shuts_down {
+        upstream.take(line, Vec::new(), shared);
+    }
+    match dynamic.map(|dynamic| dynamic.fail_timeout) {
+        None | Some(0) => again,
+        Some(milliseconds) => Duration::from_millis(milliseconds).max(SHORTEST),
+    }
+}
+
+async fn ask(server: &UpstreamServer, lookup: &Lookup, resolver: &TokioResolver) -> Result<Answer, NetError> {
+    match &lookup.service {
+        None => {
+            let (addresses, until) = ask_host(&lookup.host, resolver).await?;
+            let addresses = addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, lookup.port))).collect();
+            Ok((vec![UpstreamServer { addresses, ..server.clone() }], left(until)))
+        }
+        Some(service) => ask_service(server, service, &lookup.host, resolver).await,
+    }
+}
+
+/// The addresses of a name, in an order of their own, so that an answer in another order is no news.
+async fn ask_host(host: &str, resolver: &TokioResolver) -> Result<(Vec<IpAddr>, Instant), NetError> {
+    let answer = resolver.lookup_ip(absolute(host)).await?;
+    let mut addresses: Vec<IpAddr> = answer.iter().collect();
+    addresses.sort();
+    addresses.dedup();
+    Ok((addresses, answer.valid_until()))
+}
+
+/// `_http._tcp.NAME` for `service=http`, and with a dot in it `SERVICE.NAME`. The lowest priority are the servers, all
+/// others their backups; a record's weight counts unless the line has one.
+async fn ask_service(
+    server: &UpstreamServer,
+    service: &str,
+    host: &str,
+    resolver: &TokioResolver,
+) -> Result<Answer, NetError> {
+    let query = if service.contains('.') { format!("{service}.{host}") } else { format!("_{service}._tcp.{host}") };
+    let answer = resolver.srv_lookup(absolute(&query)).await?;
+    let mut until = answer.valid_until();
+    let mut records: Vec<_> = answer
+        .answers()
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::SRV(record) => Some((record.priority, record.target.to_utf8(), record.port, record.weight)),
+            _ => None,
+        })
+        .collect();
+    records.sort();
+    let first = records.first().map(|(priority, ..)| *priority);
+    let mut servers = Vec::new();
+    let mut wrong = None;
+    for (priority, target, port, weight) in records {
+        match ask_host(&target, resolver).await {
+            Ok((addresses, ends)) => {
+                until = until.min(ends);
+                servers.push(UpstreamServer {
+                    name: target.trim_end_matches('.').to_owned(),
+                    addresses: addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, port))).collect(),
+                    weight: if server.weight == 1 { u32::from(weight).max(1) } else { server.weight },
+                    backup: server.backup || Some(priority) != first,
+                    ..server.clone()
+                });
+            }
+            Err(error) => wrong = Some(error),
+        }
+    }
+    match wrong {
+        // One target without an address leaves the others.
+        Some(error) if servers.is_empty() => Err(error),
+        _ => Ok((servers, left(until))),
+    }
+}
+
+/// A name that no search list is tried for.
+fn absolute(name: &str) -> String {
+    if name.ends_with('.') { name.to_owned() } else { format!("{name}.") }
+}
+
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
+}
+
+impl Upstream {
+    /// Puts the servers of a line in place, if they are others than before.
+    fn take(&self, line: usize, servers: Vec<UpstreamServer>, shared: &Shared) {
+        let Some(names) = &self.names else { return };
+        {
+            let mut present = names.present.lock();
+            match present.get_mut(line) {
+                Some(old) if *old != servers => *old = servers,
+                _ => return,
+            }
+        }
+        let next = members(&names.present(), names.workers, shared);
+        self.begin_checks(&next);
+        self.members.store(Arc::new(next));
+        self.changed.notify_waiters();
+        shared.forget_what_is_gone();
+    }
+}

@@ -1,0 +1,172 @@
+//! Names of servers that are looked up while requests are served.
+
+use std::time::{Duration, Instant};
+
+use limpet_tests::{Dns, Limpet, Record, eventually, get, port};
+use nix::sys::signal::Signal;
+
+/// Servers on 127.0.0.2, .3 and .4 that say their last number, all on one port, and a front with an upstream.
+fn configuration(front: u16, back: u16, upstream: &str) -> String {
+    let servers: String = (2..5)
+        .map(|n| format!("server {{ listen 127.0.0.{n}:{back}; access_log off; location / {{ return 200 {n}; }} }}\n"))
+        .collect();
+    format!(
+        "{servers} upstream u {{ {upstream} }}
+         server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} location /new {{ return 200 new; }} }}"
+    )
+}
+
+fn ask(front: u16) -> String {
+    get(front, "/", &[]).text()
+}
+
+/// Everybody who answers within some requests, in order.
+fn who(front: u16) -> String {
+    let mut all: Vec<String> = (0..8).map(|_| ask(front)).collect();
+    all.sort();
+    all.dedup();
+    all.concat()
+}
+
+const TWO: &str = "127.0.0.2";
+const THREE: &str = "127.0.0.3";
+const FOUR: &str = "127.0.0.4";
+
+#[test]
+fn a_server_that_moves_is_followed() {
+    let (dns, front, back) = (Dns::start(), port(), port());
+    dns.set("app.test", &[Record::address(TWO)]);
+    let upstream = format!("{} server app.test:{back} resolve;", dns.resolver());
+    let _limpet = Limpet::http(front, &configuration(front, back, &upstream));
+    // The first request waits for nothing: the name was known before anybody was let in.
+    assert_eq!(ask(front), "2");
+    dns.set("app.test", &[Record::address(THREE), Record::address(FOUR)]);
+    eventually("the servers are the new ones", || who(front) == "34");
+}
+
+#[test]
+fn a_session_stays_while_its_address_is_in_the_answer() {
+    let (dns, front, back) = (Dns::start(), port(), port());
+    dns.set("app.test", &[Record::address(TWO), Record::address(THREE)]);
+    let upstream = format!("server app.test:{back} resolve; session_sticky hash=plain;");
+    let http = format!("{} {}", dns.resolver(), configuration(front, back, &upstream));
+    let _limpet = Limpet::http(front, &http);
+    let cookie = format!("Cookie: route=127.0.0.3:{back}");
+    let stays = || (0..4).all(|_| get(front, "/", &[&cookie]).text() == "3");
+    assert!(stays());
+    dns.set("app.test", &[Record::address(FOUR), Record::address(THREE)]);
+    eventually("the fourth is there", || who(front) == "34");
+    assert!(stays());
+    dns.set("app.test", &[Record::address(FOUR)]);
+    eventually("the third is gone", || who(front) == "4");
+    let response = get(front, "/", &[&cookie]);
+    assert_eq!(response.value("set-cookie"), format!("route=127.0.0.4:{back}; Path=/"));
+}
+
+#[test]
+fn a_lookup_that_fails_keeps_the_last_good_answer_and_says_so() {
+    let (dns, front, back) = (Dns::start(), port(), port());
+    dns.set("app.test", &[Record::address(TWO)]);
+    let upstream = format!("{} resolver_timeout 300ms; server app.test:{back} resolve;", dns.resolver());
+    let limpet = Limpet::http(front, &configuration(front, back, &upstream));
+    assert_eq!(ask(front), "2");
+    dns.set("app.test", &[]);
+    limpet.logs("[error]");
+    limpet.logs("app.test could not be resolved (3: Host not found) in upstream u: its last addresses are kept");
+    assert_eq!(ask(front), "2");
+    // Over a reload, too, and with nobody who answers.
+    dns.set_silent(true);
+    let text = configuration(front, back, &upstream).replace("return 200 new", "return 200 newer");
+    limpet.rewrite(&text);
+    limpet.signal(Signal::SIGHUP);
+    eventually("the new configuration is in place", || get(front, "/new", &[]).text() == "newer");
+    assert_eq!(ask(front), "2");
+    limpet.logs("app.test could not be resolved (110: Operation timed out)");
+}
+
+#[test]
+fn requests_do_not_wait_for_names() {
+    let (dns, front, back) = (Dns::start(), port(), port());
+    dns.set_silent(true);
+    let upstream = format!("{} resolver_timeout 200ms; server app.test:{back} resolve;", dns.resolver());
+    let limpet = Limpet::http(front, &configuration(front, back, &upstream));
+    let begun = Instant::now();
+    assert_eq!(get(front, "/", &[]).status, 502);
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(limpet.error_log().contains("no live upstreams while connecting to upstream"));
+    limpet.logs("app.test could not be resolved (110: Operation timed out) in upstream u: there is no address yet");
+    dns.set("app.test", &[Record::address(FOUR)]);
+    dns.set_silent(false);
+    eventually("the server is asked", || ask(front) == "4");
+}
+
+#[test]
+fn services_name_hosts_ports_weights_and_backups() {
+    let (dns, front, back) = (Dns::start(), port(), port());
+    let service =
+        |priority, weight, target: &str| Record::Service { priority, weight, port: back, target: target.into() };
+    dns.set("two.test", &[Record::address(TWO)]);
+    dns.set("three.test", &[Record::address(THREE)]);
+    dns.set("four.test", &[Record::address(FOUR)]);
+    dns.set(
+        "_http._tcp.app.test",
+        &[service(1, 3, "two.test"), service(1, 1, "three.test"), service(9, 1, "four.test")],
+    );
+    let upstream = format!("{} server app.test service=http resolve;", dns.resolver());
+    let _limpet = Limpet::http(front, &configuration(front, back, &upstream));
+    let mut answers: Vec<String> = (0..8).map(|_| ask(front)).collect();
+    answers.sort();
+    assert_eq!(answers.concat(), "22222233");
+    dns.set("_http._tcp.app.test", &[service(9, 1, "four.test")]);
+    eventually("the last one is no backup any more", || who(front) == "4");
+}
+
+#[test]
+fn dynamic_resolve_looks_every_name_up_again() {
+    for (fallback, kept) in [("stale", true), ("next", true), ("shutdown", false)] {
+        let (dns, front, back) = (Dns::start(), port(), port());
+        // The system finds an address for this one everywhere, and it is none for limpet.
+        let name = "127.1";
+        dns.set(name, &[Record::address(TWO)]);
+        let upstream = format!("dynamic_resolve fallback={fallback} fail_timeout=1s; server {name}:{back};");
+        let http = format!("{} {}", dns.resolver(), configuration(front, back, &upstream));
+        let limpet = Limpet::http(front, &http);
+        eventually("the name is looked up", || ask(front) == "2");
+        dns.set(name, &[]);
+        limpet.logs("127.1 could not be resolved (3: Host not found) in upstream u");
+        match kept {
+            true => assert_eq!(ask(front), "2", "{fallback}"),
+            false => eventually("nobody is asked", || get(front, "/", &[]).status == 502),
+        }
+        dns.set(name, &[Record::address(THREE)]);
+        eventually("it goes on", || ask(front) == "3");
+    }
+}
+
+#[test]
+fn answers_count_as_long_as_told() {
+    let (short, long, front, back) = (Dns::start(), Dns::start(), port(), port());
+    for dns in [&short, &long] {
+        dns.set("app.test", &[Record::address(TWO)]);
+    }
+    let valid = long.resolver().replace(';', " valid=1h ipv6=off;");
+    let upstream = format!("{} server app.test:{back} resolve;", short.resolver());
+    let http =
+        configuration(front, back, &upstream) + &format!("upstream v {{ {valid} server app.test:{back} resolve; }}");
+    let _limpet = Limpet::http(front, &http);
+    // An answer of one second for both kinds of address, again and again.
+    eventually("the name was looked up three times", || short.queries() >= 6);
+    assert_eq!(long.queries(), 1);
+}
+
+#[test]
+fn servers_that_come_by_name_are_checked_too() {
+    let (dns, front, back) = (Dns::start(), port(), port());
+    dns.set("app.test", &[Record::address(TWO)]);
+    let upstream =
+        format!("{} server app.test:{back} resolve; check interval=20 rise=1 fall=1 type=http;", dns.resolver());
+    let _limpet = Limpet::http(front, &configuration(front, back, &upstream));
+    eventually("the server is up", || ask(front) == "2");
+    dns.set("app.test", &[Record::address(THREE)]);
+    eventually("the other one is up", || ask(front) == "3");
+}
