@@ -16,7 +16,7 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
 use limpet_config::Address;
-use limpet_config::model::{self, Fallback, LogLevel, Lookup, UpstreamServer};
+use limpet_config::model::{Fallback, LogLevel, Lookup, Resolver, Upstream as Written, UpstreamServer};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
@@ -28,11 +28,11 @@ use crate::runtime::{Shared, Upstream};
 /// The names of an upstream, and the servers that they stand for at present.
 pub(crate) struct Names {
     /// The upstream as it is written.
-    written: model::Upstream,
+    written: Written,
     /// For each of its lines, its servers.
     present: Mutex<Vec<Vec<UpstreamServer>>>,
     /// Who is asked; `None`: the system's name servers.
-    resolver: Option<model::Resolver>,
+    resolver: Option<Resolver>,
     /// For a whole lookup.
     timeout: Duration,
     workers: usize,
@@ -48,10 +48,12 @@ const AGAIN: Duration = Duration::from_secs(10);
 const TIMEOUT: u64 = 30_000;
 
 impl Names {
-    /// The names of an upstream, if it has any. What `before` knows of the same lines is kept.
+    /// The names of an upstream, if it has any. What `before` knows of the same lines is kept; `resolver` and `timeout`
+    /// are those of the http block.
     pub(crate) fn new(
-        upstream: &model::Upstream,
-        http: &model::Http,
+        upstream: &Written,
+        resolver: Option<&Resolver>,
+        timeout: Option<u64>,
         before: Option<&Names>,
         workers: usize,
     ) -> Option<Names> {
@@ -62,8 +64,8 @@ impl Names {
         });
         Some(Names {
             present: Mutex::new(present.collect()),
-            resolver: upstream.resolver.clone().or_else(|| http.resolver.clone()),
-            timeout: Duration::from_millis(upstream.resolver_timeout.or(http.resolver_timeout).unwrap_or(TIMEOUT)),
+            resolver: upstream.resolver.as_ref().or(resolver).cloned(),
+            timeout: Duration::from_millis(upstream.resolver_timeout.or(timeout).unwrap_or(TIMEOUT)),
             written: upstream.clone(),
             workers,
         })
@@ -87,9 +89,9 @@ impl Names {
     }
 
     /// The upstream with the servers of the last answers.
-    pub(crate) fn present(&self) -> model::Upstream {
+    pub(crate) fn present(&self) -> Written {
         let servers = self.present.lock().iter().flatten().cloned().collect();
-        model::Upstream { servers, ..self.written.clone() }
+        Written { servers, ..self.written.clone() }
     }
 
     fn resolver(&self) -> Result<TokioResolver, String> {

@@ -20,7 +20,8 @@ use crate::upstream::Pools;
 pub(super) fn upstream(upstream: &model::Upstream, http: &model::Http, workers: usize, shared: &Shared) -> Upstream {
     let running = shared.runtime.load();
     let before = running.upstreams.iter().find(|other| *other.name == *upstream.name);
-    let names = Names::new(upstream, http, before.and_then(|before| before.names.as_ref()), workers);
+    let before = before.and_then(|before| before.names.as_ref());
+    let names = Names::new(upstream, http.resolver.as_ref(), http.resolver_timeout, before, workers);
     let members = match &names {
         Some(names) => members(&names.present(), workers, shared),
         None => members(upstream, workers, shared),
