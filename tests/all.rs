@@ -5,6 +5,7 @@ mod checks;
 mod command_line;
 mod examples;
 mod failures;
+mod faults;
 mod files;
 mod guides;
 mod http;

@@ -12,7 +12,7 @@ pub use backend::{Backend, Script};
 pub use client::{Client, Response, get};
 pub use dns::{Dns, Record};
 pub use limpet::{Limpet, Output, binary, run};
-pub use process::{Process, eventually};
+pub use process::{Process, eventually, pace};
 pub use servers::{apache, lighttpd, mariadb, nginx, openssl};
 
 use std::collections::HashSet;

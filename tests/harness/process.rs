@@ -65,3 +65,12 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// Turns at a steady rate, the first at once. What took longer than its turn does not make later ones hurry.
+pub fn pace(rate: Duration) -> impl Iterator<Item = ()> {
+    let mut next = Instant::now();
+    std::iter::repeat_with(move || {
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        next = Instant::now() + rate;
+    })
+}

@@ -144,11 +144,6 @@ pub enum Choice {
 }
 
 impl Method {
-    /// Whether requests bring a key.
-    pub fn has_key(self) -> bool {
-        matches!(self, Method::AddressHash | Method::Hash | Method::Ketama | Method::Consistent)
-    }
-
     fn ring(self, servers: &[&Server]) -> Option<Ring> {
         let servers = servers.iter().copied();
         match self {
@@ -329,7 +324,7 @@ impl Group {
         match self.method {
             Method::RoundRobin => None,
             Method::AddressHash => hash::by_address(ask.key, &view),
-            _ if ask.key.is_empty() && self.method.has_key() => None,
+            Method::Hash | Method::Ketama if ask.key.is_empty() => None,
             Method::Hash => hash::by_key(ask.key, &view),
             Method::Ketama => tier.ring.as_ref()?.next_clockwise(ask.key, &view, &mut own.walk),
             Method::Consistent => tier.ring.as_ref()?.nearest(ask.key, &view),

@@ -33,7 +33,7 @@ pub struct Shared {
     pub(crate) runtime: ArcSwap<Runtime>,
     pub log_files: LogFiles,
     /// Counters of servers and connections kept to them, by upstream; an upstream that is gone lets go of its own.
-    pub(crate) peers: Mutex<HashMap<(String, Address), Weak<balance::Peer>>>,
+    pub(crate) peers: Mutex<HashMap<(String, Address, usize), Weak<balance::Peer>>>,
     pub(crate) pools: Mutex<HashMap<String, Weak<Pools>>>,
     pub(crate) connections: AtomicU64,
     /// Configurations that were put in place so far.

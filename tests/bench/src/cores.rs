@@ -13,14 +13,18 @@ pub fn measure(page: &mut String) {
 }
 
 /// Nanoseconds of one call, the best of several samples: the least disturbed one.
-fn nanoseconds<R>(mut call: impl FnMut() -> R) -> f64 {
-    const CALLS: u32 = 200_000;
+pub fn nanoseconds<R>(call: impl FnMut() -> R) -> f64 {
+    nanoseconds_of(200_000, call)
+}
+
+/// The same with another number of calls in a sample.
+pub fn nanoseconds_of<R>(calls: u32, mut call: impl FnMut() -> R) -> f64 {
     let sample = |call: &mut dyn FnMut()| {
         let begun = Instant::now();
-        for _ in 0..CALLS {
+        for _ in 0..calls {
             call();
         }
-        begun.elapsed().as_nanos() as f64 / f64::from(CALLS)
+        begun.elapsed().as_nanos() as f64 / f64::from(calls)
     };
     (0..7).map(|_| sample(&mut || drop(black_box(call())))).fold(f64::INFINITY, f64::min)
 }

@@ -5,6 +5,7 @@ mod cores;
 mod memory;
 mod processes;
 mod traffic;
+mod upstreams;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -16,6 +17,7 @@ fn main() {
     traffic::measure(&mut page);
     memory::measure(&mut page);
     cores::measure(&mut page);
+    upstreams::measure(&mut page);
     print!("{page}");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/performance.md");
     std::fs::write(&path, page).expect("docs/performance.md is written");

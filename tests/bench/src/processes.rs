@@ -69,6 +69,15 @@ fn nginx_command(folder: &Path) -> Command {
 
 /// The origin: an nginx with answers of three sizes.
 pub fn backend() -> Server {
+    origin("127.0.0.1:")
+}
+
+/// The same on every address of the machine: 127.0.0.1 to 127.255.255.254 are as many servers.
+pub fn backends() -> Server {
+    origin("")
+}
+
+fn origin(host: &str) -> Server {
     let configuration = |folder: &Path, port: u16| {
         for (name, size) in [("64k", 65_536), ("1m", 1 << 20)] {
             std::fs::write(folder.join(name), vec![b'x'; size]).expect("a page");
@@ -76,18 +85,23 @@ pub fn backend() -> Server {
         let folder = folder.display();
         format!(
             "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ access_log off; keepalive_requests 1000000000;
-             server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}; location = /19 {{ return 200 \"nineteen bytes here\"; }} }} }}"
+             server {{ listen {host}{port} backlog=4096; root {folder}; location = /19 {{ return 200 \"nineteen bytes here\"; }} }} }}"
         )
     };
     start("backend", configuration, nginx_command)
 }
 
 pub fn nginx(backend: u16) -> Server {
+    nginx_with(&format!("server 127.0.0.1:{backend};"))
+}
+
+/// nginx with these servers in its upstream.
+pub fn nginx_with(servers: &str) -> Server {
     let configuration = |folder: &Path, port: u16| {
         let folder = folder.display();
         format!(
             "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ access_log off; keepalive_requests 1000000000; proxy_temp_path {folder}/p;
-             upstream u {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 1000000000; }}
+             upstream u {{ {servers} keepalive 256; keepalive_requests 1000000000; }}
              server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }} }}"
         )
     };
@@ -114,10 +128,15 @@ pub fn limpet_binary() -> PathBuf {
 
 /// limpet as `make build` makes it.
 pub fn limpet(backend: u16) -> Server {
+    limpet_with(&format!("server 127.0.0.1:{backend};"))
+}
+
+/// limpet with these servers, or anything else, in its upstream.
+pub fn limpet_with(servers: &str) -> Server {
     let configuration = |_: &Path, port: u16| {
         format!(
             "daemon off; worker_processes 1; events {{}} http {{ access_log off; keepalive_requests 1000000000;
-             upstream u {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 1000000000; session_sticky; }}
+             upstream u {{ {servers} keepalive 256; keepalive_requests 1000000000; session_sticky; }}
              server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://u; }} }} }}"
         )
     };

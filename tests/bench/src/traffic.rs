@@ -12,14 +12,14 @@ const SIZES: [(&str, &str); 3] = [("19", "19 bytes"), ("64k", "64 KiB"), ("1m", 
 
 /// One server's figures for one size, in the middle of its rounds.
 #[derive(Clone, Copy)]
-struct Figures {
+pub struct Figures {
     user: f64,
     system: f64,
     throughput: f64,
 }
 
 impl Figures {
-    fn cpu(self) -> f64 {
+    pub fn cpu(self) -> f64 {
         self.user + self.system
     }
 }
@@ -62,7 +62,11 @@ fn median(rounds: &[Figures]) -> Figures {
 }
 
 fn round(server: &Server, target: &str) -> Figures {
-    let cookie = cookie(server.port, target);
+    requests(server, target, &cookie(server.port, target))
+}
+
+/// What requests with a cookie cost, for three seconds.
+pub fn requests(server: &Server, target: &str, cookie: &str) -> Figures {
     let before = server.cpu();
     let output = Command::new("wrk")
         .args(["-t1", "-c64", "-d3s", "-H", &format!("Cookie: {cookie}")])
@@ -83,7 +87,7 @@ fn number(text: &str, line: impl Fn(&str) -> bool, word: usize) -> f64 {
 }
 
 /// The session's cookie that the server hands out.
-fn cookie(port: u16, target: &str) -> String {
+pub fn cookie(port: u16, target: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
     write!(stream, "GET /{target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
     let mut answer = Vec::new();

@@ -33,8 +33,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Chooses the server that answers soonest: `header` or `last_byte`, and `inflight` to count requests that still \
          wait. Looks at every server.",
         least_time,
-    )
-    .repeatable(),
+    ),
     works(
         "random",
         UPSTREAM,

@@ -234,7 +234,7 @@ fn proxy_next_upstream(builder: &mut Builder<'_>, directive: &syntax::Directive)
         }
     }
     if off {
-        builder.settings().proxy_next_upstream = Some(NextUpstream::default());
+        builder.settings().proxy_next_upstream = Some(NextUpstream::OFF);
     }
     Ok(())
 }

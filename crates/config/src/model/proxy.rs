@@ -35,6 +35,8 @@ pub struct NextUpstream(u16);
 impl NextUpstream {
     /// `error timeout`
     pub const DEFAULT: NextUpstream = NextUpstream(0b11);
+    /// `off`, whatever else is named.
+    pub const OFF: NextUpstream = NextUpstream(1 << 15);
 
     pub fn has(self, condition: Condition) -> bool {
         Self::bit(condition).is_some_and(|bit| self.0 & bit != 0)
@@ -42,6 +44,9 @@ impl NextUpstream {
 
     /// `false` when it was there already.
     pub fn add(&mut self, condition: Condition) -> bool {
+        if *self == Self::OFF {
+            return true;
+        }
         let bit = Self::bit(condition).unwrap_or(0);
         let news = self.0 & bit == 0;
         self.0 |= bit;

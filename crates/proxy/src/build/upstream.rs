@@ -1,5 +1,6 @@
 //! Upstreams: their servers with what is counted about them, and how one is chosen.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -53,6 +54,7 @@ pub(crate) fn members(upstream: &model::Upstream, workers: usize, shared: &Share
     let mut backends = Vec::new();
     let mut servers = Vec::new();
     let mut sids = SidTable::default();
+    let mut seen: HashMap<&Address, usize> = HashMap::new();
     let plain = upstream.sticky.as_ref().is_some_and(|sticky| sticky.hash == model::Hash::Plain);
     for server in &upstream.servers {
         for address in &server.addresses {
@@ -67,7 +69,9 @@ pub(crate) fn members(upstream: &model::Upstream, workers: usize, shared: &Share
                 // Of two servers with one SID the first has it; the file's check has warned.
                 let _ = sids.insert(&sid, backends.len());
             }
-            let state = peer(&upstream.name, address, shared);
+            // The same address twice is two servers.
+            let times = *seen.entry(address).and_modify(|times| *times += 1).or_insert(0);
+            let state = peer(&upstream.name, address, times, shared);
             servers.push((balance_server(server, &name), Arc::clone(&state)));
             let template = peer_template(address);
             backends.push(Arc::new(Backend { name, sid, address: address.clone(), template, state }));
@@ -79,9 +83,9 @@ pub(crate) fn members(upstream: &model::Upstream, workers: usize, shared: &Share
 }
 
 /// The counters of a server, which outlive reloads.
-fn peer(upstream: &str, address: &Address, shared: &Shared) -> Arc<balance::Peer> {
+fn peer(upstream: &str, address: &Address, times: usize, shared: &Shared) -> Arc<balance::Peer> {
     let mut peers = shared.peers.lock();
-    let slot = peers.entry((upstream.to_owned(), address.clone())).or_default();
+    let slot = peers.entry((upstream.to_owned(), address.clone(), times)).or_default();
     slot.upgrade().unwrap_or_else(|| {
         let peer = Arc::default();
         *slot = Arc::downgrade(&peer);
@@ -101,7 +105,8 @@ fn pools(upstream: &str, workers: usize, shared: &Shared) -> Arc<Pools> {
 }
 
 fn balance_server(server: &model::UpstreamServer, name: &str) -> balance::Server {
-    let number = server.id.as_ref().and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+    let digits = server.id.as_ref().filter(|id| id.iter().all(u8::is_ascii_digit));
+    let number = digits.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
     balance::Server {
         text: server.name.as_str().into(),
         name: name.into(),

@@ -171,8 +171,14 @@ fn status(line: &[u8]) -> Option<u16> {
     std::str::from_utf8(number).ok()?.parse().ok()
 }
 
+/// Where the body begins: behind a line with nothing in it.
 fn head_end(answer: &[u8]) -> Option<usize> {
-    answer.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
+    let ends = answer.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    ends.into_iter().find_map(|at| match answer.get(at..)? {
+        [b'\n', ..] => Some(at + 1),
+        [b'\r', b'\n', ..] => Some(at + 2),
+        _ => None,
+    })
 }
 
 /// Whether an answer came whole with its head and lets the connection go on: below 400, and with its length said.

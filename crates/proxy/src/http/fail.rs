@@ -55,8 +55,8 @@ pub(super) fn by_status(session: &Session, request: &mut Request, status: u16) -
         match status {
             // The server is well; it only has nothing for this request.
             403 | 404 => {
-                let flight = request.flight.take();
                 request.end_try(None);
+                let flight = request.flight.take();
                 if let (Some(flight), Some(last)) = (flight, request.tries.last_mut()) {
                     last.status = status;
                     flight.members.group.succeeded(flight.index, clock::steady_milliseconds());
@@ -209,7 +209,10 @@ pub(super) async fn finally(session: &mut Session, request: &mut Request, error:
             request.log_error(LogLevel::Info, message);
         }
         400 => request.log_error(LogLevel::Error, "client sent invalid chunked body"),
-        500 => request.log_error(LogLevel::Error, &format!("internal error: {error}")),
+        // A status that a hook has decided on was told by it.
+        500 if !matches!(error.etype(), ErrorType::HTTPStatus(_)) => {
+            request.log_error(LogLevel::Error, &format!("internal error: {error}"));
+        }
         _ => {}
     }
     if matches!(status, 408 | 444 | 499) {

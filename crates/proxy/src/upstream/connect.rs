@@ -21,7 +21,7 @@ use pingora::{Error, ErrorType};
 use tokio::net::{TcpSocket, UnixStream};
 
 use super::head::ResponseHead;
-use super::pool::Pools;
+use super::pool::{Pools, Way};
 use super::socket::BackendSocket;
 use crate::clock;
 use crate::front::conn::Socket;
@@ -177,8 +177,8 @@ impl Trace {
 #[async_trait]
 impl L4Connect for Dial {
     async fn connect(&self, _address: &SocketAddr) -> pingora::Result<Stream> {
-        let state = &self.backend.state;
-        let idle = if self.fresh { None } else { self.pools.take(self.worker, state) };
+        let way = Way { peer: Arc::clone(&self.backend.state), from: self.bind.map(|(address, _)| address) };
+        let idle = if self.fresh { None } else { self.pools.take(self.worker, &way) };
         let (socket, requests, opened) = match idle {
             Some(idle) => {
                 self.trace.reused.store(true, Relaxed);
@@ -197,7 +197,7 @@ impl L4Connect for Dial {
             requests: requests + 1,
             opened,
             worker: self.worker,
-            peer: Arc::clone(state),
+            way,
             pools: Arc::clone(&self.pools),
             trace: Arc::clone(&self.trace),
             read_timeout: self.read_timeout,

@@ -1,6 +1,7 @@
 //! Idle connections to the servers of an upstream, `keepalive N` of them for each worker.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -30,15 +31,22 @@ pub(crate) struct Idle {
     pub(crate) requests: u64,
     pub(crate) opened: Instant,
     since: Instant,
-    peer: Arc<Peer>,
+    way: Way,
+}
+
+/// Where a connection leads, and from where: one that was bound to another address is no substitute.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) from: Option<SocketAddr>,
 }
 
 #[derive(Debug, Default)]
 struct Pool {
     /// By order of their return, so that the first one has been idle longest.
     idle: BTreeMap<u64, Idle>,
-    /// The idle ones of a server, the latest last.
-    by_peer: HashMap<usize, Vec<u64>>,
+    /// The idle ones of a way, the latest last.
+    by_way: HashMap<(usize, Option<SocketAddr>), Vec<u64>>,
     next: u64,
 }
 
@@ -62,10 +70,10 @@ impl Pools {
     }
 
     /// The connection to a server that was idle for the shortest time, if there is a live one.
-    pub(crate) fn take(&self, worker: usize, peer: &Arc<Peer>) -> Option<Idle> {
+    pub(crate) fn take(&self, worker: usize, way: &Way) -> Option<Idle> {
         let mut pool = self.workers.get(worker)?.lock();
         loop {
-            let number = *pool.by_peer.get(&identity(peer))?.last()?;
+            let number = *pool.by_way.get(&way.key())?.last()?;
             let idle = pool.remove(number)?;
             if clock::instant().saturating_duration_since(idle.since) < self.timeout() && is_quiet(&idle.socket) {
                 return Some(idle);
@@ -74,7 +82,7 @@ impl Pools {
     }
 
     /// Keeps a connection, if it may serve more requests; the one idle longest makes room for it.
-    pub(crate) fn put(&self, worker: usize, peer: &Arc<Peer>, socket: Socket, requests: u64, opened: Instant) {
+    pub(crate) fn put(&self, worker: usize, way: &Way, socket: Socket, requests: u64, opened: Instant) {
         let capacity = self.capacity.load(Relaxed);
         let worn = requests >= self.requests.load(Relaxed)
             || clock::instant().saturating_duration_since(opened) >= Duration::from_millis(self.time_ms.load(Relaxed));
@@ -88,8 +96,8 @@ impl Pools {
         }
         let number = pool.next;
         pool.next += 1;
-        pool.idle.insert(number, Idle { socket, requests, opened, since: clock::instant(), peer: Arc::clone(peer) });
-        pool.by_peer.entry(identity(peer)).or_default().push(number);
+        pool.idle.insert(number, Idle { socket, requests, opened, since: clock::instant(), way: way.clone() });
+        pool.by_way.entry(way.key()).or_default().push(number);
     }
 
     /// Closes what has been idle too long, and what its server has closed.
@@ -125,20 +133,22 @@ impl Pool {
 
     fn remove(&mut self, number: u64) -> Option<Idle> {
         let idle = self.idle.remove(&number)?;
-        let key = identity(&idle.peer);
-        if let Some(numbers) = self.by_peer.get_mut(&key) {
+        let key = idle.way.key();
+        if let Some(numbers) = self.by_way.get_mut(&key) {
             numbers.retain(|other| *other != number);
             if numbers.is_empty() {
-                self.by_peer.remove(&key);
+                self.by_way.remove(&key);
             }
         }
         Some(idle)
     }
 }
 
-/// A server is known by its counters, which outlive reloads; the idle connection keeps them alive.
-fn identity(peer: &Arc<Peer>) -> usize {
-    Arc::as_ptr(peer) as usize
+impl Way {
+    /// A server is known by its counters, which outlive reloads; the idle connection keeps them alive.
+    fn key(&self) -> (usize, Option<SocketAddr>) {
+        (Arc::as_ptr(&self.peer) as usize, self.from)
+    }
 }
 
 /// Whether a connection is open and nothing came over it unasked. It costs a system call only when something did.
@@ -157,6 +167,10 @@ mod tests {
         (Socket::Tcp(client), listener.accept().await.unwrap().0)
     }
 
+    fn way() -> Way {
+        Way { peer: Arc::default(), from: None }
+    }
+
     fn pools(connections: u32, requests: u64) -> Pools {
         let pools = Pools::new(1);
         pools.configure(&Keepalive { connections, requests, ..Keepalive::default() });
@@ -166,37 +180,48 @@ mod tests {
     #[tokio::test]
     async fn the_connection_idle_longest_makes_room() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (pools, peers) = (pools(2, 100), [Arc::default(), Arc::default()]);
+        let (pools, ways) = (pools(2, 100), [way(), way()]);
         let mut servers = Vec::new();
-        for peer in [&peers[0], &peers[1], &peers[1]] {
+        for way in [&ways[0], &ways[1], &ways[1]] {
             let (socket, server) = connected(&listener).await;
             servers.push(server);
-            pools.put(0, peer, socket, 1, Instant::now());
+            pools.put(0, way, socket, 1, Instant::now());
         }
-        assert!(pools.take(0, &peers[0]).is_none(), "the first one had to go");
-        assert!(pools.take(0, &peers[1]).is_some());
-        assert!(pools.take(0, &peers[1]).is_some());
-        assert!(pools.take(0, &peers[1]).is_none());
+        assert!(pools.take(0, &ways[0]).is_none(), "the first one had to go");
+        assert!(pools.take(0, &ways[1]).is_some());
+        assert!(pools.take(0, &ways[1]).is_some());
+        assert!(pools.take(0, &ways[1]).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_from_another_address_is_no_substitute() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (pools, here) = (pools(2, 100), way());
+        let there = Way { from: Some("127.0.0.9:0".parse().unwrap()), ..here.clone() };
+        let (socket, _server) = connected(&listener).await;
+        pools.put(0, &here, socket, 1, Instant::now());
+        assert!(pools.take(0, &there).is_none());
+        assert!(pools.take(0, &here).is_some());
     }
 
     #[tokio::test]
     async fn a_connection_that_its_server_closed_is_not_handed_out() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (pools, peer) = (pools(2, 100), Arc::default());
+        let (pools, way) = (pools(2, 100), way());
         let (socket, server) = connected(&listener).await;
         let Socket::Tcp(stream) = &socket else { panic!("not TCP") };
         drop(server);
         stream.readable().await.unwrap();
-        pools.put(0, &peer, socket, 1, Instant::now());
-        assert!(pools.take(0, &peer).is_none());
+        pools.put(0, &way, socket, 1, Instant::now());
+        assert!(pools.take(0, &way).is_none());
     }
 
     #[tokio::test]
     async fn a_worn_connection_is_not_kept() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (pools, peer) = (pools(2, 3), Arc::default());
+        let (pools, way) = (pools(2, 3), way());
         let (socket, _server) = connected(&listener).await;
-        pools.put(0, &peer, socket, 3, Instant::now());
-        assert!(pools.take(0, &peer).is_none());
+        pools.put(0, &way, socket, 3, Instant::now());
+        assert!(pools.take(0, &way).is_none());
     }
 }

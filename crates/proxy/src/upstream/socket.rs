@@ -12,13 +12,12 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use limpet_balance::Peer;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connect::Trace;
 use super::head::{MAX_HEAD, ResponseHead, Unread};
-use super::pool::Pools;
+use super::pool::{Pools, Way};
 use crate::clock;
 use crate::front::conn::Socket;
 use crate::patience::Patience;
@@ -46,7 +45,7 @@ pub(crate) struct BackendSocket {
     pub(crate) requests: u64,
     pub(crate) opened: Instant,
     pub(crate) worker: usize,
-    pub(crate) peer: Arc<Peer>,
+    pub(crate) way: Way,
     pub(crate) pools: Arc<Pools>,
     pub(crate) trace: Arc<Trace>,
     /// `proxy_read_timeout` and `proxy_send_timeout`
@@ -200,7 +199,7 @@ impl Drop for BackendSocket {
         if self.fit
             && let Some(socket) = self.socket.take()
         {
-            self.pools.put(self.worker, &self.peer, socket, self.requests, self.opened);
+            self.pools.put(self.worker, &self.way, socket, self.requests, self.opened);
         }
     }
 }
