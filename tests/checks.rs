@@ -150,6 +150,26 @@ fn probes_share_connections_as_often_as_told() {
     }
 }
 
+#[test]
+fn a_server_with_slow_start_comes_back_by_and_by() {
+    let (one, health) = probed("one", 200);
+    let (two, _) = probed("two", 200);
+    let front = port();
+    let block = format!(
+        "upstream u {{ server {} slow_start=1h; server {}; check {QUICK} type=http default_down=false; {HEALTH} }}",
+        one.address(),
+        two.address()
+    );
+    let _limpet = limpet(front, &block);
+    let share = || (0..20).filter(|_| get(front, "/", &[]).text() == "one").count();
+    assert_eq!(share(), 10);
+    health.store(500, Ordering::Release);
+    eventually("the server is down", || states(front) == ["down", "up"]);
+    health.store(200, Ordering::Release);
+    eventually("the server is up", || states(front) == ["up", "up"]);
+    assert!(share() <= 2);
+}
+
 /// A server that says something to everybody, once it has heard enough.
 fn scripted(heard: usize, says: &'static [u8]) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -71,6 +71,8 @@ fn every_example_with_backends_of_its_own_makes_a_client_stick() {
         ("rewrite", "/", "x"),
         ("limits", "/", "x"),
         ("no-fallback", "/", "x"),
+        ("checks", "/", "x"),
+        ("retry", "/", "x"),
         ("plain", "/", "x"),
         ("several", "/shop/a", "x"),
         ("several", "/forum/a", "x"),

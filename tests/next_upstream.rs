@@ -211,6 +211,41 @@ fn a_backup_answers_for_a_status_too() {
 }
 
 #[test]
+fn max_conns_counts_sessions_and_new_clients_together() {
+    let slow = Backend::planned(|_, request| match request.starts_with("GET /hang") {
+        true => Script::Hang,
+        false => Script::ok("slow"),
+    });
+    let other = Backend::new(Script::ok("other"));
+    let front = port();
+    let http = format!(
+        "upstream u {{ server {} max_conns=2; server {}; session_sticky hash=plain; }}
+         server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}",
+        slow.address(),
+        other.address()
+    );
+    let _limpet = Limpet::http_with(front, "worker_processes 2;", &http);
+    let cookie = format!("Cookie: route={}", slow.address());
+    // One by its session, one by the round robin.
+    let mut session = Client::connect(front);
+    session.send(format!("GET /hang HTTP/1.1\r\nHost: x\r\n{cookie}\r\n\r\n"));
+    eventually("it is there", || slow.requests().len() == 1);
+    let mut new: Vec<Client> = Vec::new();
+    while slow.requests().len() < 2 {
+        let mut client = Client::connect(front);
+        client.send("GET /hang HTTP/1.1\r\nHost: x\r\n\r\n");
+        let (asked, before) = (|| slow.requests().len() + other.requests().len(), new.len() + 1);
+        eventually("it was asked", || asked() > before);
+        new.push(client);
+    }
+    for headers in [&[cookie.as_str()][..], &[]] {
+        assert!((0..6).all(|_| get(front, "/", headers).text() == "other"));
+    }
+    drop((session, new));
+    eventually("there is room again", || get(front, "/", &[&cookie]).text() == "slow");
+}
+
+#[test]
 fn connections_leave_from_where_proxy_bind_says() {
     let (front, back) = (port(), port());
     let http = format!(

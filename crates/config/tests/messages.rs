@@ -132,6 +132,16 @@ fn directives_in_a_server_are_checked() {
         ("session_sticky_hide_cookie upstream=u;", "invalid upstream name \"u\": no such upstream block"),
         ("auth_basic x;", "\"auth_basic\" is an nginx directive that limpet does not support"),
         ("types { a { } }", "unexpected \"{\""),
+        ("proxy_next_upstream http_501;", "invalid value \"http_501\""),
+        ("proxy_next_upstream_tries -1;", "\"proxy_next_upstream_tries\" directive invalid number"),
+        ("proxy_next_upstream_tries 1; proxy_upstream_tries 2;", "\"proxy_upstream_tries\" directive is duplicate"),
+        ("proxy_next_upstream_timeout off;", "\"proxy_next_upstream_timeout\" directive invalid value"),
+        ("proxy_bind foo;", "invalid address \"foo\""),
+        ("proxy_bind 127.0.0.1:0;", "invalid address \"127.0.0.1:0\""),
+        ("proxy_bind [127.0.0.1];", "invalid address \"[127.0.0.1]\""),
+        ("proxy_bind 127.0.0.1 opaque;", "invalid parameter \"opaque\""),
+        ("proxy_bind $nope;", "unknown \"nope\" variable"),
+        ("check_status xml;", "invalid check format \"xml\""),
     ] {
         assert_eq!(in_server(text), expected, "{text}");
     }
@@ -153,9 +163,73 @@ fn directives_in_an_upstream_are_checked() {
         ("server no-such-host.invalid;", "host not found in upstream \"no-such-host.invalid\""),
         ("server 127.0.0.1; keepalive x;", "invalid value \"x\" in \"keepalive\" directive"),
         ("sticky cookie x;", "\"sticky\" is an nginx directive that limpet does not support"),
+        ("ip_hash; server 127.0.0.1 backup;", "balancing method does not support parameter \"backup\""),
+        ("random; server 127.0.0.1 backup;", "balancing method does not support parameter \"backup\""),
+        ("hash $uri; server 127.0.0.1 slow_start=1s;", "balancing method does not support parameter \"slow_start=1s\""),
+        (
+            "consistent_hash $uri; server 127.0.0.1 max_conns=3;",
+            "balancing method does not support parameter \"max_conns=3\"",
+        ),
+        ("hash $nope;", "unknown \"nope\" variable"),
+        ("hash $uri consistently;", "invalid parameter \"consistently\""),
+        ("random three;", "invalid parameter \"three\""),
+        ("random two least_time;", "invalid parameter \"least_time\""),
+        ("least_time middle;", "invalid value \"middle\""),
+        ("least_time header; least_time header;", "\"least_time\" directive is duplicate"),
+        ("vnswrr max_init=x;", "invalid parameter \"max_init=x\""),
+        ("iwrr 1;", "invalid number of arguments in \"iwrr\" directive"),
+        ("server 127.0.0.1 slow_start=x;", "invalid parameter \"slow_start=x\""),
+        ("server 127.0.0.1 route=;", "route is empty"),
+        ("server 127.0.0.1 route=123456789012345678901234567890123;", "route is longer than 32"),
+        ("server a.test service=;", "service is empty"),
+        ("server a.test service=http;", "service upstream \"a.test\" requires \"resolve\" parameter"),
+        ("server a.test:80 service=http resolve;", "service upstream \"a.test:80\" may not have port"),
+        ("server 127.0.0.1 service=http resolve;", "service upstream \"127.0.0.1\" requires domain name"),
+        ("resolver valid=x;", "invalid parameter: valid=x"),
+        ("resolver 127.0.0.1 ipv4=maybe;", "invalid parameter: ipv4=maybe"),
+        ("resolver 127.0.0.1 ipv4=off ipv6=off;", "\"ipv4\" and \"ipv6\" cannot both be \"off\""),
+        ("resolver valid=5s;", "no name servers defined"),
+        ("resolver no-such-host.invalid;", "host not found in resolver \"no-such-host.invalid\""),
+        ("resolver 127.0.0.1; resolver 127.0.0.1;", "\"resolver\" directive is duplicate"),
+        ("resolver_timeout x;", "\"resolver_timeout\" directive invalid value"),
+        ("dynamic_resolve fallback=maybe;", "\"dynamic_resolve\" directive invalid fallback action"),
+        ("dynamic_resolve fail_timeout=x;", "\"dynamic_resolve\" directive invalid fail_timeout"),
+        ("check;", "invalid number of arguments in \"check\" directive"),
+        ("check interval=3s;", "invalid parameter \"interval=3s\""),
+        ("check rise=0;", "invalid parameter \"rise=0\""),
+        ("check type=HTTP;", "invalid parameter \"type=HTTP\""),
+        ("check type=fastcgi;", "\"type=fastcgi\" of \"check\" is not supported by limpet"),
+        ("check port=70000;", "invalid parameter \"port=70000\""),
+        ("check default_down=yes;", "invalid value \"default_down=yes\", it must be \"true\" or \"false\""),
+        ("check_http_send x;", "invalid check_http_send should set [check] first"),
+        ("check type=tcp; check_http_send x;", "invalid check_http_send for type \"tcp\""),
+        ("check_http_expect_alive 200;", "invalid value \"200\""),
+        ("check_keepalive_requests 0;", "\"check_keepalive_requests\" directive invalid value"),
     ] {
         assert_eq!(in_upstream(text), expected, "{text}");
     }
+}
+
+#[test]
+fn a_method_behind_the_servers_asks_nothing_of_them_and_the_last_one_counts() {
+    let upstream = |text: &str| format!("events {{}} http {{ upstream u {{ {text} }} }}");
+    for text in
+        ["server 127.0.0.1; server 127.0.0.2 backup; ip_hash;", "server 127.0.0.1 max_conns=1; consistent_hash $uri;"]
+    {
+        assert_eq!(warnings(&upstream(text)), Vec::<String>::new());
+    }
+    let two = upstream("ip_hash; server 127.0.0.1; least_conn;");
+    assert_eq!(warnings(&two), ["load balancing method redefined"]);
+    let method = config(&two).http.unwrap().upstreams[0].method.clone();
+    assert_eq!(method, Some(limpet_config::model::Method::LeastConn));
+}
+
+#[test]
+fn a_second_check_begins_anew_but_for_what_it_speaks() {
+    let text = "upstream u { server 127.0.0.1; check type=http interval=7 rise=9; check_http_send x; check fall=3; }";
+    let check = config(&format!("events {{}} http {{ {text} }}")).http.unwrap().upstreams[0].check.clone().unwrap();
+    assert_eq!((check.kind.word(), check.interval, check.rise, check.fall), ("http", 30_000, 2, 3));
+    assert_eq!(check.send.as_deref(), Some(&b"x"[..]));
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub(crate) struct Rules {
     pub(crate) requests: u32,
 }
 
+const STROKES: u64 = 60;
 /// The first probes of a configuration are spread over this time at most.
 const SPREAD: u64 = 1000;
 
@@ -54,7 +55,8 @@ async fn watch_over(upstream: Arc<Upstream>, members: Arc<Members>, index: usize
     let (Some(rules), Some(backend)) = (&upstream.rules, members.backends.get(index)) else { return };
     let check = &rules.check;
     let target = target(&backend.address, check.port);
-    tokio::time::sleep(Duration::from_millis(fastrand::u64(..check.interval.clamp(1, SPREAD)))).await;
+    clock::tick();
+    sleep(fastrand::u64(..check.interval.clamp(1, SPREAD)), check.interval).await;
     let mut connection: Option<Connection> = None;
     loop {
         clock::tick();
@@ -84,8 +86,17 @@ async fn watch_over(upstream: Arc<Upstream>, members: Arc<Members>, index: usize
             log::write_default(LogLevel::Error, &format!("{what} check peer: {target} "));
             members.group.returned();
         }
-        tokio::time::sleep(Duration::from_millis(check.interval)).await;
+        sleep(check.interval, check.interval).await;
     }
+}
+
+/// Sleeps for some milliseconds, and then until the next stroke of a clock that strikes sixty times in an interval: probes
+/// that are due about then wake the thread together, which is most of what they cost.
+async fn sleep(milliseconds: u64, interval: u64) {
+    let stroke = (interval / STROKES).max(1);
+    let now = clock::steady_milliseconds().unsigned_abs();
+    let due = (now + milliseconds).next_multiple_of(stroke);
+    tokio::time::sleep(Duration::from_millis(due - now)).await;
 }
 
 /// Where to probe: `port=` takes the place of the server's own. A Unix socket has none.

@@ -40,13 +40,15 @@ pub(super) fn to_connect(request: &mut Request, mut error: Box<Error>) -> Box<Er
 /// (`proxy_next_upstream http_503` and the like). The server is marked then.
 pub(super) fn by_status(session: &Session, request: &mut Request, status: u16) -> bool {
     let Some(pass) = request.pass() else { return false };
-    let (next, tries) = (pass.next_upstream, pass.next_tries);
+    if !pass.next_upstream.has(Condition::Status(status)) {
+        return false;
+    }
+    let tries = pass.next_tries;
     let (Some(flight), Some(members)) = (&request.flight, &request.members) else { return false };
     let mut tried = request.tried.clone();
     tried.add(flight.index);
     // A page of the last server is better than none at all.
-    let goes_on = next.has(Condition::Status(status))
-        && is_safe(session, request)
+    let goes_on = is_safe(session, request)
         && !request.sticky.is_held()
         && tried.len() < tries
         && in_time(request)
