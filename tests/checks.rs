@@ -266,11 +266,11 @@ fn what_is_known_survives_a_reload_for_servers_that_stay() {
     eventually("the server is up", || states(front) == ["up"]);
     let generation = |front| get(front, "/status", &[]).text().contains("\"generation\": 2,");
     assert!(!generation(front));
-    // Nobody is probed soon after this.
-    health.store(500, Ordering::Release);
     limpet.rewrite(&block(&format!("{first} server {};", two.address()), "100000"));
     limpet.signal(Signal::SIGHUP);
     eventually("the new configuration is in place", || generation(front));
+    health.store(500, Ordering::Release);
+    // The new one has to pass twice, and the second probe of so long an interval is far away.
     assert_eq!(states(front), ["up", "down"]);
     // Without checks nothing speaks against a server.
     limpet.rewrite(&format!(

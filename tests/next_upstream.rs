@@ -127,7 +127,7 @@ fn the_time_for_tries_is_bounded() {
         vec![Script::Hang, Script::Hang, Script::Hang, Script::Hang],
         "max_fails=0",
         "",
-        "proxy_next_upstream timeout; proxy_next_upstream_timeout 400ms;",
+        "proxy_next_upstream timeout; proxy_next_upstream_timeout 550ms;",
     );
     assert_eq!(setup.get().status, 504);
     assert!(setup.tries(1).starts_with("504 [0, 1] [504, 504]"), "{}", setup.tries(1));

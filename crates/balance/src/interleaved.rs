@@ -11,8 +11,8 @@ use crate::round_robin::Rotation;
 
 /// `vnswrr`: the order of the smooth weighted round robin, from which nobody ever drops out. Tengine keeps it in a list
 /// as long as the sum of weights; the rotation makes it as it goes.
-pub(crate) fn vnswrr(view: &View<'_>, rotation: &mut Rotation) -> Option<usize> {
-    sequence(view, || rotation.next(std::iter::empty(), |_| true))
+pub(crate) fn vnswrr(view: &View<'_>, rotation: &mut Rotation, random: &mut Rng) -> Option<usize> {
+    sequence(view, || rotation.next(std::iter::empty(), |_| true), random)
 }
 
 /// Where a worker begins in it.
@@ -66,14 +66,18 @@ impl Rounds {
     }
 }
 
-pub(crate) fn iwrr(view: &View<'_>, rounds: &mut Rounds) -> Option<usize> {
-    sequence(view, || rounds.step())
+pub(crate) fn iwrr(view: &View<'_>, rounds: &mut Rounds, random: &mut Rng) -> Option<usize> {
+    sequence(view, || rounds.step(), random)
 }
 
-/// The next in the sequence that can be asked. Where heavy servers that can't be fill it, the first one that can.
-fn sequence(view: &View<'_>, mut step: impl FnMut() -> Option<usize>) -> Option<usize> {
+/// The next in the sequence that can be asked. Where heavy servers that can't be fill it, one of those that can: the first
+/// from a random place on.
+fn sequence(view: &View<'_>, mut step: impl FnMut() -> Option<usize>, random: &mut Rng) -> Option<usize> {
     let next = (0..view.len()).find_map(|_| step().filter(|position| view.is_usable(*position)));
-    next.or_else(|| (0..view.len()).find(|position| view.is_usable(*position)))
+    next.or_else(|| {
+        let begin = random.usize(..view.len().max(1));
+        (begin..view.len()).chain(0..begin).find(|position| view.is_usable(*position))
+    })
 }
 
 fn gcd(mut a: u32, mut b: u32) -> u32 {

@@ -7,10 +7,13 @@ use crate::group::View;
 use crate::walk::Walk;
 
 pub(crate) fn least(view: &View<'_>, walk: &mut Walk, load: impl Fn(usize) -> u64) -> Option<usize> {
-    let mut best: Option<(usize, u64, u64)> = None;
+    // Loads are compared for the same weight; the products of large weights need the room.
+    let load = |position: usize| u128::from(load(position));
+    let weight = |position: usize| u128::from(view.weight(position));
+    let mut best: Option<(usize, u128, u128)> = None;
     let mut many = false;
     for position in (0..view.len()).filter(|position| view.is_usable(*position)) {
-        let (load, weight) = (load(position), view.weight(position));
+        let (load, weight) = (load(position), weight(position));
         match best {
             Some((_, least, of)) if load * of > least * weight => {}
             Some((_, least, of)) if load * of == least * weight => many = true,
@@ -21,7 +24,6 @@ pub(crate) fn least(view: &View<'_>, walk: &mut Walk, load: impl Fn(usize) -> u6
     if !many {
         return Some(first);
     }
-    let is_equal =
-        |position: &usize| view.is_usable(*position) && load(*position) * of == least * view.weight(*position);
-    walk.next((first..view.len()).filter(is_equal))
+    let is_equal = |position: &usize| view.is_usable(*position) && load(*position) * of == least * weight(*position);
+    walk.next((first..view.len()).filter(is_equal).map(|position| (position, view.weight(position))))
 }

@@ -94,8 +94,10 @@ impl Peer {
         self.connections.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn finished(&self) {
-        self.connections.fetch_sub(1, Relaxed);
+    /// A request has left. `true` when the server was full before.
+    pub(crate) fn finished(&self, server: &Server) -> bool {
+        let before = self.connections.fetch_sub(1, Relaxed);
+        server.max_conns != 0 && before >= server.max_conns
     }
 
     pub(crate) fn is_full(&self, server: &Server) -> bool {
@@ -111,11 +113,20 @@ impl Peer {
 
     /// Nobody probes the server any more, so nothing speaks against it.
     pub fn end_checks(&self) {
-        if self.is_checked.swap(false, Relaxed) {
-            self.dead.store(false, Relaxed);
-            self.rise.store(0, Relaxed);
-            self.fall.store(0, Relaxed);
-        }
+        self.is_checked.store(false, Relaxed);
+        self.dead.store(false, Relaxed);
+        self.rise.store(0, Relaxed);
+        self.fall.store(0, Relaxed);
+    }
+
+    /// Whether anybody probes it.
+    pub fn is_checked(&self) -> bool {
+        self.is_checked.load(Relaxed)
+    }
+
+    /// It is taken for alive until its probes say otherwise.
+    pub fn presume_alive(&self) {
+        self.dead.store(false, Relaxed);
     }
 
     /// Probes in a row that passed, and that failed.
@@ -126,6 +137,10 @@ impl Peer {
     /// What a probe has found at `now`, in milliseconds: the server is alive after `rise` successes in a row, and dead
     /// after `fall` failures. `true` when that has changed.
     pub fn probed(&self, passed: bool, rise: u32, fall: u32, now: i64) -> bool {
+        if !self.is_checked() {
+            // A probe of a configuration that is gone.
+            return false;
+        }
         let (grows, ends, enough) =
             if passed { (&self.rise, &self.fall, rise) } else { (&self.fall, &self.rise, fall) };
         ends.store(0, Relaxed);
@@ -140,8 +155,9 @@ impl Peer {
 
     /// How much of its weight a server has that came back not long ago, in thousandths.
     pub(crate) fn warmth(&self, server: &Server, now: i64) -> i64 {
-        let since = now.saturating_sub(self.returned.load(Relaxed));
-        if since >= server.slow_start {
+        // Another thread's clock may be ahead of this one's.
+        let since = now.saturating_sub(self.returned.load(Relaxed)).max(0);
+        if server.slow_start == 0 || since >= server.slow_start {
             1000
         } else {
             (i128::from(since) * 1000 / i128::from(server.slow_start)) as i64
@@ -175,5 +191,15 @@ mod tests {
         peer.probed(false, 1, 1, 0);
         peer.end_checks();
         assert!(peer.is_alive());
+        assert!(!peer.probed(false, 1, 1, 0) && peer.is_alive(), "a late probe has no say");
+    }
+
+    #[test]
+    fn a_server_that_is_back_since_a_moment_ahead_is_as_cold_as_can_be() {
+        let peer = Peer::default();
+        peer.begin_checks(true);
+        peer.probed(true, 1, 1, 1001);
+        assert_eq!(peer.warmth(&Server::default(), 1000), 1000);
+        assert_eq!(peer.warmth(&Server { slow_start: 10, ..Server::default() }, 1000), 0);
     }
 }

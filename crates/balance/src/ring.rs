@@ -11,6 +11,8 @@ use crate::walk::Walk;
 const POINTS: u64 = 160;
 /// Points of Tengine's ring that one server may have.
 const MOST_POINTS: u64 = 1 << 14;
+/// Points that nginx's ring may have; weights that would make more are scaled down.
+const MOST_IN_ALL: u64 = 1 << 23;
 /// Points that may miss before the round robin takes over.
 const MISSES: usize = 20;
 
@@ -31,7 +33,9 @@ struct Point {
 impl Ring {
     /// nginx's: 160 points for each unit of weight, made from the server as it is written. The addresses of one name
     /// share their points.
-    pub(crate) fn ketama<'a>(servers: impl Iterator<Item = &'a Server>) -> Self {
+    pub(crate) fn ketama<'a>(servers: impl Iterator<Item = &'a Server> + Clone) -> Self {
+        let all: u64 = servers.clone().map(|server| u64::from(server.weight) * POINTS).sum();
+        let scale = all.div_ceil(MOST_IN_ALL).max(1);
         let mut ring = Ring { points: Vec::new(), nodes: Vec::new() };
         let mut known = std::collections::HashMap::new();
         for (position, server) in servers.enumerate() {
@@ -46,7 +50,7 @@ impl Ring {
             base.update(b"\0");
             base.update(port.as_bytes());
             let mut hash = 0_u32;
-            for _ in 0..u64::from(server.weight) * POINTS {
+            for _ in 0..(u64::from(server.weight) * POINTS / scale).max(1) {
                 let mut crc = base.clone();
                 crc.update(&hash.to_le_bytes());
                 hash = crc.finalize();
@@ -81,9 +85,13 @@ impl Ring {
             let point = self.points.get(at % self.points.len())?;
             match self.nodes.get(point.node as usize)?.as_slice() {
                 [only] => Some(*only as usize).filter(|position| view.is_usable(*position)),
-                several => {
-                    walk.next(several.iter().map(|position| *position as usize).filter(|at| view.is_usable(*at)))
-                }
+                several => walk.next(
+                    several
+                        .iter()
+                        .map(|position| *position as usize)
+                        .filter(|at| view.is_usable(*at))
+                        .map(|at| (at, view.weight(at))),
+                ),
             }
         })
     }

@@ -62,6 +62,22 @@ struct Class {
     in_service: i64,
 }
 
+/// Where a class begins to count anew: far from where the numbers end.
+const MOST_GROWN: i64 = 1 << 60;
+
+impl Class {
+    fn grow(&mut self) {
+        self.grown += self.weight;
+        if self.grown > MOST_GROWN {
+            for slot in 0..self.members.len() {
+                let current = self.weights.get(slot).map(|current| current + self.grown);
+                self.weights.set(slot, current);
+            }
+            self.grown = 0;
+        }
+    }
+}
+
 impl Rotation {
     pub(crate) fn new(weights: impl Iterator<Item = u32>, unit: i64) -> Self {
         let mut classes: Vec<(i64, Vec<usize>)> = Vec::new();
@@ -184,7 +200,7 @@ impl Rotation {
         let mut best = self.best_of_classes(usable);
         let mut total = 0;
         for class in &mut self.classes {
-            class.grown += class.weight;
+            class.grow();
             total += class.weight * class.in_service;
         }
         let mut at = 0;
@@ -312,6 +328,19 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_weights_never_overflow() {
+        let mut rotation = Rotation::new([u32::MAX, u32::MAX / 2, 1].into_iter(), 1000);
+        rotation.classes.iter_mut().for_each(|class| {
+            for slot in 0..class.members.len() {
+                class.weights.set(slot, class.weights.get(slot).map(|current| current - MOST_GROWN));
+            }
+            class.grown = MOST_GROWN;
+        });
+        let chosen: Vec<usize> = (0..6).map(|_| rotation.next(std::iter::empty(), |_| true).unwrap()).collect();
+        assert_eq!(chosen, [0, 1, 0, 0, 1, 0]);
+    }
+
+    #[test]
     fn a_server_that_warms_up_gets_its_share_step_by_step() {
         let mut rotation = Rotation::new([1, 1].into_iter(), 1000);
         let mut share = |thousandths| {
@@ -351,7 +380,8 @@ mod tests {
                     Event::Next(tried) => {
                         let tried: Vec<usize> = tried.into_iter().map(place).collect();
                         let is_candidate = |index: &usize| usable[*index] && !tried.contains(index);
-                        let expected = walk.next((0..weights.len()).filter(is_candidate));
+                        let candidates = (0..weights.len()).filter(is_candidate);
+                        let expected = walk.next(candidates.map(|index| (index, u64::MAX)));
                         prop_assert_eq!(rotation.next(tried.into_iter(), |index| usable[index]), expected);
                     }
                     Event::Failed(index, fails) => {

@@ -54,7 +54,8 @@ impl Times {
 
     /// One of them has its answer, after `took`.
     pub(crate) fn landed(&self, took: u64, now: i64) {
-        let flying = self.flying.fetch_sub(1, Relaxed) as i64;
+        let one_less = |flying: u64| Some(flying.saturating_sub(1));
+        let flying = self.flying.fetch_update(Relaxed, Relaxed, one_less).unwrap_or(0) as i64;
         let since = now - self.changed.swap(now, Relaxed);
         if flying <= 1 {
             self.waited.store(0, Relaxed);

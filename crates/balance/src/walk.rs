@@ -17,13 +17,14 @@ impl Walk {
         Walk(weights.map(step).collect())
     }
 
-    /// Everybody among the candidates grows, the largest pays.
-    pub(crate) fn next(&mut self, candidates: impl Iterator<Item = usize>) -> Option<usize> {
+    /// Everybody among the candidates grows, at most by what is said with it in thousandths; the largest pays.
+    pub(crate) fn next(&mut self, candidates: impl Iterator<Item = (usize, u64)>) -> Option<usize> {
         let (mut total, mut best) = (0, None);
-        for position in candidates {
+        for (position, most) in candidates {
             let Some(step) = self.0.get_mut(position) else { continue };
-            step.current += step.effective;
-            total += step.effective;
+            let growth = (step.effective * 1000).min(i64::try_from(most).unwrap_or(i64::MAX));
+            step.current += growth;
+            total += growth;
             step.effective = (step.effective + 1).min(step.weight);
             if best.is_none_or(|(_, most)| step.current > most) {
                 best = Some((position, step.current));

@@ -20,8 +20,8 @@ pub struct Background {
 enum Order {
     /// Looks up the names of a configuration that is about to be put in place, and says when each was tried.
     Prepare(Arc<Runtime>, std::sync::mpsc::Sender<()>),
-    /// That configuration is in place.
-    Begin,
+    /// That configuration is in place. Hears when its checks have begun.
+    Begin(std::sync::mpsc::Sender<()>),
 }
 
 /// Longest wait for the first answers of names.
@@ -53,7 +53,9 @@ impl Background {
 
     /// The configuration that was prepared is in place.
     pub fn begin(&self) {
-        self.order(Order::Begin);
+        let (done, hear) = std::sync::mpsc::channel();
+        self.order(Order::Begin(done));
+        let _ = hear.recv_timeout(FIRST_ANSWERS);
     }
 
     fn order(&self, order: Order) {
@@ -85,11 +87,14 @@ async fn run(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
                     resolve::keep_up(upstream, &shared, &done, &mut prepared);
                 }
             }
-            Order::Begin => {
-                lookups.abort_all();
+            Order::Begin(done) => {
+                // What is still asked for the old configuration must not change what is known for the new one.
+                lookups.shutdown().await;
+                probes.shutdown().await;
                 lookups = std::mem::take(&mut prepared);
-                probes = JoinSet::new();
                 let runtime = shared.runtime.load_full();
+                runtime.upstreams.iter().for_each(|upstream| upstream.begin());
+                drop(done);
                 for upstream in runtime.upstreams.iter().filter(|upstream| upstream.rules.is_some()) {
                     probes.spawn(check::probe(Arc::clone(upstream)));
                 }

@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
@@ -290,7 +291,14 @@ impl Upstream {
             }
         }
         let next = members(&names.present(), names.workers, shared);
-        self.begin_checks(&next);
+        if self.in_place.load(Ordering::Relaxed) {
+            let new: Vec<_> = next.backends.iter().filter(|backend| !backend.state.is_checked()).collect();
+            self.begin_checks(&next);
+            // Where all servers have moved at once nobody would be asked before the first probes.
+            if !self.members.load().backends.is_empty() && !next.backends.iter().any(|b| b.state.is_alive()) {
+                new.iter().for_each(|backend| backend.state.presume_alive());
+            }
+        }
         self.members.store(Arc::new(next));
         self.changed.notify_waiters();
         shared.forget_what_is_gone();

@@ -213,12 +213,20 @@ pub(crate) struct Upstream {
     pub(crate) members: ArcSwap<Members>,
     /// The members have changed.
     pub(crate) changed: Notify,
+    /// The configuration is in place: from then on it has a say in what is known of its servers.
+    pub(crate) in_place: AtomicBool,
     pub(crate) pools: Arc<Pools>,
     /// What the pools are set to when this configuration is put in place.
     pub(crate) keepalive: limpet_config::model::Keepalive,
 }
 
 impl Upstream {
+    /// The configuration is in place.
+    pub(crate) fn begin(&self) {
+        self.in_place.store(true, Ordering::Relaxed);
+        self.begin_checks(&self.members.load());
+    }
+
     /// Tells the servers whether they are probed.
     pub(crate) fn begin_checks(&self, members: &Members) {
         for (index, backend) in members.backends.iter().enumerate() {
@@ -310,7 +318,6 @@ impl Shared {
     pub fn install(&self, runtime: Arc<Runtime>) {
         for upstream in &runtime.upstreams {
             upstream.pools.configure(&upstream.keepalive);
-            upstream.begin_checks(&upstream.members.load());
         }
         self.generation.fetch_add(1, Ordering::Relaxed);
         self.runtime.store(runtime);

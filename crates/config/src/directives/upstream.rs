@@ -6,7 +6,7 @@ use super::http::milliseconds;
 use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, HTTP, MORE1, N1, N12, UPSTREAM, works};
-use crate::model::{Lookup, Method, Upstream, UpstreamServer};
+use crate::model::{LogLevel, Lookup, Method, Upstream, UpstreamServer};
 use crate::value::{self, address};
 
 pub(crate) const ROWS: &[Directive] = &[
@@ -55,6 +55,10 @@ fn upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<
         for server in &mut upstream.servers {
             server.lookup = server.lookup.take().or_else(|| lookup(&address::target(&server.name).ok()?, None));
         }
+    }
+    let refuses = upstream.method.as_ref().is_some_and(Method::refuses_slow_start);
+    if refuses && upstream.servers.iter().any(|server| server.slow_start > 0) {
+        builder.notice(LogLevel::Warn, "\"slow_start\" has no effect with the balancing method", directive);
     }
     if upstream.servers.is_empty() {
         let at = directive.block.as_ref().map_or(directive.terminator, |block| block.end);

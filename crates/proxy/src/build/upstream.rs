@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use limpet_balance as balance;
@@ -44,6 +45,7 @@ pub(super) fn upstream(upstream: &model::Upstream, http: &model::Http, workers: 
         names,
         members: ArcSwap::from_pointee(members),
         changed: Notify::new(),
+        in_place: AtomicBool::new(false),
         pools: pools(&upstream.name, workers, shared),
         keepalive: upstream.keepalive.clone(),
     }

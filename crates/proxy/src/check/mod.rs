@@ -29,6 +29,7 @@ pub(crate) struct Rules {
 }
 
 const STROKES: u64 = 60;
+const LONGEST_STROKE: u64 = 50;
 /// The first probes of a configuration are spread over this time at most.
 const SPREAD: u64 = 1000;
 
@@ -57,6 +58,8 @@ async fn watch_over(upstream: Arc<Upstream>, members: Arc<Members>, index: usize
     let target = target(&backend.address, check.port);
     clock::tick();
     sleep(fastrand::u64(..check.interval.clamp(1, SPREAD)), check.interval).await;
+    // After a first look soon, the probes of all servers are spread over the whole interval.
+    let mut rest = fastrand::u64(..check.interval.max(1));
     let mut connection: Option<Connection> = None;
     loop {
         clock::tick();
@@ -74,26 +77,28 @@ async fn watch_over(upstream: Arc<Upstream>, members: Arc<Members>, index: usize
             Ok(Err(Failure::Closed)) => {
                 Some(format!("check peer closed connection with an incomplete response, peer: {target} "))
             }
-            Ok(Err(Failure::Io(what))) => Some(format!("{what} while checking peer: {target} ")),
+            Ok(Err(Failure::Io(what) | Failure::Own(what))) => Some(format!("{what} while checking peer: {target} ")),
             Err(_) => Some(format!("check time out with peer: {target} ")),
         };
         if let Some(why) = why {
             log::write_default(LogLevel::Error, &why);
         }
         let passed = matches!(verdict, Ok(Ok(())));
-        if backend.state.probed(passed, check.rise, check.fall, clock::steady_milliseconds()) {
+        // What this machine lacks says nothing about the server.
+        let is_verdict = !matches!(verdict, Ok(Err(Failure::Own(_))));
+        if is_verdict && backend.state.probed(passed, check.rise, check.fall, clock::steady_milliseconds()) {
             let what = if passed { "enable" } else { "disable" };
             log::write_default(LogLevel::Error, &format!("{what} check peer: {target} "));
             members.group.returned();
         }
-        sleep(check.interval, check.interval).await;
+        sleep(std::mem::replace(&mut rest, check.interval), check.interval).await;
     }
 }
 
-/// Sleeps for some milliseconds, and then until the next stroke of a clock that strikes sixty times in an interval: probes
-/// that are due about then wake the thread together, which is most of what they cost.
+/// Sleeps for some milliseconds, and then until the next stroke of a clock that strikes sixty times in an interval, and
+/// twenty times a second at least: probes that are due about then wake the thread together, which is most of what they cost.
 async fn sleep(milliseconds: u64, interval: u64) {
-    let stroke = (interval / STROKES).max(1);
+    let stroke = (interval / STROKES).clamp(1, LONGEST_STROKE);
     let now = clock::steady_milliseconds().unsigned_abs();
     let due = (now + milliseconds).next_multiple_of(stroke);
     tokio::time::sleep(Duration::from_millis(due - now)).await;

@@ -11,6 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::Rules;
 use super::hello::client_hello;
 use crate::log::os_error;
+use crate::upstream::is_our_own;
 
 const HTTP: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 /// CPing and CPong of the Apache JServ Protocol 1.3.
@@ -22,8 +23,10 @@ const MOST: usize = 64 << 10;
 /// Why a server has not passed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Nobody listens; the state says it all.
+    /// Nobody listens, or the connection was closed at once; the state says it all.
     Silent,
+    /// This machine lacks what a connection takes, in nginx's words.
+    Own(String),
     /// The connection ended in the middle of the answer.
     Closed,
     /// The answer is not what it should be.
@@ -74,7 +77,7 @@ pub(super) async fn run(rules: &Rules, target: &Address, slot: &mut Option<Conne
     let kept = slot.take().filter(|connection| !has_ended(&connection.socket));
     let Connection { mut socket, served } = match kept {
         Some(connection) => connection,
-        None => Connection { socket: connect(target).await.map_err(|_| Failure::Silent)?, served: 0 },
+        None => Connection { socket: connect(target).await.map_err(|error| unconnected(&error))?, served: 0 },
     };
     let send = match check.kind {
         CheckKind::Tcp => return if has_ended(&socket) { Err(Failure::Silent) } else { Ok(()) },
@@ -122,6 +125,15 @@ async fn connect(target: &Address) -> io::Result<Wire> {
         Address::Ip(address) => Wire::Tcp(TcpStream::connect(address).await?),
         Address::Unix(path) => Wire::Unix(UnixStream::connect(path).await?),
     })
+}
+
+fn unconnected(error: &io::Error) -> Failure {
+    let what = || format!("connect() failed ({})", os_error(error));
+    match error.kind() {
+        _ if is_our_own(error) => Failure::Own(what()),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Failure::Silent,
+        _ => Failure::Io(what()),
+    }
 }
 
 /// Whether the other side has closed the connection, or broken it off.

@@ -50,8 +50,8 @@ pub(crate) struct Request {
     pub(crate) upstream: Option<Arc<Upstream>>,
     /// The upstream's servers as of the first try.
     pub(crate) members: Option<Arc<Members>>,
-    /// What the upstream's method chooses by.
-    pub(crate) key: Vec<u8>,
+    /// What the upstream's method chooses by, once it has been asked.
+    pub(crate) key: Option<Vec<u8>>,
     /// The response of the present try is not passed on.
     pub(crate) abandoned: bool,
     /// When the first server was asked.
@@ -207,7 +207,7 @@ impl Request {
             sticky: Stickiness::default(),
             upstream: None,
             members: None,
-            key: Vec::new(),
+            key: None,
             abandoned: false,
             first_try: None,
             upstream_head: None,

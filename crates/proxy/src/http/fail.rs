@@ -15,14 +15,14 @@ use crate::clock;
 pub(super) fn to_connect(request: &mut Request, mut error: Box<Error>) -> Box<Error> {
     let failure = request.flight.as_ref().and_then(|flight| flight.dial.trace.failure());
     let message = failure.unwrap_or_else(|| error.to_string());
-    if *error.etype() == ErrorType::BindError {
+    if matches!(error.etype(), ErrorType::BindError | ErrorType::SocketError) {
         // Nothing that another server could do better, and nothing that this one did wrong.
-        request.log_error(LogLevel::Crit, &format!("{message} while connecting to upstream"));
+        let level = if *error.etype() == ErrorType::BindError { LogLevel::Crit } else { LogLevel::Alert };
+        request.log_error(level, &format!("{message} while connecting to upstream"));
         request.flight = None;
         if let Some(last) = request.tries.last_mut() {
             last.name = Arc::from("");
         }
-        error.set_retry(false);
         return Error::explain(ErrorType::HTTPStatus(500), message);
     }
     let level = if message.contains("(2: ") || message.contains("(13: ") { LogLevel::Crit } else { LogLevel::Error };

@@ -8,7 +8,7 @@ use limpet_sticky::{Policy, Session, read};
 
 use super::ctx::Request;
 use crate::clock;
-use crate::runtime::{Backend, Members};
+use crate::runtime::{Backend, Key, Members};
 
 /// `$session_sticky_state`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,13 +110,13 @@ pub(super) fn read_session(request: &mut Request, policy: &Policy, members: &Mem
 }
 
 /// The server for the next try. The request has entered it.
-pub(super) fn choose(request: &mut Request, members: &Members) -> Result<usize, NoServer> {
+pub(super) fn choose(request: &mut Request, key: &Key, members: &Members) -> Result<usize, NoServer> {
     if let Some(again) = request.again {
-        members.group.visit_again(again);
+        members.group.visit_again(again, clock::steady_milliseconds());
         return Ok(again);
     }
     if let Some(home) = request.sticky.home {
-        let choice = members.group.visit(home, &request.tried);
+        let choice = members.group.visit(home, &request.tried, clock::steady_milliseconds());
         match choice {
             Choice::Usable => {
                 set_server(request, members, home, false);
@@ -139,7 +139,15 @@ pub(super) fn choose(request: &mut Request, members: &Members) -> Result<usize, 
         return Err(NoServer::Held);
     }
     let progress = members.progress.get(request.conn.worker).ok_or(NoServer::NoneLeft)?;
-    let ask = Ask { key: &request.key, tried: &request.tried, now: clock::steady_milliseconds() };
+    if request.key.is_none() {
+        request.key = match key {
+            Key::None => None,
+            Key::Address => Some(request.conn.address_octets()),
+            Key::Text(text) => Some(text.render(request)),
+        };
+    }
+    let key = request.key.as_deref().unwrap_or_default();
+    let ask = Ask { key, tried: &request.tried, now: clock::steady_milliseconds() };
     let index = members.group.next(&mut progress.lock(), &ask).ok_or(NoServer::NoneLeft)?;
     match request.sticky.home {
         Some(home) if request.sticky.state == State::Down => set_server(request, members, home, false),

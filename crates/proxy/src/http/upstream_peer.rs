@@ -14,7 +14,7 @@ use super::sticky::{self, NoServer};
 use super::upstream_request;
 use crate::clock;
 use crate::front::head::Body;
-use crate::runtime::{BindTo, Content, Key, Members, Pass, Upstream};
+use crate::runtime::{BindTo, Content, Members, Pass, Upstream};
 use crate::upstream::{Dial, Trace};
 
 pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
@@ -25,7 +25,7 @@ pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<H
         Some(members) => Arc::clone(members),
         None => begin(request, upstream),
     };
-    let index = match sticky::choose(request, &members) {
+    let index = match sticky::choose(request, &upstream.key, &members) {
         Ok(index) => index,
         Err(reason) => {
             if request.tries.is_empty() {
@@ -96,7 +96,7 @@ fn bind(request: &Request, pass: &Pass) -> Option<(SocketAddr, bool)> {
     Some((address, bind.transparent))
 }
 
-/// The first try of a request: its upstream's servers, its session, and what the method chooses by.
+/// The first try of a request: its upstream's servers, and its session.
 fn begin(request: &mut Request, upstream: &Upstream) -> Arc<Members> {
     let members = upstream.members.load_full();
     request.members = Some(Arc::clone(&members));
@@ -104,10 +104,5 @@ fn begin(request: &mut Request, upstream: &Upstream) -> Arc<Members> {
     if let Some(policy) = &upstream.sticky {
         sticky::read_session(request, policy, &members);
     }
-    request.key = match &upstream.key {
-        Key::None => Vec::new(),
-        Key::Address => request.conn.address_octets(),
-        Key::Text(text) => text.render(request),
-    };
     members
 }

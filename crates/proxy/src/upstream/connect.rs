@@ -11,6 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use limpet_config::Address;
 use limpet_config::model::LogLevel;
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use parking_lot::Mutex;
 use pingora::connectors::L4Connect;
 use pingora::protocols::l4::socket::SocketAddr;
@@ -224,6 +226,7 @@ impl Dial {
                     Address::Unix(path) => format!("connect() to unix:{}", path.display()),
                 };
                 let kind = match error.kind() {
+                    _ if is_our_own(&error) => ErrorType::SocketError,
                     io::ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
                     io::ErrorKind::TimedOut => ErrorType::ConnectTimedout,
                     _ => ErrorType::ConnectError,
@@ -250,9 +253,13 @@ impl Dial {
                 let set = if address.is_ipv4() {
                     options.set_ip_transparent_v4(true)
                 } else {
-                    Err(io::ErrorKind::Unsupported.into())
+                    options.set_ip_transparent_v6(true)
                 };
                 set.map_err(|error| self.failed(ErrorType::BindError, failed("setsockopt(IP_TRANSPARENT)", &error)))?;
+            }
+            if local.port() == 0 {
+                // The port is chosen by the connect then, for this server alone: more of them fit on one address.
+                let _ = nix::sys::socket::setsockopt(&socket, IpBindAddressNoPort, &true);
             }
             let call = if local.port() == 0 { local.ip().to_string() } else { local.to_string() };
             socket
@@ -267,6 +274,14 @@ impl Dial {
         *self.trace.failure.lock() = Some(failure.clone());
         Error::explain(kind, failure)
     }
+}
+
+/// Whether an error is about this machine, and not about the server: it has no descriptor, port or memory left.
+pub(crate) fn is_our_own(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::EADDRNOTAVAIL)
+    )
 }
 
 async fn connect_tcp(socket: TcpSocket, address: std::net::SocketAddr) -> io::Result<Socket> {

@@ -5,6 +5,6 @@ mod head;
 mod pool;
 mod socket;
 
-pub(crate) use connect::{Dial, Trace};
+pub(crate) use connect::{Dial, Trace, is_our_own};
 pub(crate) use head::{Framing, ResponseHead};
 pub(crate) use pool::Pools;

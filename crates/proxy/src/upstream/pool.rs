@@ -72,9 +72,15 @@ impl Pools {
     /// The connection to a server that was idle for the shortest time, if there is a live one.
     pub(crate) fn take(&self, worker: usize, way: &Way) -> Option<Idle> {
         let mut pool = self.workers.get(worker)?.lock();
+        let Pool { idle: all, by_way, .. } = &mut *pool;
+        let key = way.key();
         loop {
-            let number = *pool.by_way.get(&way.key())?.last()?;
-            let idle = pool.remove(number)?;
+            let numbers = by_way.get_mut(&key)?;
+            let number = numbers.pop()?;
+            if numbers.is_empty() {
+                by_way.remove(&key);
+            }
+            let idle = all.remove(&number)?;
             if clock::instant().saturating_duration_since(idle.since) < self.timeout() && is_quiet(&idle.socket) {
                 return Some(idle);
             }
