@@ -9,6 +9,8 @@ use chrono::{DateTime, Local};
 
 thread_local! {
     static NOW: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    /// What the wall clock said when it was asked last.
+    static WALL: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
     static TEXTS: RefCell<Texts> = RefCell::default();
 }
 
@@ -17,10 +19,21 @@ pub fn tick() -> Instant {
     read().0
 }
 
+/// The wall clock is asked once a second; in between it goes as the other one does.
 fn read() -> (Instant, Duration) {
-    let now = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
-    NOW.set(Some(now));
-    now
+    let instant = Instant::now();
+    let unix_time = match WALL.get() {
+        Some((asked, told)) if instant.saturating_duration_since(asked) < Duration::from_secs(1) => {
+            told + instant.saturating_duration_since(asked)
+        }
+        _ => {
+            let told = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            WALL.set(Some((instant, told)));
+            told
+        }
+    };
+    NOW.set(Some((instant, unix_time)));
+    (instant, unix_time)
 }
 
 /// The time of the last [`tick`] on this thread.
