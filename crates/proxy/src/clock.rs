@@ -2,48 +2,63 @@
 //! second and thread.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Add;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Local};
 
 thread_local! {
-    static NOW: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    static NOW: Cell<Option<Moment>> = const { Cell::new(None) };
     /// What the wall clock said when it was asked last.
-    static WALL: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    static WALL: Cell<Option<(Moment, Duration)>> = const { Cell::new(None) };
     static TEXTS: RefCell<Texts> = RefCell::default();
 }
 
-/// Reads the clocks: something has happened on this thread.
-pub fn tick() -> Instant {
-    read().0
+/// A point in time: nanoseconds of a clock that only goes forward, since this process first looked at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The time between an earlier moment and this one; none if it is not earlier.
+    pub fn since(self, earlier: Moment) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
 }
 
-/// The wall clock is asked once a second; in between it goes as the other one does.
-fn read() -> (Instant, Duration) {
-    let instant = Instant::now();
-    let unix_time = match WALL.get() {
-        Some((asked, told)) if instant.saturating_duration_since(asked) < Duration::from_secs(1) => {
-            told + instant.saturating_duration_since(asked)
-        }
-        _ => {
-            let told = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            WALL.set(Some((instant, told)));
-            told
-        }
-    };
-    NOW.set(Some((instant, unix_time)));
-    (instant, unix_time)
+impl Add<Duration> for Moment {
+    type Output = Moment;
+
+    fn add(self, later: Duration) -> Moment {
+        Moment(self.0.saturating_add(u64::try_from(later.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Reads the clock: something has happened on this thread.
+pub fn tick() -> Moment {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let now = Moment(START.elapsed().as_nanos() as u64);
+    NOW.set(Some(now));
+    now
 }
 
 /// The time of the last [`tick`] on this thread.
-pub fn instant() -> Instant {
-    NOW.get().unwrap_or_else(read).0
+pub fn now() -> Moment {
+    NOW.get().unwrap_or_else(tick)
 }
 
-/// Time since 1970, as of the last [`tick`].
+/// Time since 1970, as of the last [`tick`]. The wall clock is asked once a second; in between it goes as the other one
+/// does.
 pub fn unix_time() -> Duration {
-    NOW.get().unwrap_or_else(read).1
+    let now = now();
+    match WALL.get() {
+        Some((asked, told)) if now.since(asked) < Duration::from_secs(1) => told + now.since(asked),
+        _ => {
+            let told = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            WALL.set(Some((now, told)));
+            told
+        }
+    }
 }
 
 /// Whole seconds since 1970.
@@ -54,9 +69,8 @@ pub fn unix_seconds() -> i64 {
 /// Milliseconds of a clock that only goes forward, for what is counted about servers. It begins far enough from 0 for any
 /// `fail_timeout` to have passed.
 pub fn steady_milliseconds() -> i64 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     const BEGIN: i64 = i64::MAX / 4;
-    BEGIN + instant().saturating_duration_since(*START).as_millis() as i64
+    BEGIN + (now().0 / 1_000_000) as i64
 }
 
 /// One second in the notations that headers and logs want.

@@ -9,14 +9,26 @@ use std::time::Duration;
 
 use pingora::time::fast_timeout::fast_sleep;
 
-/// A bound on the time between two steps of reading, or of writing. A timer exists only while something is waited for.
+use crate::clock::{self, Moment};
+
+/// A bound on the time between two steps of reading, or of writing.
+#[derive(Default)]
 pub(crate) struct Patience {
-    timer: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+    /// When the present wait has lasted long enough.
+    deadline: Option<Moment>,
+    /// Goes off at the deadline, or before it. To set one costs more than most waits last, so it stays from one wait to
+    /// the next; one that goes off early is set again for the rest.
+    alarm: Option<Alarm>,
+}
+
+struct Alarm {
+    at: Moment,
+    timer: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
 }
 
 impl Patience {
     pub(crate) fn new() -> Self {
-        Patience { timer: None }
+        Patience::default()
     }
 
     /// Passes on what an operation came to. One that waits for longer than `limit` fails.
@@ -27,27 +39,36 @@ impl Patience {
         result: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if result.is_ready() {
-            self.timer = None;
+            self.deadline = None;
             return result;
         }
-        let timer = self.timer.get_or_insert_with(|| Box::pin(fast_sleep(limit)));
-        match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => {
-                self.timer = None;
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let deadline = *self.deadline.get_or_insert_with(|| clock::tick() + limit);
+        while clock::now() < deadline {
+            let alarm = match &mut self.alarm {
+                Some(alarm) if alarm.at <= deadline => alarm,
+                slot => {
+                    let left = deadline.since(clock::now());
+                    slot.insert(Alarm { at: deadline, timer: Box::pin(fast_sleep(left)) })
+                }
+            };
+            if alarm.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
             }
-            Poll::Pending => Poll::Pending,
+            self.alarm = None;
+            clock::tick();
         }
+        self.deadline = None;
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Something else moved: the time begins again.
     pub(crate) fn renew(&mut self) {
-        self.timer = None;
+        self.deadline = None;
     }
 }
 
 impl fmt::Debug for Patience {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.timer.is_some() { "waiting" } else { "at rest" })
+        f.write_str(if self.deadline.is_some() { "waiting" } else { "at rest" })
     }
 }

@@ -47,7 +47,7 @@ pub struct Shared {
 /// One configuration at work.
 #[derive(Default)]
 pub struct Runtime {
-    pub(crate) listening: HashMap<Address, Listening>,
+    pub(crate) listening: foldhash::HashMap<Address, Listening>,
     pub(crate) servers: Vec<Arc<Server>>,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
 }

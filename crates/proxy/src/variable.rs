@@ -172,7 +172,7 @@ impl Variable {
             Variable::Capture(group) => request.captures.get(*group).is_some_and(text),
             Variable::Connection => number(out, conn.number),
             Variable::ConnectionRequests => number(out, conn.requests()),
-            Variable::ConnectionTime => seconds(out, clock::instant().saturating_duration_since(conn.accepted)),
+            Variable::ConnectionTime => seconds(out, clock::now().since(conn.accepted)),
             Variable::Cookie(name) => cookie(request, name).is_some_and(text),
             Variable::DocumentRoot => {
                 request.location.settings.root.append(request, out);
@@ -221,7 +221,7 @@ impl Variable {
                 b"" => false,
                 method => text(method),
             },
-            Variable::RequestTime => seconds(out, clock::instant().saturating_duration_since(request.started)),
+            Variable::RequestTime => seconds(out, clock::now().since(request.started)),
             Variable::RequestUri => match head.line() {
                 b"" => false,
                 _ => text(head.target()),

@@ -15,7 +15,6 @@ use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::front::head::HeadLimits;
 use crate::front::{self, Conn};
 use crate::http::Hooks;
 use crate::runtime::Shared;
@@ -76,10 +75,6 @@ impl Worker {
         for conn in self.connections.lock().values().filter_map(Weak::upgrade) {
             conn.end_if_idle();
         }
-    }
-
-    pub(crate) fn head_bounds(&self, conn: &Conn) -> (Duration, HeadLimits) {
-        front::head_bounds(&self.shared, conn)
     }
 }
 

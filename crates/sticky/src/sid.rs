@@ -1,8 +1,8 @@
 //! The server id (SID): what a client's cookie says about its server.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use foldhash::HashMap;
 use md5::{Digest, Md5};
 
 /// The SID of `hash=md5`: lower-case hex MD5 of the peer's name, `ip:port`, `[ipv6]:port` or `unix:path`.

@@ -362,8 +362,8 @@ fn redirect(pass: &model::ProxyPass, location: &model::Location) -> (Vec<u8>, Ve
     }
 }
 
-fn listening(servers: &[model::Server]) -> Result<HashMap<Address, Listening>, BuildError> {
-    let mut addresses: HashMap<Address, Listening> = HashMap::new();
+fn listening(servers: &[model::Server]) -> Result<foldhash::HashMap<Address, Listening>, BuildError> {
+    let mut addresses: foldhash::HashMap<Address, Listening> = foldhash::HashMap::default();
     for (index, server) in servers.iter().enumerate() {
         for listen in &server.listens {
             let new = || Listening { hosts: HostMap::default(), default: index };

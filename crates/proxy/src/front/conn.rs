@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use limpet_config::Address;
 use parking_lot::Mutex;
@@ -15,6 +15,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::framing::Framing;
 use super::tunnel::Tunnel;
+use crate::clock::{self, Moment};
 use crate::runtime::Shared;
 
 /// nginx's `send_timeout`, for what is sent before a location is known.
@@ -149,7 +150,7 @@ pub(crate) struct Conn {
     pub(crate) worker: usize,
     /// The address that was listened on.
     pub(crate) listen: Address,
-    pub(crate) accepted: Instant,
+    pub(crate) accepted: Moment,
     /// `None`: a Unix socket.
     peer: Option<SocketAddr>,
     local: Option<SocketAddr>,
@@ -193,7 +194,7 @@ impl Conn {
             socket,
             worker,
             listen,
-            accepted: Instant::now(),
+            accepted: clock::tick(),
             peer,
             local,
             peer_text: peer.map_or_else(|| "unix:".to_owned(), |address| address.ip().to_string()),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter};
 
-use crate::field::{Fields, decimal, shown_up_to, trim_line_end};
+use crate::field::{Fields, Names, decimal, shown_up_to, trim_line_end};
 use crate::route::uri;
 
 /// How large a head may be (`large_client_header_buffers`).
@@ -48,7 +48,7 @@ pub(crate) struct Head {
     /// What an absolute target without a path stands for begins with.
     root: bool,
     protocol: Range<usize>,
-    /// The normal path.
+    /// The normal path, until the request takes it over.
     pub(crate) uri: Vec<u8>,
     args: Option<Range<usize>>,
     /// Host in lower case, without port and trailing dot; empty where the client named none.
@@ -209,13 +209,14 @@ impl Head {
             if self.fields.len() == MAX_HEADERS {
                 return Err(self.reject_in(text, 494, "client sent too many header lines"));
             }
-            if let Err(bad) = self.fields.add(text, line.clone()) {
-                let shown = shown_up_to(text.get(line).unwrap_or_default(), bad);
-                return Err(self.reject_in(text, 400, &format!("client sent invalid header line: \"{shown}\"")));
-            }
-            // nginx ignores lines whose names have other characters than letters, digits and `-`.
-            if !self.fields.last_name(text).iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') {
-                self.fields.forget_last();
+            match self.fields.add(text, line.clone()) {
+                Ok(true) => {}
+                // nginx ignores lines whose names have other characters than letters, digits and `-`.
+                Ok(false) => self.fields.forget_last(),
+                Err(bad) => {
+                    let shown = shown_up_to(text.get(line).unwrap_or_default(), bad);
+                    return Err(self.reject_in(text, 400, &format!("client sent invalid header line: \"{shown}\"")));
+                }
             }
         }
         if text.len() > limits.head {
@@ -234,7 +235,7 @@ impl Head {
 
     fn interpret(&mut self, fields: &Fields) -> Result<(), Unread> {
         // Lines that may stand but once.
-        const SINGLE: [&[u8]; 12] = [
+        static SINGLE: Names<12> = Names::new([
             b"Host",
             b"Content-Length",
             b"Transfer-Encoding",
@@ -247,12 +248,12 @@ impl Head {
             b"If-None-Match",
             b"If-Range",
             b"Content-Range",
-        ];
+        ]);
         let bytes = fields.bytes();
         let (mut host, mut length, mut coding) = (None, None, None);
-        let mut seen = [None; SINGLE.len()];
+        let mut seen = [None; 12];
         for (name, value) in fields.iter() {
-            if let Some(at) = SINGLE.iter().position(|single| single.eq_ignore_ascii_case(name)) {
+            if let Some(at) = SINGLE.position(name) {
                 if let Some(slot) = seen.get_mut(at)
                     && let Some(previous) = slot.replace(value)
                 {

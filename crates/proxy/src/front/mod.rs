@@ -15,4 +15,4 @@ pub(crate) mod tunnel;
 
 pub(crate) use conn::Conn;
 pub(crate) use head::Head;
-pub(crate) use serve::{accept, head_bounds};
+pub(crate) use serve::accept;

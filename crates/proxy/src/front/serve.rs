@@ -24,7 +24,8 @@ use super::stream::ClientStream;
 use super::tunnel;
 use crate::http::{Reply, Request};
 use crate::log;
-use crate::runtime::Shared;
+use crate::patience::Patience;
+use crate::runtime::{Runtime, Shared};
 use crate::scratch;
 use crate::worker::{Open, Worker};
 
@@ -110,11 +111,12 @@ impl Listener {
 async fn serve(worker: Arc<Worker>, conn: Arc<Conn>, _open: Open) {
     let mut first = true;
     let mut patience = None;
+    let mut waiting = Patience::new();
     loop {
         let input = std::mem::take(&mut conn.exchange().input);
         let pipelined = !first && !input.is_empty();
         let input = if input.is_empty() {
-            match wait(&worker, &conn, patience, first).await {
+            match wait(&worker, &conn, patience, &mut waiting, first).await {
                 Some(input) => input,
                 None => return,
             }
@@ -128,35 +130,43 @@ async fn serve(worker: Arc<Worker>, conn: Arc<Conn>, _open: Open) {
 }
 
 /// Waits for the first bytes of a request; `None` when the connection is to end.
-async fn wait(worker: &Worker, conn: &Conn, patience: Option<Duration>, first: bool) -> Option<Vec<u8>> {
-    let readable = poll_fn(|cx| {
-        scratch::with(|buffer| match conn.socket.poll_read(cx, buffer) {
-            Poll::Ready(Ok(count)) => {
-                Poll::Ready(buffer.get(..count).filter(|bytes| !bytes.is_empty()).map(<[u8]>::to_vec))
-            }
-            Poll::Ready(Err(_)) => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        })
-    });
-    let timeout = patience.unwrap_or_else(|| worker.head_bounds(conn).0);
+async fn wait(
+    worker: &Worker,
+    conn: &Conn,
+    patience: Option<Duration>,
+    waiting: &mut Patience,
+    first: bool,
+) -> Option<Vec<u8>> {
+    let timeout = patience.unwrap_or_else(|| head_bounds(&worker.shared.runtime.load(), conn).0);
     if !conn.begin_idle() && !first {
         return None;
     }
     let timeout = if conn.is_draining() { timeout.min(LAST_WORDS) } else { timeout };
-    let bytes = fast_timeout(timeout, readable).await.ok().flatten();
+    let bytes = poll_fn(|cx| {
+        scratch::with(|buffer| {
+            let read = conn.socket.poll_read(cx, buffer);
+            waiting.bound(cx, timeout, read).map_ok(|count| buffer.get(..count).unwrap_or_default().to_vec())
+        })
+    })
+    .await;
     conn.end_idle();
-    bytes
+    bytes.ok().filter(|bytes| !bytes.is_empty())
 }
 
 /// Reads the rest of a head and carries the request through. The result is how long to wait for the next one; `None`
 /// when the connection is over.
 async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pipelined: bool) -> Option<Duration> {
     conn.begin_request(pipelined);
-    let (timeout, limits) = worker.head_bounds(conn);
     drop_blank_lines(&mut input);
-    let read = match Head::parse(&input, limits) {
+    // Most heads are there at once, and the configuration is asked for but once.
+    let (read, timeout, limits) = {
+        let runtime = worker.shared.runtime.load();
+        let (timeout, limits) = head_bounds(&runtime, conn);
+        (Head::parse(&input, limits).map(|head| begin(&runtime, conn, head)), timeout, limits)
+    };
+    let read = match read {
         Err(Unread::Incomplete) => match fast_timeout(timeout, read_head(conn, &mut input, limits)).await {
-            Ok(read) => read,
+            Ok(read) => read.map(|head| begin(&worker.shared.runtime.load(), conn, head)),
             Err(_) => {
                 reject(
                     &worker.shared,
@@ -168,7 +178,7 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
         },
         read => read,
     };
-    let (head, length) = match read {
+    let (request, length) = match read {
         Ok(read) => read,
         Err(Unread::Incomplete) => {
             if input.is_empty() {
@@ -193,15 +203,19 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
     {
         let mut exchange = conn.exchange();
         exchange.reusable = false;
-        exchange.awaits_continue = head.expects_continue;
+        exchange.awaits_continue = request.head.expects_continue;
     }
-    let request = Request::new(Arc::clone(conn), &worker.shared.runtime.load(), head);
     let stream = ClientStream::new(Arc::clone(conn), &request.head, input);
     let mut session = ServerSession::new_http1(Box::new(stream));
-    session.set_connection_user_context(Some(Box::new(request)));
+    session.set_connection_user_context(Some(request));
     // The session gives the stream back or drops it; either way what is left of it is in the exchange.
     drop(worker.proxy.process_new_http(session, &worker.shutdown).await);
     conclude(conn).await
+}
+
+/// A request whose head was read, and the head's length.
+fn begin(runtime: &Runtime, conn: &Arc<Conn>, (head, length): (Head, usize)) -> (Box<Request>, usize) {
+    (Box::new(Request::new(Arc::clone(conn), runtime, head)), length)
 }
 
 /// Line ends before a request are read over, however many; what was read of them is not kept.
@@ -348,8 +362,7 @@ async fn linger(conn: &Conn) {
 }
 
 /// How long a head may take, and how large it may be: what the server says that answers by default there.
-pub(crate) fn head_bounds(shared: &Shared, conn: &Conn) -> (Duration, HeadLimits) {
-    let runtime = shared.runtime.load();
+fn head_bounds(runtime: &Runtime, conn: &Conn) -> (Duration, HeadLimits) {
     let server = runtime.listening(conn).and_then(|listening| runtime.servers.get(listening.default));
     server.map_or((Duration::from_secs(60), HeadLimits::default()), |server| {
         (server.client_header_timeout, server.head_limits)

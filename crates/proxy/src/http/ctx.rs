@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use limpet_balance::Tried;
@@ -12,7 +12,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::reply::Reply;
 use super::sticky::Stickiness;
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::front::head::Rejection;
 use crate::front::{Conn, Head};
 use crate::runtime::{Location, Members, Runtime, Server, Upstream};
@@ -30,7 +30,7 @@ pub(crate) struct Request {
     /// The path is not the client's any more.
     pub(crate) redirected: bool,
     pub(crate) captures: Captures,
-    pub(crate) started: Instant,
+    pub(crate) started: Moment,
     /// The connection may serve another request after this one.
     pub(crate) keepalive: bool,
     /// What was answered; 0: nothing yet.
@@ -55,7 +55,7 @@ pub(crate) struct Request {
     /// The response of the present try is not passed on.
     pub(crate) abandoned: bool,
     /// When the first server was asked.
-    pub(crate) first_try: Option<Instant>,
+    pub(crate) first_try: Option<Moment>,
     /// The head for the backend, once it is made.
     pub(crate) upstream_head: Option<Bytes>,
     /// The Cookie headers without the session, where it is hidden and while the backend's head is made.
@@ -183,11 +183,11 @@ impl Request {
         }
     }
 
-    pub(crate) fn new(conn: Arc<Conn>, runtime: &Runtime, head: Head) -> Self {
+    pub(crate) fn new(conn: Arc<Conn>, runtime: &Runtime, mut head: Head) -> Self {
         let server = server_for(&conn, runtime, &head.host);
         let location = Arc::clone(&server.outside);
         Request {
-            uri: head.uri.clone(),
+            uri: std::mem::take(&mut head.uri),
             args: head.args().map(<[u8]>::to_vec),
             keepalive: head.keepalive,
             started: clock::tick(),

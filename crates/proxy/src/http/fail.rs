@@ -153,7 +153,7 @@ fn in_time(request: &Request) -> bool {
     let Some(bound) = request.pass().map(|pass| pass.next_timeout).filter(|bound| !bound.is_zero()) else {
         return true;
     };
-    request.first_try.is_none_or(|first| clock::instant().saturating_duration_since(first) < bound)
+    request.first_try.is_none_or(|first| clock::now().since(first) < bound)
 }
 
 /// Whether a request that was sent may be sent again: all of its body is still there, and doing it twice does no harm.

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use limpet_config::model::LogLevel;
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -145,7 +146,7 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Answer {
         }
         Verdict::Go => {}
     }
-    let content_type = request.media_type().into_owned();
+    let content_type = Bytes::from(request.media_type().into_owned());
     let wanted = match request.head.value(b"range").filter(|_| range_applies(request, &etag, modified)) {
         Some(value) => ranges::parse(value, size),
         None => Ranges::Whole,
@@ -170,7 +171,7 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Answer {
             many => {
                 reply.status = 206;
                 let (parts, boundary) = multipart(many, size, &content_type);
-                reply.content_type = Some(format!("multipart/byteranges; boundary={boundary}").into_bytes());
+                reply.content_type = Some(format!("multipart/byteranges; boundary={boundary}").into());
                 parts
             }
         },

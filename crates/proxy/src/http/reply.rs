@@ -1,5 +1,6 @@
 //! A response's head as the client gets it, in nginx's order.
 
+use bytes::Bytes;
 use limpet_config::model::ServerTokens;
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -24,8 +25,8 @@ pub(crate) enum Length {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     /// The backend's own words with the blank before them; `None`: nginx's for the status.
-    pub(crate) reason: Option<Vec<u8>>,
-    pub(crate) content_type: Option<Vec<u8>>,
+    pub(crate) reason: Option<Bytes>,
+    pub(crate) content_type: Option<Bytes>,
     pub(crate) length: Length,
     pub(crate) last_modified: Option<String>,
     /// A redirect within this server, which goes before `Connection`.
@@ -46,7 +47,7 @@ impl Reply {
             length: Length::Unsaid,
             last_modified: None,
             location: None,
-            lines: Vec::new(),
+            lines: Vec::with_capacity(256),
             last_lines: Vec::new(),
             upgrade: status == 101,
         }
@@ -64,7 +65,7 @@ impl Reply {
         {
             body.extend_from_slice(&padding);
         }
-        reply.content_type = Some(b"text/html".to_vec());
+        reply.content_type = Some(Bytes::from_static(b"text/html"));
         reply.length = Length::Known(body.len() as u64);
         (reply, body)
     }

@@ -166,7 +166,7 @@ fn return_(request: &mut Request, code: u16, text: Option<&Text>) -> Answer {
         (_, text) => {
             let body = text.unwrap_or_default();
             let mut reply = Reply::new(code);
-            reply.content_type = Some(request.media_type().into_owned());
+            reply.content_type = Some(request.media_type().into_owned().into());
             reply.length = Length::Known(body.len() as u64);
             Answer::Local(reply, body)
         }

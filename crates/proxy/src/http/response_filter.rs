@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use limpet_config::model::LogLevel;
 use limpet_sticky::write::{is_own, prefixed, rewritten, set_cookie};
 use limpet_sticky::{Answer, answer};
@@ -13,27 +14,28 @@ use super::ctx::Request;
 use super::fail;
 use super::reply::{self, Length, Reply};
 use crate::clock;
+use crate::field::Names;
 use crate::runtime::Content;
 use crate::upstream::{Framing, ResponseHead};
 
 /// Headers of the backend that are not passed on: they are about its own connection, nginx's own business, or written
 /// anew.
-const NOT_PASSED: [&str; 14] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "date",
-    "keep-alive",
-    "server",
-    "transfer-encoding",
-    "x-accel-buffering",
-    "x-accel-charset",
-    "x-accel-expires",
-    "x-accel-limit-rate",
-    "x-accel-redirect",
-    "x-pad",
-    "set-cookie",
-];
+static NOT_PASSED: Names<14> = Names::new([
+    b"connection",
+    b"content-length",
+    b"content-type",
+    b"date",
+    b"keep-alive",
+    b"server",
+    b"transfer-encoding",
+    b"x-accel-buffering",
+    b"x-accel-charset",
+    b"x-accel-expires",
+    b"x-accel-limit-rate",
+    b"x-accel-redirect",
+    b"x-pad",
+    b"set-cookie",
+]);
 
 /// The backend has answered.
 ///
@@ -64,20 +66,31 @@ pub(super) fn from_backend(session: &Session, request: &mut Request) -> Result<(
 pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> Result<()> {
     let Some(response) = request.response.clone() else { return Error::err(ErrorType::InternalError) };
     let mut reply = Reply::new(response.status);
-    reply.reason = Some(response.reason().to_vec());
-    reply.content_type = response.fields.value(b"content-type").map(<[u8]>::to_vec);
+    reply.reason = Some(response.reason());
+    reply.content_type = response.fields.value_bytes(b"content-type");
     reply.length = length(request, &response);
     lines(request, &response, &mut reply);
     cookies(request, &response, &mut reply);
     if let Some(protocol) = response.fields.value(b"upgrade").filter(|_| response.status == 101) {
         reply.line(b"Upgrade", protocol);
     }
-    if !request.head.http_1_1 {
-        // Clients of 1.0 know no chunks: the end of the connection is the end of the body.
-        header.remove_header("transfer-encoding");
-    }
+    *header = framing(request, header)?;
     reply::send_head(request, reply);
     Ok(())
+}
+
+/// The head that Pingora goes by. One without the names' spelling, and with room for what Pingora adds, costs it less than
+/// the backend's.
+fn framing(request: &Request, header: &ResponseHeader) -> Result<ResponseHeader> {
+    let mut framing = ResponseHeader::build_no_case(header.status, Some(4))?;
+    if let Some(length) = header.headers.get(CONTENT_LENGTH) {
+        framing.insert_header(CONTENT_LENGTH, length.clone())?;
+    }
+    // Clients of 1.0 know no chunks: the end of the connection is the end of the body.
+    if let Some(coding) = header.headers.get(TRANSFER_ENCODING).filter(|_| request.head.http_1_1) {
+        framing.insert_header(TRANSFER_ENCODING, coding.clone())?;
+    }
+    Ok(framing)
 }
 
 fn length(request: &Request, response: &ResponseHead) -> Length {
@@ -91,10 +104,10 @@ fn length(request: &Request, response: &ResponseHead) -> Length {
 /// The lines that are passed on as they are, in the backend's order and spelling. Of those that may stand but once the
 /// first one counts.
 fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
-    const SINGLE: [&[u8]; 3] = [b"location", b"etag", b"last-modified"];
-    let mut seen = [false; SINGLE.len()];
+    static SINGLE: Names<3> = Names::new([b"location", b"etag", b"last-modified"]);
+    let mut seen = [false; 3];
     for (name, value) in response.fields.iter() {
-        let single = SINGLE.iter().position(|single| single.eq_ignore_ascii_case(name));
+        let single = SINGLE.position(name);
         if single.and_then(|at| seen.get_mut(at)).is_some_and(|seen| std::mem::replace(seen, true)) {
             let line = format!("{}: {}", String::from_utf8_lossy(name), String::from_utf8_lossy(value));
             let message = format!(
@@ -112,8 +125,7 @@ fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
 }
 
 fn is_hidden(name: &[u8], status: u16) -> bool {
-    NOT_PASSED.iter().any(|hidden| hidden.as_bytes().eq_ignore_ascii_case(name))
-        || (status == 101 && name.eq_ignore_ascii_case(b"upgrade"))
+    NOT_PASSED.has(name) || (status == 101 && name.eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// `proxy_redirect default`: a redirect to where `proxy_pass` goes becomes one to the location.

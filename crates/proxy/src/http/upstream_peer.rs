@@ -100,7 +100,7 @@ fn bind(request: &Request, pass: &Pass) -> Option<(SocketAddr, bool)> {
 fn begin(request: &mut Request, upstream: &Upstream) -> Arc<Members> {
     let members = upstream.members.load_full();
     request.members = Some(Arc::clone(&members));
-    request.first_try = Some(clock::instant());
+    request.first_try = Some(clock::now());
     if let Some(policy) = &upstream.sticky {
         sticky::read_session(request, policy, &members);
     }

@@ -6,12 +6,13 @@ use limpet_sticky::{Hidden, hide};
 
 use super::ctx::Request;
 use super::reply::ends_line;
+use crate::field::Names;
 use crate::front::head::Body;
 use crate::route::uri;
 use crate::runtime::Pass;
 
 /// Headers of the client that go no further, because they are about its own connection or are written anew.
-const NOT_PASSED: [&[u8]; 9] = [
+static NOT_PASSED: Names<9> = Names::new([
     b"Host",
     b"Connection",
     b"Proxy-Connection",
@@ -21,7 +22,7 @@ const NOT_PASSED: [&[u8]; 9] = [
     b"Keep-Alive",
     b"Expect",
     b"Upgrade",
-];
+]);
 
 pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
     let client = &request.head;
@@ -56,7 +57,7 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
         Body::Chunked => append(&mut out, b"Transfer-Encoding", b"chunked"),
     }
     for (name, value) in client.fields.iter() {
-        if NOT_PASSED.iter().any(|other| other.eq_ignore_ascii_case(name)) || configured(name) {
+        if NOT_PASSED.has(name) || configured(name) {
             continue;
         }
         if request.shown_cookies.is_some() && name.eq_ignore_ascii_case(b"Cookie") {

@@ -1,8 +1,7 @@
 //! The server of a host name: exact names, then `*.x` from the longest, then `x.*` from the longest, then regular
 //! expressions in the order of the file (nginx manual, "Server names").
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use limpet_config::Regex;
 
 /// The names of the servers on one listening address, each with the index of its server.

@@ -1,7 +1,7 @@
 //! The location of a URI: an exact one, else the longest prefix, unless a regular expression matches first (nginx
 //! manual, `location`).
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use limpet_config::Regex;
 

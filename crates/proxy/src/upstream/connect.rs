@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,9 +23,9 @@ use pingora::{Error, ErrorType};
 use tokio::net::{TcpSocket, UnixStream};
 
 use super::head::ResponseHead;
-use super::pool::{Pools, Way};
+use super::pool::{Connection, Pools, Way};
 use super::socket::BackendSocket;
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::front::conn::Socket;
 use crate::log::{self, os_error};
 use crate::patience::Patience;
@@ -55,7 +55,7 @@ pub(crate) struct Dial {
 /// What is known of a try from the outside.
 #[derive(Debug)]
 pub(crate) struct Trace {
-    started: Instant,
+    started: Moment,
     /// It went over a connection that had served other requests.
     reused: AtomicBool,
     /// Microseconds until connected, plus one; 0: not yet.
@@ -78,7 +78,7 @@ pub(crate) struct Trace {
 impl Trace {
     pub(crate) fn new() -> Self {
         Trace {
-            started: clock::instant(),
+            started: clock::now(),
             reused: AtomicBool::new(false),
             connected: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -93,7 +93,7 @@ impl Trace {
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
-        clock::instant().saturating_duration_since(self.started)
+        clock::now().since(self.started)
     }
 
     pub(crate) fn is_reused(&self) -> bool {
@@ -181,30 +181,29 @@ impl L4Connect for Dial {
     async fn connect(&self, _address: &SocketAddr) -> pingora::Result<Stream> {
         let way = Way { peer: Arc::clone(&self.backend.state), from: self.bind.map(|(address, _)| address) };
         let idle = if self.fresh { None } else { self.pools.take(self.worker, &way) };
-        let (socket, requests, opened) = match idle {
+        let mut connection = match idle {
             Some(idle) => {
                 self.trace.reused.store(true, Relaxed);
-                (idle.socket, idle.requests, idle.opened)
+                idle
             }
-            None => (self.open().await?, 0, clock::tick()),
+            None => Connection::new(self.open().await?),
         };
+        connection.requests += 1;
         self.trace.set_connected();
         let socket = BackendSocket {
-            socket: Some(socket),
-            head: Some(self.head.clone()),
+            connection: Some(connection),
+            head: self.head.clone(),
+            head_taken: false,
             out: Vec::new(),
             input: Vec::new(),
             answered: false,
             fit: false,
-            requests: requests + 1,
-            opened,
             worker: self.worker,
             way,
             pools: Arc::clone(&self.pools),
             trace: Arc::clone(&self.trace),
             read_timeout: self.read_timeout,
             send_timeout: self.send_timeout,
-            reading: Patience::new(),
             sending: Patience::new(),
             may_upgrade: self.may_upgrade,
         };

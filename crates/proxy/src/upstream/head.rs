@@ -140,8 +140,9 @@ impl ResponseHead {
     }
 
     /// The reason phrase as it came; empty where there is none.
-    pub(crate) fn reason(&self) -> &[u8] {
-        self.fields.bytes().get(self.reason.clone()).unwrap_or_default()
+    pub(crate) fn reason(&self) -> Bytes {
+        let text = self.fields.bytes();
+        text.get(self.reason.clone()).map(|reason| text.slice_ref(reason)).unwrap_or_default()
     }
 
     /// The head that Pingora parses: the status, and how the body is framed.
@@ -207,7 +208,7 @@ mod tests {
     fn a_head_is_read_and_its_body_found() {
         let text = "HTTP/1.1 200 Fine Reason\r\nX-A: 1\r\nContent-Length: 5\r\n\r\nhello";
         let (head, length) = parse(text).unwrap();
-        assert_eq!((head.status, head.reason(), head.framing), (200, &b" Fine Reason"[..], Framing::Length(5)));
+        assert_eq!((head.status, &head.reason()[..], head.framing), (200, &b" Fine Reason"[..], Framing::Length(5)));
         assert_eq!(&text[length..], "hello");
         assert_eq!(head.synthetic(), b"HTTP/1.1 200 \r\ncontent-length: 5\r\n\r\n");
         for (text, reason) in [("HTTP/1.1 200", ""), ("HTTP/1.1 200 ", " "), ("HTTP/1.0 200 x", " x")] {

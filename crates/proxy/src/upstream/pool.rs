@@ -1,17 +1,19 @@
 //! Idle connections to the servers of an upstream, `keepalive N` of them for each worker.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use foldhash::HashMap;
 use limpet_balance::Peer;
 use limpet_config::model::Keepalive;
 use parking_lot::Mutex;
 
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::front::conn::Socket;
+use crate::patience::Patience;
 
 /// What is kept of an upstream's connections, one part for each worker.
 #[derive(Debug)]
@@ -23,14 +25,29 @@ pub(crate) struct Pools {
     time_ms: AtomicU64,
 }
 
+/// A connection to a server.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) socket: Socket,
+    /// How long the server may say nothing (`proxy_read_timeout`).
+    pub(crate) reading: Patience,
+    /// Requests that it has served, the present one among them.
+    pub(crate) requests: u64,
+    opened: Moment,
+}
+
+impl Connection {
+    /// One that was opened in this moment.
+    pub(crate) fn new(socket: Socket) -> Self {
+        Connection { socket, reading: Patience::new(), requests: 0, opened: clock::tick() }
+    }
+}
+
 /// A connection between two requests.
 #[derive(Debug)]
-pub(crate) struct Idle {
-    pub(crate) socket: Socket,
-    /// Requests that it has served.
-    pub(crate) requests: u64,
-    pub(crate) opened: Instant,
-    since: Instant,
+struct Idle {
+    connection: Connection,
+    since: Moment,
     way: Way,
 }
 
@@ -70,7 +87,7 @@ impl Pools {
     }
 
     /// The connection to a server that was idle for the shortest time, if there is a live one.
-    pub(crate) fn take(&self, worker: usize, way: &Way) -> Option<Idle> {
+    pub(crate) fn take(&self, worker: usize, way: &Way) -> Option<Connection> {
         let mut pool = self.workers.get(worker)?.lock();
         let Pool { idle: all, by_way, .. } = &mut *pool;
         let key = way.key();
@@ -81,18 +98,18 @@ impl Pools {
                 by_way.remove(&key);
             }
             let idle = all.remove(&number)?;
-            if clock::instant().saturating_duration_since(idle.since) < self.timeout() && is_quiet(&idle.socket) {
-                return Some(idle);
+            if clock::now().since(idle.since) < self.timeout() && is_quiet(&idle.connection.socket) {
+                return Some(idle.connection);
             }
         }
     }
 
     /// Keeps a connection, if it may serve more requests; the one idle longest makes room for it.
-    pub(crate) fn put(&self, worker: usize, way: &Way, socket: Socket, requests: u64, opened: Instant) {
+    pub(crate) fn put(&self, worker: usize, way: &Way, connection: Connection) {
         let capacity = self.capacity.load(Relaxed);
-        let worn = requests >= self.requests.load(Relaxed)
-            || clock::instant().saturating_duration_since(opened) >= Duration::from_millis(self.time_ms.load(Relaxed));
-        if capacity == 0 || worn || !is_quiet(&socket) {
+        let worn = connection.requests >= self.requests.load(Relaxed)
+            || clock::now().since(connection.opened) >= Duration::from_millis(self.time_ms.load(Relaxed));
+        if capacity == 0 || worn || !is_quiet(&connection.socket) {
             return;
         }
         let Some(pool) = self.workers.get(worker) else { return };
@@ -102,7 +119,7 @@ impl Pools {
         }
         let number = pool.next;
         pool.next += 1;
-        pool.idle.insert(number, Idle { socket, requests, opened, since: clock::instant(), way: way.clone() });
+        pool.idle.insert(number, Idle { connection, since: clock::now(), way: way.clone() });
         pool.by_way.entry(way.key()).or_default().push(number);
     }
 
@@ -115,9 +132,7 @@ impl Pools {
         let gone: Vec<u64> = pool
             .idle
             .iter()
-            .filter(|(_, idle)| {
-                clock::instant().saturating_duration_since(idle.since) >= timeout || !is_quiet(&idle.socket)
-            })
+            .filter(|(_, idle)| clock::now().since(idle.since) >= timeout || !is_quiet(&idle.connection.socket))
             .map(|(number, _)| *number)
             .collect();
         for number in gone {
@@ -168,9 +183,9 @@ mod tests {
     use super::*;
     use tokio::net::{TcpListener, TcpStream};
 
-    async fn connected(listener: &TcpListener) -> (Socket, TcpStream) {
+    async fn connected(listener: &TcpListener) -> (Connection, TcpStream) {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Socket::Tcp(client), listener.accept().await.unwrap().0)
+        (Connection { requests: 1, ..Connection::new(Socket::Tcp(client)) }, listener.accept().await.unwrap().0)
     }
 
     fn way() -> Way {
@@ -189,9 +204,9 @@ mod tests {
         let (pools, ways) = (pools(2, 100), [way(), way()]);
         let mut servers = Vec::new();
         for way in [&ways[0], &ways[1], &ways[1]] {
-            let (socket, server) = connected(&listener).await;
+            let (connection, server) = connected(&listener).await;
             servers.push(server);
-            pools.put(0, way, socket, 1, Instant::now());
+            pools.put(0, way, connection);
         }
         assert!(pools.take(0, &ways[0]).is_none(), "the first one had to go");
         assert!(pools.take(0, &ways[1]).is_some());
@@ -204,8 +219,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (pools, here) = (pools(2, 100), way());
         let there = Way { from: Some("127.0.0.9:0".parse().unwrap()), ..here.clone() };
-        let (socket, _server) = connected(&listener).await;
-        pools.put(0, &here, socket, 1, Instant::now());
+        let (connection, _server) = connected(&listener).await;
+        pools.put(0, &here, connection);
         assert!(pools.take(0, &there).is_none());
         assert!(pools.take(0, &here).is_some());
     }
@@ -214,11 +229,11 @@ mod tests {
     async fn a_connection_that_its_server_closed_is_not_handed_out() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (pools, way) = (pools(2, 100), way());
-        let (socket, server) = connected(&listener).await;
-        let Socket::Tcp(stream) = &socket else { panic!("not TCP") };
+        let (connection, server) = connected(&listener).await;
+        let Socket::Tcp(stream) = &connection.socket else { panic!("not TCP") };
         drop(server);
         stream.readable().await.unwrap();
-        pools.put(0, &way, socket, 1, Instant::now());
+        pools.put(0, &way, connection);
         assert!(pools.take(0, &way).is_none());
     }
 
@@ -226,8 +241,9 @@ mod tests {
     async fn a_worn_connection_is_not_kept() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (pools, way) = (pools(2, 3), way());
-        let (socket, _server) = connected(&listener).await;
-        pools.put(0, &way, socket, 3, Instant::now());
+        let (mut connection, _server) = connected(&listener).await;
+        connection.requests = 3;
+        pools.put(0, &way, connection);
         assert!(pools.take(0, &way).is_none());
     }
 }

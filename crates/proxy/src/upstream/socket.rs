@@ -9,17 +9,16 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connect::Trace;
 use super::head::{MAX_HEAD, ResponseHead, Unread};
-use super::pool::{Pools, Way};
+use super::pool::{Connection, Pools, Way};
 use crate::clock;
-use crate::front::conn::Socket;
 use crate::patience::Patience;
 use crate::scratch;
 
@@ -32,18 +31,19 @@ const PARSED_AT_ONCE: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct BackendSocket {
-    /// `None` only while it is being returned.
-    pub(crate) socket: Option<Socket>,
-    /// The request's head, until Pingora writes its own.
-    pub(crate) head: Option<Bytes>,
+    /// `None` once it was returned, or became a tunnel.
+    pub(crate) connection: Option<Connection>,
+    /// What is not sent yet of the request's head.
+    pub(crate) head: Bytes,
+    /// Pingora has written its own.
+    pub(crate) head_taken: bool,
+    /// What was collected behind the head.
     pub(crate) out: Vec<u8>,
     /// What came of the response's head, until it is whole; then what Pingora is to read before anything else.
     pub(crate) input: Vec<u8>,
     pub(crate) answered: bool,
     /// Pingora has judged that the exchange is over and the connection can serve another.
     pub(crate) fit: bool,
-    pub(crate) requests: u64,
-    pub(crate) opened: Instant,
     pub(crate) worker: usize,
     pub(crate) way: Way,
     pub(crate) pools: Arc<Pools>,
@@ -51,7 +51,6 @@ pub(crate) struct BackendSocket {
     /// `proxy_read_timeout` and `proxy_send_timeout`
     pub(crate) read_timeout: Duration,
     pub(crate) send_timeout: Duration,
-    pub(crate) reading: Patience,
     pub(crate) sending: Patience,
     /// The request has no body, so that the backend may change the protocol.
     pub(crate) may_upgrade: bool,
@@ -59,24 +58,27 @@ pub(crate) struct BackendSocket {
 
 impl BackendSocket {
     fn poll_send(&mut self, cx: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
-        let Some(socket) = &self.socket else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let Some(connection) = &mut self.connection else { return gone() };
         loop {
-            if self.out.is_empty() && more.is_empty() {
+            if self.head.is_empty() && self.out.is_empty() && more.is_empty() {
                 return Poll::Ready(Ok(0));
             }
-            let written = socket.poll_write(cx, &[IoSlice::new(&self.out), IoSlice::new(more)]);
+            let parts = [IoSlice::new(&self.head), IoSlice::new(&self.out), IoSlice::new(more)];
+            let written = connection.socket.poll_write(cx, &parts);
             let written = self.sending.bound(cx, self.send_timeout, written);
             let count = ready!(self.trace.noting_timeout(written))?;
             // The backend's time to answer begins behind what it was sent last.
-            self.reading.renew();
+            connection.reading.renew();
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.trace.count_sent(count);
-            let collected = self.out.len();
-            self.out.drain(..count.min(collected));
-            if count > collected {
-                return Poll::Ready(Ok(count - collected));
+            let of_head = count.min(self.head.len());
+            self.head.advance(of_head);
+            let of_out = (count - of_head).min(self.out.len());
+            self.out.drain(..of_out);
+            if count > of_head + of_out {
+                return Poll::Ready(Ok(count - of_head - of_out));
             }
         }
     }
@@ -85,7 +87,7 @@ impl BackendSocket {
 impl BackendSocket {
     /// Reads the response's head; `false` when the connection ended before it was whole.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let Some(socket) = &self.socket else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let Some(Connection { socket, reading, .. }) = &mut self.connection else { return gone() };
         loop {
             let input = &mut self.input;
             let read = scratch::with(|buffer| {
@@ -96,7 +98,7 @@ impl BackendSocket {
                     count
                 })
             });
-            let read = self.reading.bound(cx, self.read_timeout, read);
+            let read = reading.bound(cx, self.read_timeout, read);
             let count = ready!(self.trace.noting_timeout(read))?;
             clock::tick();
             self.trace.count_received(count);
@@ -120,8 +122,8 @@ impl BackendSocket {
                     self.input = head.synthetic();
                     if head.status != 101 {
                         self.input.extend_from_slice(&rest);
-                    } else if let Some(socket) = self.socket.take() {
-                        self.trace.set_tunnel(socket, rest);
+                    } else if let Some(connection) = self.connection.take() {
+                        self.trace.set_tunnel(connection.socket, rest);
                     }
                     self.trace.set_head(head);
                     self.answered = true;
@@ -150,12 +152,12 @@ impl AsyncRead for BackendSocket {
             return Poll::Ready(Ok(()));
         }
         if buffer.remaining() == 1 {
-            this.fit = this.out.is_empty();
+            this.fit = this.head.is_empty() && this.out.is_empty();
             return Poll::Ready(Ok(()));
         }
-        let Some(socket) = &this.socket else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let Some(Connection { socket, reading, .. }) = &mut this.connection else { return gone() };
         let read = socket.poll_read(cx, buffer.initialize_unfilled());
-        let read = this.reading.bound(cx, this.read_timeout, read);
+        let read = reading.bound(cx, this.read_timeout, read);
         let count = ready!(this.trace.noting_timeout(read))?;
         this.trace.set_continued();
         this.trace.count_received(count);
@@ -167,8 +169,7 @@ impl AsyncRead for BackendSocket {
 impl AsyncWrite for BackendSocket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if let Some(head) = this.head.take() {
-            this.out.extend_from_slice(&head);
+        if !std::mem::replace(&mut this.head_taken, true) {
             return Poll::Ready(Ok(bytes.len()));
         }
         if this.out.len() + bytes.len() <= COLLECT {
@@ -187,6 +188,11 @@ impl AsyncWrite for BackendSocket {
     }
 }
 
+/// The connection is no longer the session's.
+fn gone<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+}
+
 impl VirtualSocket for BackendSocket {
     /// They were set when the connection was made.
     fn set_socket_option(&self, _option: VirtualSockOpt) -> io::Result<()> {
@@ -197,9 +203,9 @@ impl VirtualSocket for BackendSocket {
 impl Drop for BackendSocket {
     fn drop(&mut self) {
         if self.fit
-            && let Some(socket) = self.socket.take()
+            && let Some(connection) = self.connection.take()
         {
-            self.pools.put(self.worker, &self.way, socket, self.requests, self.opened);
+            self.pools.put(self.worker, &self.way, connection);
         }
     }
 }
