@@ -1,5 +1,6 @@
 //! The program: nginx's command line, signals and files.
 
+mod allocator;
 mod cli;
 mod load;
 mod messages;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use cli::{Action, Options};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args_os().skip(1)) {

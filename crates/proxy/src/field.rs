@@ -5,8 +5,13 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::memchr2;
 
-/// Where a line's name and value stand.
-type Field = (Range<usize>, Range<usize>);
+/// A line: what its name stands for, and where name and value stand.
+#[derive(Debug)]
+struct Field {
+    known: Known,
+    name: Range<usize>,
+    value: Range<usize>,
+}
 
 /// The header lines of a head, in the order of the wire.
 #[derive(Debug, Default)]
@@ -49,7 +54,9 @@ impl Fields {
         let leading = value.iter().take_while(|byte| **byte == b' ').count();
         let trailing = value.iter().skip(leading).rev().take_while(|byte| **byte == b' ').count();
         let value_start = (line.start + colon + 1 + leading).min(line.end);
-        self.list.push((line.start..line.start + colon, value_start..line.end - trailing));
+        let known = bytes.get(..colon).map_or(Known::Other, Known::of);
+        let (name, value) = (line.start..line.start + colon, value_start..line.end - trailing);
+        self.list.push(Field { known, name, value });
         Ok(plain)
     }
 
@@ -71,34 +78,44 @@ impl Fields {
         self.list.len()
     }
 
-    /// Name and value of each line, as they came.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let part = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
-        self.list.iter().map(move |(name, value)| (part(name), part(value)))
+    /// Each line: what its name stands for, the name as it came, and the value.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Known, &[u8], &[u8])> {
+        self.list.iter().map(|field| (field.known, self.part(&field.name), self.part(&field.value)))
     }
 
-    /// The values of a name, whatever the case of its letters.
-    pub(crate) fn values<'f>(&'f self, name: &'f [u8]) -> impl Iterator<Item = &'f [u8]> {
-        self.iter().filter(move |(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    /// The values of a header.
+    pub(crate) fn values(&self, wanted: Known) -> impl Iterator<Item = &[u8]> {
+        self.list.iter().filter(move |field| field.known == wanted).map(|field| self.part(&field.value))
     }
 
-    /// The first value of a name.
-    pub(crate) fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        self.iter().find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    /// The first value of a header.
+    pub(crate) fn value(&self, wanted: Known) -> Option<&[u8]> {
+        self.values(wanted).next()
     }
 
-    /// The first value of a name, without a copy.
-    pub(crate) fn value_bytes(&self, name: &[u8]) -> Option<Bytes> {
-        self.value(name).map(|value| self.bytes.slice_ref(value))
+    /// The first value of a header, without a copy.
+    pub(crate) fn value_bytes(&self, wanted: Known) -> Option<Bytes> {
+        self.value(wanted).map(|value| self.bytes.slice_ref(value))
     }
 
-    /// The first value of a name, while the lines are still being cut from `text`.
-    pub(crate) fn value_in<'t>(&self, text: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
-        let is_it = |(candidate, _): &&Field| {
-            text.get(candidate.clone()).is_some_and(|candidate| candidate.eq_ignore_ascii_case(name))
-        };
-        self.list.iter().find(is_it).and_then(|(_, value)| text.get(value.clone()))
+    /// The values of a name of any kind, whatever the case of its letters.
+    pub(crate) fn values_named<'f>(&'f self, name: &'f [u8]) -> impl Iterator<Item = &'f [u8]> {
+        self.iter().filter(move |(_, candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(.., value)| value)
     }
+
+    /// The first value of a header, while the lines are still being cut from `text`.
+    pub(crate) fn value_in<'t>(&self, text: &'t [u8], wanted: Known) -> Option<&'t [u8]> {
+        self.list.iter().find(|field| field.known == wanted).and_then(|field| text.get(field.value.clone()))
+    }
+
+    fn part(&self, range: &Range<usize>) -> &[u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
+    }
+}
+
+/// Whether a list such as that of `Connection` has a word in it, whatever the case of its letters.
+pub(crate) fn has_word(value: &[u8], word: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(word) || value.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
 }
 
 /// What a byte is in a header's name.
@@ -129,40 +146,94 @@ static NAME_BYTES: [NameByte; 256] = {
     kinds
 };
 
-/// A fixed set of header names. Most names that are no members are told by their length and first letter.
-pub(crate) struct Names<const N: usize> {
-    names: [&'static [u8]; N],
-    /// By length, the first letters that occur, a bit for each.
-    firsts: [u32; 32],
+/// The headers that mean something here, so that a line's name is looked at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    Authorization,
+    Connection,
+    ContentLength,
+    ContentRange,
+    ContentType,
+    Cookie,
+    Date,
+    ETag,
+    Expect,
+    Host,
+    IfMatch,
+    IfModifiedSince,
+    IfNoneMatch,
+    IfRange,
+    IfUnmodifiedSince,
+    KeepAlive,
+    LastModified,
+    Location,
+    ProxyAuthorization,
+    ProxyConnection,
+    Range,
+    Referer,
+    Server,
+    SetCookie,
+    Te,
+    TransferEncoding,
+    Upgrade,
+    UserAgent,
+    XAccelBuffering,
+    XAccelCharset,
+    XAccelExpires,
+    XAccelLimitRate,
+    XAccelRedirect,
+    XForwardedFor,
+    XPad,
+    /// Any other.
+    Other,
 }
 
-impl<const N: usize> Names<N> {
-    /// The names, each of less than 32 bytes.
-    pub(crate) const fn new(names: [&'static [u8]; N]) -> Self {
-        let mut firsts = [0; 32];
-        let mut rest: &[&[u8]] = &names;
-        while let Some((name, others)) = rest.split_first() {
-            if let (Some((_, slots)), Some(first)) = (firsts.split_at_mut_checked(name.len()), name.first())
-                && let Some((slot, _)) = slots.split_first_mut()
-            {
-                *slot |= 1 << (*first & 31);
-            }
-            rest = others;
+impl Known {
+    /// What a name stands for, whatever the case of its letters.
+    pub(crate) fn of(name: &[u8]) -> Known {
+        // The longest of them has 19 letters.
+        let mut lower = [0; 19];
+        let Some(lower) = lower.get_mut(..name.len()) else { return Known::Other };
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        match (name.len(), &*lower) {
+            (2, b"te") => Known::Te,
+            (4, b"date") => Known::Date,
+            (4, b"etag") => Known::ETag,
+            (4, b"host") => Known::Host,
+            (5, b"range") => Known::Range,
+            (5, b"x-pad") => Known::XPad,
+            (6, b"cookie") => Known::Cookie,
+            (6, b"expect") => Known::Expect,
+            (6, b"server") => Known::Server,
+            (7, b"referer") => Known::Referer,
+            (7, b"upgrade") => Known::Upgrade,
+            (8, b"if-match") => Known::IfMatch,
+            (8, b"if-range") => Known::IfRange,
+            (8, b"location") => Known::Location,
+            (10, b"connection") => Known::Connection,
+            (10, b"keep-alive") => Known::KeepAlive,
+            (10, b"set-cookie") => Known::SetCookie,
+            (10, b"user-agent") => Known::UserAgent,
+            (12, b"content-type") => Known::ContentType,
+            (13, b"authorization") => Known::Authorization,
+            (13, b"content-range") => Known::ContentRange,
+            (13, b"if-none-match") => Known::IfNoneMatch,
+            (13, b"last-modified") => Known::LastModified,
+            (14, b"content-length") => Known::ContentLength,
+            (15, b"x-accel-charset") => Known::XAccelCharset,
+            (15, b"x-accel-expires") => Known::XAccelExpires,
+            (15, b"x-forwarded-for") => Known::XForwardedFor,
+            (16, b"proxy-connection") => Known::ProxyConnection,
+            (16, b"x-accel-redirect") => Known::XAccelRedirect,
+            (17, b"if-modified-since") => Known::IfModifiedSince,
+            (17, b"transfer-encoding") => Known::TransferEncoding,
+            (17, b"x-accel-buffering") => Known::XAccelBuffering,
+            (18, b"x-accel-limit-rate") => Known::XAccelLimitRate,
+            (19, b"if-unmodified-since") => Known::IfUnmodifiedSince,
+            (19, b"proxy-authorization") => Known::ProxyAuthorization,
+            _ => Known::Other,
         }
-        Names { names, firsts }
-    }
-
-    /// Where a name stands in the set, whatever the case of its letters.
-    pub(crate) fn position(&self, name: &[u8]) -> Option<usize> {
-        let firsts = self.firsts.get(name.len())?;
-        if firsts >> (name.first()? & 31) & 1 == 0 {
-            return None;
-        }
-        self.names.iter().position(|other| other.eq_ignore_ascii_case(name))
-    }
-
-    pub(crate) fn has(&self, name: &[u8]) -> bool {
-        self.position(name).is_some()
     }
 }
 
@@ -197,14 +268,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_of_names_knows_its_members_in_any_case() {
-        static NAMES: Names<3> = Names::new([b"Host", b"Content-Length", b"TE"]);
-        for (name, at) in [("hOST", 0), ("content-length", 1), ("te", 2)] {
-            assert_eq!(NAMES.position(name.as_bytes()), Some(at), "{name}");
+    fn a_name_is_known_in_any_case() {
+        for (name, known) in [
+            ("hOST", Known::Host),
+            ("content-length", Known::ContentLength),
+            ("TE", Known::Te),
+            ("Proxy-Authorization", Known::ProxyAuthorization),
+        ] {
+            assert_eq!(Known::of(name.as_bytes()), known, "{name}");
         }
-        for name in ["", "Hosts", "Most", "\u{8}ost", "H\u{2f}st", &"x".repeat(40)] {
-            assert!(!NAMES.has(name.as_bytes()), "{name}");
+        for name in ["", "Hosts", "Hos", "\u{8}ost", "Proxy-Authorizations", &"x".repeat(400)] {
+            assert_eq!(Known::of(name.as_bytes()), Known::Other, "{name}");
         }
+    }
+
+    #[test]
+    fn a_word_is_found_in_a_list() {
+        assert!(has_word(b"Keep-Alive", b"keep-alive") && has_word(b"x, CLOSE", b"close"));
+        assert!(!has_word(b"clos", b"close") && !has_word(b"", b"close"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod route;
 pub mod runtime;
 mod scratch;
 mod template;
+mod turn;
 mod upstream;
 mod variable;
 pub mod worker;

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::clock;
+use crate::field::Known;
 use crate::http::{Request, Try};
 use crate::runtime::Content;
 
@@ -179,7 +180,7 @@ impl Variable {
                 true
             }
             Variable::Header(name) if name == b"cookie" => join(request.cookies().into_iter(), b"; ", out),
-            Variable::Header(name) => join(head.values(name), b", ", out),
+            Variable::Header(name) => join(head.fields.values_named(name), b", ", out),
             Variable::Host => text(request.host()),
             Variable::Hostname => text(limpet_config::hostname().as_bytes()),
             Variable::Https => false,
@@ -192,7 +193,7 @@ impl Variable {
             Variable::Pid => number(out, u64::from(std::process::id())),
             Variable::Pipe => text(if conn.is_pipelined() { b"p" } else { b"." }),
             Variable::ProxyAddXForwardedFor => {
-                if join(head.values(b"x-forwarded-for"), b", ", out) {
+                if join(head.values(Known::XForwardedFor), b", ", out) {
                     out.extend_from_slice(b", ");
                 }
                 out.extend_from_slice(conn.remote_addr().as_bytes());
@@ -208,7 +209,7 @@ impl Variable {
             },
             Variable::RemoteAddr => text(conn.remote_addr().as_bytes()),
             Variable::RemotePort => text(conn.remote_port().as_bytes()),
-            Variable::RemoteUser => remote_user(head.value(b"authorization")).is_some_and(|user| text(&user)),
+            Variable::RemoteUser => remote_user(head.value(Known::Authorization)).is_some_and(|user| text(&user)),
             Variable::Request => match head.line() {
                 b"" => false,
                 line => text(line),
@@ -270,7 +271,7 @@ impl Variable {
             Variable::UpstreamBytesSent => tries(request, out, |one, out| number(out, one.bytes_sent())),
             Variable::UpstreamCookie(name) => upstream_cookie(request, name).is_some_and(|value| text(&value)),
             Variable::UpstreamHeader(name) => match &request.response {
-                Some(response) => join(response.fields.values(name), b", ", out),
+                Some(response) => join(response.fields.values_named(name), b", ", out),
                 None => false,
             },
             Variable::Uri => match request.uri.as_slice() {
@@ -345,7 +346,7 @@ fn cookie<'r>(request: &'r Request, name: &[u8]) -> Option<&'r [u8]> {
 }
 
 fn upstream_cookie(request: &Request, name: &[u8]) -> Option<Vec<u8>> {
-    request.response.as_ref()?.fields.values(b"set-cookie").find_map(|line| {
+    request.response.as_ref()?.fields.values(Known::SetCookie).find_map(|line| {
         let pair = line.split(|byte| *byte == b';').next()?;
         let at = pair.iter().position(|byte| *byte == b'=')?;
         let (key, value) = pair.split_at_checked(at)?;

@@ -173,6 +173,10 @@ pub(crate) struct Exchange {
     pub(crate) awaits_continue: bool,
     /// The response's head as the client gets it, until it is written.
     pub(crate) head: Option<Vec<u8>>,
+    /// The response's end has been handed over: what is left of it may wait for its turn.
+    pub(crate) ending: bool,
+    /// What the session has left to send.
+    pub(crate) unsent: Vec<u8>,
     /// The response went out whole, and the connection may serve another request.
     pub(crate) reusable: bool,
     /// How long the next request is waited for.
@@ -209,6 +213,8 @@ impl Conn {
                 framing: Framing::Done,
                 awaits_continue: false,
                 head: None,
+                ending: false,
+                unsent: Vec::new(),
                 reusable: false,
                 patience: Duration::ZERO,
                 send_timeout: SEND_TIMEOUT,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter};
 
-use crate::field::{Fields, Names, decimal, shown_up_to, trim_line_end};
+use crate::field::{Fields, Known, decimal, has_word, shown_up_to, trim_line_end};
 use crate::route::uri;
 
 /// How large a head may be (`large_client_header_buffers`).
@@ -26,6 +26,25 @@ impl Default for HeadLimits {
 
 /// The most header lines (`max_headers`).
 const MAX_HEADERS: usize = 1000;
+
+/// Whether a line may stand but once in a request.
+fn is_single(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Host
+            | Known::ContentLength
+            | Known::TransferEncoding
+            | Known::Expect
+            | Known::Authorization
+            | Known::ProxyAuthorization
+            | Known::IfModifiedSince
+            | Known::IfUnmodifiedSince
+            | Known::IfMatch
+            | Known::IfNoneMatch
+            | Known::IfRange
+            | Known::ContentRange
+    )
+}
 
 /// How a request's body is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,31 +253,17 @@ impl Head {
     }
 
     fn interpret(&mut self, fields: &Fields) -> Result<(), Unread> {
-        // Lines that may stand but once.
-        static SINGLE: Names<12> = Names::new([
-            b"Host",
-            b"Content-Length",
-            b"Transfer-Encoding",
-            b"Expect",
-            b"Authorization",
-            b"Proxy-Authorization",
-            b"If-Modified-Since",
-            b"If-Unmodified-Since",
-            b"If-Match",
-            b"If-None-Match",
-            b"If-Range",
-            b"Content-Range",
-        ]);
         let bytes = fields.bytes();
         let (mut host, mut length, mut coding) = (None, None, None);
-        let mut seen = [None; 12];
-        for (name, value) in fields.iter() {
-            if let Some(at) = SINGLE.position(name) {
-                if let Some(slot) = seen.get_mut(at)
-                    && let Some(previous) = slot.replace(value)
+        let mut seen: [Option<(Known, &[u8])>; 12] = [None; 12];
+        for (known, name, value) in fields.iter() {
+            if is_single(known) {
+                // There are as many slots as names.
+                if let Some(slot) = seen.iter_mut().find(|slot| slot.is_none_or(|(other, _)| other == known))
+                    && let Some((_, previous)) = slot.replace((known, value))
                 {
                     let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
-                    let what = if at == 0 { "host header" } else { "header line" };
+                    let what = if known == Known::Host { "host header" } else { "header line" };
                     let previous = String::from_utf8_lossy(previous);
                     return Err(self.reject_in(
                         bytes,
@@ -268,22 +273,15 @@ impl Head {
                         ),
                     ));
                 }
-
-                match at {
-                    0 => host = Some(value),
-                    1 => length = Some(value),
-                    2 => coding = Some(value),
-                    3 => self.expects_continue = self.http_1_1 && value.eq_ignore_ascii_case(b"100-continue"),
-                    _ => {}
-                }
-            } else if name.eq_ignore_ascii_case(b"Connection") {
-                let lower = value.to_ascii_lowercase();
-                let has = |word: &[u8]| lower.windows(word.len()).any(|window| window == word);
-                if has(b"close") {
-                    self.keepalive = false;
-                } else if has(b"keep-alive") {
-                    self.keepalive = true;
-                }
+            }
+            match known {
+                Known::Host => host = Some(value),
+                Known::ContentLength => length = Some(value),
+                Known::TransferEncoding => coding = Some(value),
+                Known::Expect => self.expects_continue = self.http_1_1 && value.eq_ignore_ascii_case(b"100-continue"),
+                Known::Connection if has_word(value, b"close") => self.keepalive = false,
+                Known::Connection if has_word(value, b"keep-alive") => self.keepalive = true,
+                _ => {}
             }
         }
         match host {
@@ -361,7 +359,7 @@ impl Head {
     }
 
     fn reject_in(&self, text: &[u8], status: u16, reason: &str) -> Unread {
-        let host = self.fields.value_in(text, b"host").map(<[u8]>::to_vec);
+        let host = self.fields.value_in(text, Known::Host).map(<[u8]>::to_vec);
         let line = text.get(self.line.clone()).unwrap_or_default().to_vec();
         let reason = format!("{reason} while reading client request headers");
         Unread::Rejected(Box::new(Rejection { status, reason, line, host }))
@@ -408,13 +406,13 @@ impl Head {
     }
 
     /// The values of a header, whatever the case of its name.
-    pub(crate) fn values<'h>(&'h self, name: &'h [u8]) -> impl Iterator<Item = &'h [u8]> {
-        self.fields.values(name)
+    pub(crate) fn values(&self, wanted: Known) -> impl Iterator<Item = &[u8]> {
+        self.fields.values(wanted)
     }
 
     /// The first value of a header.
-    pub(crate) fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        self.fields.value(name)
+    pub(crate) fn value(&self, wanted: Known) -> Option<&[u8]> {
+        self.fields.value(wanted)
     }
 
     pub(crate) fn is_head(&self) -> bool {
@@ -548,7 +546,7 @@ mod tests {
         assert_eq!(head.target(), b"/a/../b?c=d");
         assert_eq!((head.uri.as_slice(), head.args()), (&b"/b"[..], Some(&b"c=d"[..])));
         assert_eq!(head.host, b"example.com");
-        assert_eq!(head.value(b"x-a"), Some(&b"v"[..]));
+        assert_eq!(head.fields.values_named(b"x-a").next(), Some(&b"v"[..]));
         assert_eq!(head.body, Body::Length(3));
         assert!(head.keepalive);
     }
@@ -600,9 +598,9 @@ mod tests {
         for ignored in ["X_Y: 1", "X.Y: 1", "X\u{e9}: 1"] {
             assert_eq!(fields(ignored).unwrap().fields.len(), 1, "{ignored}");
         }
-        assert_eq!(fields("NoColon").unwrap().value(b"nocolon"), Some(&b""[..]));
-        assert_eq!(fields("X:v").unwrap().value(b"x"), Some(&b"v"[..]));
-        assert_eq!(fields("X:   ").unwrap().value(b"x"), Some(&b""[..]));
+        assert_eq!(fields("NoColon").unwrap().fields.values_named(b"nocolon").next(), Some(&b""[..]));
+        assert_eq!(fields("X:v").unwrap().fields.values_named(b"x").next(), Some(&b"v"[..]));
+        assert_eq!(fields("X:   ").unwrap().fields.values_named(b"x").next(), Some(&b""[..]));
     }
 
     #[test]

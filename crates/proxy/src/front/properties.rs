@@ -6,6 +6,7 @@ use proptest::{prop_assert, prop_assert_eq, proptest};
 
 use super::framing::Framing;
 use super::head::{Body, Head, HeadLimits, Unread};
+use crate::field::Known;
 use crate::route::uri;
 use crate::upstream::ResponseHead;
 
@@ -68,7 +69,7 @@ proptest! {
         if let Ok((head, length)) = Head::parse(&bytes, HeadLimits::default()) {
             prop_assert!(length <= bytes.len());
             prop_assert!(!head.uri.is_empty() && head.uri.first() == Some(&b'/'));
-            let both = head.value(b"content-length").is_some() && head.value(b"transfer-encoding").is_some();
+            let both = head.value(Known::ContentLength).is_some() && head.value(Known::TransferEncoding).is_some();
             prop_assert!(!both);
         }
     }

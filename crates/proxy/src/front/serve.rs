@@ -27,6 +27,7 @@ use crate::log;
 use crate::patience::Patience;
 use crate::runtime::{Runtime, Shared};
 use crate::scratch;
+use crate::turn::Turn;
 use crate::worker::{Open, Worker};
 
 /// How long what a client still sends is read before its connection is closed (`lingering_timeout`, `lingering_time`).
@@ -193,7 +194,7 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
         Err(Unread::Rejected(rejection)) => {
             let page = reject(&worker.shared, conn, *rejection);
             if let Some(page) = page {
-                send(conn, &page).await;
+                send(conn, &page, LINGER).await;
                 linger(conn).await;
             }
             return None;
@@ -203,6 +204,7 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
     {
         let mut exchange = conn.exchange();
         exchange.reusable = false;
+        exchange.ending = false;
         exchange.awaits_continue = request.head.expects_continue;
     }
     let stream = ClientStream::new(Arc::clone(conn), &request.head, input);
@@ -279,22 +281,43 @@ fn reject(shared: &Shared, conn: &Arc<Conn>, rejection: Rejection) -> Option<Vec
     page
 }
 
-async fn send(conn: &Conn, mut bytes: &[u8]) {
-    let all = poll_fn(|cx| {
+/// Sends all bytes; `false` when the client has gone, or takes nothing for longer than `limit`.
+async fn send(conn: &Conn, mut bytes: &[u8], limit: Duration) -> bool {
+    let mut sending = Patience::new();
+    poll_fn(|cx| {
         while !bytes.is_empty() {
-            match conn.socket.poll_write(cx, &[IoSlice::new(bytes)]) {
+            let written = conn.socket.poll_write(cx, &[IoSlice::new(bytes)]);
+            match sending.bound(cx, limit, written) {
                 Poll::Ready(Ok(count)) if count > 0 => bytes = bytes.get(count..).unwrap_or_default(),
-                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Ready(_) => return Poll::Ready(false),
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Poll::Ready(())
-    });
-    let _ = fast_timeout(LINGER, all).await;
+        Poll::Ready(true)
+    })
+    .await
 }
 
-/// After a response: the rest of the request's body is read away and the connection is kept, or it is closed.
+/// Sends what the session has left of its response; `false` when the client does not take it.
+async fn send_rest(conn: &Conn) -> bool {
+    let (rest, limit) = {
+        let mut exchange = conn.exchange();
+        (std::mem::take(&mut exchange.unsent), exchange.send_timeout)
+    };
+    if rest.is_empty() {
+        return true;
+    }
+    let mut turn = Turn::default();
+    poll_fn(|cx| turn.poll(cx)).await;
+    send(conn, &rest, limit).await
+}
+
+/// After a response: its end goes out, the rest of the request's body is read away and the connection is kept, or it is
+/// closed.
 async fn conclude(conn: &Conn) -> Option<Duration> {
+    if !send_rest(conn).await {
+        return None;
+    }
     let tunnel = conn.exchange().tunnel.take();
     if let Some(tunnel) = tunnel {
         tunnel::run(conn, tunnel).await;

@@ -41,6 +41,8 @@ pub(crate) struct ClientStream {
     /// How much of `input` was handed over.
     consumed: usize,
     out: Vec<u8>,
+    /// How much of `out` counts as sent already.
+    counted: usize,
     head_written: bool,
     /// Something was collected when there was last nothing to read: if it is still there, it goes out.
     lull: bool,
@@ -59,6 +61,7 @@ impl ClientStream {
             input,
             consumed: 0,
             out: Vec::new(),
+            counted: 0,
             head_written: false,
             lull: false,
             read_failed: false,
@@ -162,12 +165,18 @@ impl ClientStream {
                 Poll::Pending => break Poll::Pending,
             }
         };
-        self.conn.count_sent(sent);
+        self.count_sent(sent);
         self.out.drain(..sent);
         if sent > 0 {
             self.sending.renew();
         }
         self.bounded(cx, result)
+    }
+
+    fn count_sent(&mut self, bytes: usize) {
+        let counted = bytes.min(self.counted);
+        self.counted -= counted;
+        self.conn.count_sent(bytes - counted);
     }
 
     /// Ends a wait of more than `send_timeout` for the client to take something.
@@ -185,7 +194,7 @@ impl ClientStream {
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.conn.count_sent(count);
+            self.count_sent(count);
             let collected = self.out.len();
             self.out.drain(..count.min(collected));
             if count > collected {
@@ -247,7 +256,14 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_send(cx)
+        let this = self.get_mut();
+        if this.head_written && this.conn.exchange().ending {
+            // The front sends it, when the session is over.
+            this.conn.count_sent(this.out.len() - this.counted);
+            this.counted = this.out.len();
+            return Poll::Ready(Ok(()));
+        }
+        this.poll_send(cx)
     }
 
     /// The front decides when the connection ends.
@@ -259,12 +275,14 @@ impl AsyncWrite for ClientStream {
 impl Drop for ClientStream {
     /// What is left goes back to the front.
     fn drop(&mut self) {
-        if !self.out.is_empty() && self.head_written {
+        let mut exchange = self.conn.exchange();
+        if exchange.ending {
+            exchange.unsent = std::mem::take(&mut self.out);
+        } else if !self.out.is_empty() && self.head_written {
             // The response broke off; what there is of it still goes out, as far as the socket takes it at once.
             let _ =
                 self.conn.socket.try_write_vectored(&[IoSlice::new(&self.out)]).map(|sent| self.conn.count_sent(sent));
         }
-        let mut exchange = self.conn.exchange();
         self.input.drain(..self.consumed.min(self.input.len()));
         exchange.input = std::mem::take(&mut self.input);
         exchange.framing = self.framing;

@@ -13,6 +13,7 @@ use pingora::{Error, ErrorType, Result};
 use super::reply::Reply;
 use super::sticky::Stickiness;
 use crate::clock::{self, Moment};
+use crate::field::Known;
 use crate::front::head::Rejection;
 use crate::front::{Conn, Head};
 use crate::runtime::{Location, Members, Runtime, Server, Upstream};
@@ -179,7 +180,7 @@ impl Request {
     pub(crate) fn cookies(&self) -> Vec<&[u8]> {
         match &self.shown_cookies {
             Some(shown) => shown.iter().map(Vec::as_slice).collect(),
-            None => self.head.values(b"cookie").collect(),
+            None => self.head.values(Known::Cookie).collect(),
         }
     }
 
@@ -302,7 +303,7 @@ impl Request {
         if let Some(url) = self.upstream_url() {
             let _ = write!(line, ", upstream: \"{url}\"");
         }
-        for (name, header) in [("host", &b"host"[..]), ("referrer", b"referer")] {
+        for (name, header) in [("host", Known::Host), ("referrer", Known::Referer)] {
             if let Some(value) = self.head.value(header) {
                 let _ = write!(line, ", {name}: \"{}\"", text(value));
             }

@@ -18,6 +18,7 @@ use super::ctx::Request;
 use super::ranges::{self, Ranges};
 use super::reply::{self, Length, Reply};
 use super::request_filter::{Answer, add_slash, error_page};
+use crate::field::Known;
 use crate::log::os_error;
 
 /// How much of a file is read at a time.
@@ -147,7 +148,7 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Answer {
         Verdict::Go => {}
     }
     let content_type = Bytes::from(request.media_type().into_owned());
-    let wanted = match request.head.value(b"range").filter(|_| range_applies(request, &etag, modified)) {
+    let wanted = match request.head.value(Known::Range).filter(|_| range_applies(request, &etag, modified)) {
         Some(value) => ranges::parse(value, size),
         None => Ranges::Whole,
     };
@@ -212,22 +213,21 @@ enum Verdict {
 
 /// `If-Match`, `If-Unmodified-Since`, `If-None-Match` and `If-Modified-Since`, the latter exact as in nginx.
 fn conditions(request: &Request, etag: &str, modified: SystemTime) -> Verdict {
-    let value = |name: &'static [u8]| request.head.value(name);
     let date = |text: &[u8]| {
         std::str::from_utf8(text).ok().and_then(|text| httpdate::parse_http_date(text.split(';').next()?).ok())
     };
-    if let Some(text) = value(b"if-unmodified-since")
+    if let Some(text) = request.head.value(Known::IfUnmodifiedSince)
         && date(text).is_none_or(|since| modified > since)
     {
         return Verdict::Failed;
     }
-    if let Some(list) = value(b"if-match")
+    if let Some(list) = request.head.value(Known::IfMatch)
         && !lists(list, etag, false)
     {
         return Verdict::Failed;
     }
-    let since = value(b"if-modified-since");
-    let none_match = value(b"if-none-match");
+    let since = request.head.value(Known::IfModifiedSince);
+    let none_match = request.head.value(Known::IfNoneMatch);
     if since.is_none() && none_match.is_none() {
         return Verdict::Go;
     }
@@ -249,7 +249,7 @@ fn lists(list: &[u8], etag: &str, weak: bool) -> bool {
 
 /// `If-Range`: a range is wanted of this very version only.
 fn range_applies(request: &Request, etag: &str, modified: SystemTime) -> bool {
-    match request.head.value(b"if-range") {
+    match request.head.value(Known::IfRange) {
         None => true,
         Some(tag) if tag.ends_with(b"\"") => tag == etag.as_bytes(),
         Some(text) => {

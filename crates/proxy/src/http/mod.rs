@@ -99,10 +99,10 @@ impl ProxyHttp for Hooks {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         slot: &mut Slot,
     ) -> Result<Option<Duration>> {
-        response_body_filter::run(ctx::of(slot)?, body)
+        response_body_filter::run(ctx::of(slot)?, body, end)
     }
 
     fn error_while_proxy(

@@ -9,6 +9,7 @@ use pingora::proxy::Session;
 use super::ctx::Request;
 use super::page;
 use crate::clock;
+use crate::field::Known;
 
 /// How the client knows where the body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl Reply {
             return (reply, Vec::new());
         };
         if status >= 400
-            && let Some(padding) = page::padding(request.head.value(b"user-agent"))
+            && let Some(padding) = page::padding(request.head.value(Known::UserAgent))
         {
             body.extend_from_slice(&padding);
         }

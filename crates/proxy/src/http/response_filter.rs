@@ -14,28 +14,32 @@ use super::ctx::Request;
 use super::fail;
 use super::reply::{self, Length, Reply};
 use crate::clock;
-use crate::field::Names;
+use crate::field::Known;
 use crate::runtime::Content;
 use crate::upstream::{Framing, ResponseHead};
 
 /// Headers of the backend that are not passed on: they are about its own connection, nginx's own business, or written
 /// anew.
-static NOT_PASSED: Names<14> = Names::new([
-    b"connection",
-    b"content-length",
-    b"content-type",
-    b"date",
-    b"keep-alive",
-    b"server",
-    b"transfer-encoding",
-    b"x-accel-buffering",
-    b"x-accel-charset",
-    b"x-accel-expires",
-    b"x-accel-limit-rate",
-    b"x-accel-redirect",
-    b"x-pad",
-    b"set-cookie",
-]);
+fn is_hidden(known: Known, status: u16) -> bool {
+    match known {
+        Known::Connection
+        | Known::ContentLength
+        | Known::ContentType
+        | Known::Date
+        | Known::KeepAlive
+        | Known::Server
+        | Known::SetCookie
+        | Known::TransferEncoding
+        | Known::XAccelBuffering
+        | Known::XAccelCharset
+        | Known::XAccelExpires
+        | Known::XAccelLimitRate
+        | Known::XAccelRedirect
+        | Known::XPad => true,
+        Known::Upgrade => status == 101,
+        _ => false,
+    }
+}
 
 /// The backend has answered.
 ///
@@ -67,11 +71,11 @@ pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> R
     let Some(response) = request.response.clone() else { return Error::err(ErrorType::InternalError) };
     let mut reply = Reply::new(response.status);
     reply.reason = Some(response.reason());
-    reply.content_type = response.fields.value_bytes(b"content-type");
+    reply.content_type = response.fields.value_bytes(Known::ContentType);
     reply.length = length(request, &response);
     lines(request, &response, &mut reply);
     cookies(request, &response, &mut reply);
-    if let Some(protocol) = response.fields.value(b"upgrade").filter(|_| response.status == 101) {
+    if let Some(protocol) = response.fields.value(Known::Upgrade).filter(|_| response.status == 101) {
         reply.line(b"Upgrade", protocol);
     }
     *header = framing(request, header)?;
@@ -104,28 +108,28 @@ fn length(request: &Request, response: &ResponseHead) -> Length {
 /// The lines that are passed on as they are, in the backend's order and spelling. Of those that may stand but once the
 /// first one counts.
 fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
-    static SINGLE: Names<3> = Names::new([b"location", b"etag", b"last-modified"]);
-    let mut seen = [false; 3];
-    for (name, value) in response.fields.iter() {
-        let single = SINGLE.position(name);
-        if single.and_then(|at| seen.get_mut(at)).is_some_and(|seen| std::mem::replace(seen, true)) {
+    let (mut location_seen, mut etag_seen, mut last_modified_seen) = (false, false, false);
+    for (known, name, value) in response.fields.iter() {
+        let seen = match known {
+            Known::Location => &mut location_seen,
+            Known::ETag => &mut etag_seen,
+            Known::LastModified => &mut last_modified_seen,
+            _ => &mut false,
+        };
+        if std::mem::replace(seen, true) {
             let line = format!("{}: {}", String::from_utf8_lossy(name), String::from_utf8_lossy(value));
             let message = format!(
                 "upstream sent duplicate header line: \"{line}\", ignored while reading response header from upstream"
             );
             request.log_error(LogLevel::Warn, &message);
-        } else if single == Some(0) {
+        } else if known == Known::Location {
             location(request, name, value, reply);
-        } else if !is_hidden(name, reply.status) {
+        } else if !is_hidden(known, reply.status) {
             reply.line(name, value);
-        } else if name.eq_ignore_ascii_case(b"X-Accel-Redirect") {
+        } else if known == Known::XAccelRedirect {
             request.log_error(LogLevel::Warn, "upstream sent \"X-Accel-Redirect\", which limpet does not follow");
         }
     }
-}
-
-fn is_hidden(name: &[u8], status: u16) -> bool {
-    NOT_PASSED.has(name) || (status == 101 && name.eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// `proxy_redirect default`: a redirect to where `proxy_pass` goes becomes one to the location.
@@ -144,7 +148,7 @@ fn location(request: &Request, name: &[u8], value: &[u8], reply: &mut Reply) {
 
 /// The backend's Set-Cookie lines and ours.
 fn cookies(request: &Request, response: &ResponseHead, reply: &mut Reply) {
-    let theirs = || response.fields.values(b"set-cookie");
+    let theirs = || response.fields.values(Known::SetCookie);
     let pass_on = |reply: &mut Reply| theirs().for_each(|line| reply.line(b"Set-Cookie", line));
     let Content::Proxy(pass) = &request.location.content else { return pass_on(reply) };
     let (Some(policy), Some(server)) = (&pass.upstream.sticky, &request.sticky.server) else { return pass_on(reply) };

@@ -8,6 +8,7 @@ use limpet_sticky::{Policy, Session, read};
 
 use super::ctx::Request;
 use crate::clock;
+use crate::field::Known;
 use crate::runtime::{Backend, Key, Members};
 
 /// `$session_sticky_state`
@@ -89,7 +90,7 @@ pub(super) fn read_session(request: &mut Request, policy: &Policy, members: &Mem
     if std::mem::replace(&mut request.sticky.is_read, true) {
         return;
     }
-    let cookies = request.head.values(b"cookie");
+    let cookies = request.head.values(Known::Cookie);
     let session = read(policy, cookies, clock::unix_seconds(), |sid| members.sids.find(sid));
     let falls_back = policy.falls_back();
     let (state, home, held, first) = match session {

@@ -6,23 +6,26 @@ use limpet_sticky::{Hidden, hide};
 
 use super::ctx::Request;
 use super::reply::ends_line;
-use crate::field::Names;
+use crate::field::Known;
 use crate::front::head::Body;
 use crate::route::uri;
 use crate::runtime::Pass;
 
 /// Headers of the client that go no further, because they are about its own connection or are written anew.
-static NOT_PASSED: Names<9> = Names::new([
-    b"Host",
-    b"Connection",
-    b"Proxy-Connection",
-    b"Content-Length",
-    b"Transfer-Encoding",
-    b"TE",
-    b"Keep-Alive",
-    b"Expect",
-    b"Upgrade",
-]);
+fn is_kept_back(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Host
+            | Known::Connection
+            | Known::ProxyConnection
+            | Known::ContentLength
+            | Known::TransferEncoding
+            | Known::Te
+            | Known::KeepAlive
+            | Known::Expect
+            | Known::Upgrade
+    )
+}
 
 pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
     let client = &request.head;
@@ -56,11 +59,11 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
         Body::Length(length) => append(&mut out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes()),
         Body::Chunked => append(&mut out, b"Transfer-Encoding", b"chunked"),
     }
-    for (name, value) in client.fields.iter() {
-        if NOT_PASSED.has(name) || configured(name) {
+    for (known, name, value) in client.fields.iter() {
+        if is_kept_back(known) || configured(name) {
             continue;
         }
-        if request.shown_cookies.is_some() && name.eq_ignore_ascii_case(b"Cookie") {
+        if request.shown_cookies.is_some() && known == Known::Cookie {
             continue;
         }
         append(&mut out, name, value);
@@ -79,7 +82,7 @@ pub(super) fn hide_session(request: &mut Request, pass: &Pass) {
     let Some(policy) = &pass.hides else { return };
     let mut changed = false;
     let mut shown = Vec::new();
-    for value in request.head.values(b"cookie") {
+    for value in request.head.values(Known::Cookie) {
         match hide(policy, value) {
             Hidden::Unchanged => shown.push(value.to_vec()),
             Hidden::Changed(rest) => {

@@ -30,6 +30,7 @@ use crate::front::conn::Socket;
 use crate::log::{self, os_error};
 use crate::patience::Patience;
 use crate::runtime::Backend;
+use crate::turn::Turn;
 
 /// What a try is made with. Pingora asks it for the connection.
 #[derive(Debug)]
@@ -206,6 +207,7 @@ impl L4Connect for Dial {
             send_timeout: self.send_timeout,
             sending: Patience::new(),
             may_upgrade: self.may_upgrade,
+            turn: Turn::default(),
         };
         Ok(Stream::from(VirtualSocketStream::new(Box::new(socket))))
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter};
 
-use crate::field::{Fields, decimal, shown_up_to, trim_line_end};
+use crate::field::{Fields, Known, decimal, has_word, shown_up_to, trim_line_end};
 
 /// The longest head.
 pub(super) const MAX_HEAD: usize = 65_536;
@@ -94,14 +94,12 @@ impl ResponseHead {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (mut length, mut coding) = (None, None);
         let mut keepalive = self.keepalive;
-        for (name, value) in self.fields.iter() {
-            let slot = match name.len() {
-                14 if name.eq_ignore_ascii_case(b"Content-Length") => &mut length,
-                17 if name.eq_ignore_ascii_case(b"Transfer-Encoding") => &mut coding,
-                10 if name.eq_ignore_ascii_case(b"Connection") => {
-                    let value = value.to_ascii_lowercase();
-                    let has = |word: &[u8]| value.windows(word.len()).any(|window| window == word);
-                    keepalive = !has(b"close") && (keepalive || has(b"keep-alive"));
+        for (known, name, value) in self.fields.iter() {
+            let slot = match known {
+                Known::ContentLength => &mut length,
+                Known::TransferEncoding => &mut coding,
+                Known::Connection => {
+                    keepalive = !has_word(value, b"close") && (keepalive || has_word(value, b"keep-alive"));
                     continue;
                 }
                 _ => continue,

@@ -21,6 +21,7 @@ use super::pool::{Connection, Pools, Way};
 use crate::clock;
 use crate::patience::Patience;
 use crate::scratch;
+use crate::turn::Turn;
 
 /// How much is read at a time while the head is awaited.
 const HEAD_READ: usize = 8192;
@@ -54,6 +55,8 @@ pub(crate) struct BackendSocket {
     pub(crate) sending: Patience,
     /// The request has no body, so that the backend may change the protocol.
     pub(crate) may_upgrade: bool,
+    /// The request's turn to be sent.
+    pub(crate) turn: Turn,
 }
 
 impl BackendSocket {
@@ -180,7 +183,11 @@ impl AsyncWrite for BackendSocket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_send(cx, &[]).map_ok(|_| ())
+        let this = self.get_mut();
+        if !this.head.is_empty() {
+            ready!(this.turn.poll(cx));
+        }
+        this.poll_send(cx, &[]).map_ok(|_| ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
