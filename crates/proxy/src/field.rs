@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use memchr::memchr2;
 
 /// A line: what its name stands for, and where name and value stand.
 #[derive(Debug)]
@@ -34,22 +33,21 @@ impl Fields {
     /// or a carriage return in the value.
     pub(crate) fn add(&mut self, text: &[u8], line: Range<usize>) -> Result<bool, usize> {
         let bytes = text.get(line.clone()).unwrap_or_default();
-        let (mut colon, mut plain) = (0, true);
-        for byte in bytes {
-            match NAME_BYTES.get(usize::from(*byte)) {
-                Some(NameByte::Plain) => {}
-                Some(NameByte::Other) => plain = false,
-                Some(NameByte::Colon) => break,
-                Some(NameByte::Invalid) | None => return Err(colon),
-            }
-            colon += 1;
-        }
-        if colon == 0 {
-            return Err(0);
+        let mut kinds = 0;
+        let end = bytes.iter().position(|byte| {
+            let kind = NAME_BYTES.get(usize::from(*byte)).copied().unwrap_or(INVALID);
+            kinds |= kind;
+            kind >= COLON
+        });
+        let colon = end.unwrap_or(bytes.len());
+        if kinds & INVALID != 0 || colon == 0 {
+            return Err(colon);
         }
         let value = bytes.get(colon + 1..).unwrap_or_default();
-        if let Some(at) = memchr2(0, b'\r', value) {
-            return Err(colon + 1 + at);
+        let is_bad = |byte: &u8| matches!(*byte, 0 | b'\r');
+        // Without a way out in the middle many bytes are looked at in one step.
+        if value.iter().fold(false, |bad, byte| bad | is_bad(byte)) {
+            return Err(colon + 1 + value.iter().position(is_bad).unwrap_or_default());
         }
         let leading = value.iter().take_while(|byte| **byte == b' ').count();
         let trailing = value.iter().skip(leading).rev().take_while(|byte| **byte == b' ').count();
@@ -57,7 +55,7 @@ impl Fields {
         let known = bytes.get(..colon).map_or(Known::Other, Known::of);
         let (name, value) = (line.start..line.start + colon, value_start..line.end - trailing);
         self.list.push(Field { known, name, value });
-        Ok(plain)
+        Ok(kinds & OTHER == 0)
     }
 
     /// Takes the last line back.
@@ -118,27 +116,23 @@ pub(crate) fn has_word(value: &[u8], word: &[u8]) -> bool {
     value.eq_ignore_ascii_case(word) || value.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
 }
 
-/// What a byte is in a header's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NameByte {
-    /// A letter, a digit, or `-`.
-    Plain,
-    Other,
-    Colon,
-    /// A blank or a control character.
-    Invalid,
-}
+/// What a byte can be in a header's name: a letter, a digit or `-`; something else that is allowed; the end of the name; or
+/// a blank or control character.
+const PLAIN: u8 = 0;
+const OTHER: u8 = 1;
+const COLON: u8 = 2;
+const INVALID: u8 = 4;
 
-static NAME_BYTES: [NameByte; 256] = {
-    let mut kinds = [NameByte::Other; 256];
-    let mut rest: &mut [NameByte] = &mut kinds;
+static NAME_BYTES: [u8; 256] = {
+    let mut kinds = [OTHER; 256];
+    let mut rest: &mut [u8] = &mut kinds;
     let mut byte = 0_u8;
     while let Some((kind, behind)) = rest.split_first_mut() {
         *kind = match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => NameByte::Plain,
-            b':' => NameByte::Colon,
-            0..=0x20 | 0x7f => NameByte::Invalid,
-            _ => NameByte::Other,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => PLAIN,
+            b':' => COLON,
+            0..=0x20 | 0x7f => INVALID,
+            _ => OTHER,
         };
         byte = byte.wrapping_add(1);
         rest = behind;
@@ -193,10 +187,11 @@ impl Known {
     pub(crate) fn of(name: &[u8]) -> Known {
         // The longest of them has 19 letters.
         let mut lower = [0; 19];
-        let Some(lower) = lower.get_mut(..name.len()) else { return Known::Other };
-        lower.copy_from_slice(name);
+        let Some(place) = lower.get_mut(..name.len()) else { return Known::Other };
+        place.copy_from_slice(name);
+        // All of it, since a length that is known beforehand makes it a few instructions.
         lower.make_ascii_lowercase();
-        match (name.len(), &*lower) {
+        match (name.len(), lower.get(..name.len()).unwrap_or_default()) {
             (2, b"te") => Known::Te,
             (4, b"date") => Known::Date,
             (4, b"etag") => Known::ETag,

@@ -499,7 +499,11 @@ fn host_name(value: &[u8]) -> Option<Vec<u8>> {
         _ => {
             let end = memchr(b':', value).unwrap_or(value.len());
             let (name, port) = value.split_at_checked(end)?;
-            let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+            let allowed = |byte: &u8| {
+                byte.is_ascii_alphanumeric()
+                    || matches!(*byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*')
+                    || matches!(*byte, b'+' | b',' | b';' | b'=' | b'%')
+            };
             if !name.iter().all(allowed) || name.windows(2).any(|pair| pair == b"..") {
                 return None;
             }

@@ -17,7 +17,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::time::fast_timeout::fast_timeout;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::conn::{Conn, Socket};
+use super::conn::{Conn, Exchange, Socket};
 use super::framing::Framing;
 use super::head::{Head, HeadLimits, Rejection, Unread};
 use super::stream::ClientStream;
@@ -298,35 +298,26 @@ async fn send(conn: &Conn, mut bytes: &[u8], limit: Duration) -> bool {
     .await
 }
 
-/// Sends what the session has left of its response; `false` when the client does not take it.
-async fn send_rest(conn: &Conn) -> bool {
-    let (rest, limit) = {
-        let mut exchange = conn.exchange();
-        (std::mem::take(&mut exchange.unsent), exchange.send_timeout)
-    };
-    if rest.is_empty() {
-        return true;
-    }
-    let mut turn = Turn::default();
-    poll_fn(|cx| turn.poll(cx)).await;
-    send(conn, &rest, limit).await
-}
-
 /// After a response: its end goes out, the rest of the request's body is read away and the connection is kept, or it is
 /// closed.
 async fn conclude(conn: &Conn) -> Option<Duration> {
-    if !send_rest(conn).await {
-        return None;
+    let (rest, limit, tunnel, reusable, framing, awaits_continue, patience) = {
+        let mut exchange = conn.exchange();
+        let Exchange { send_timeout, reusable, framing, awaits_continue, patience, .. } = *exchange;
+        let (rest, tunnel) = (std::mem::take(&mut exchange.unsent), exchange.tunnel.take());
+        (rest, send_timeout, tunnel, reusable, framing, awaits_continue, patience)
+    };
+    if !rest.is_empty() {
+        let mut turn = Turn::default();
+        poll_fn(|cx| turn.poll(cx)).await;
+        if !send(conn, &rest, limit).await {
+            return None;
+        }
     }
-    let tunnel = conn.exchange().tunnel.take();
     if let Some(tunnel) = tunnel {
         tunnel::run(conn, tunnel).await;
         return None;
     }
-    let (reusable, framing, awaits_continue, patience) = {
-        let exchange = conn.exchange();
-        (exchange.reusable, exchange.framing, exchange.awaits_continue, exchange.patience)
-    };
     match framing {
         Framing::Done if reusable => Some(patience),
         // A client that still waits for `100 Continue` may or may not send its body: nobody can tell.

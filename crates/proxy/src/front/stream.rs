@@ -22,6 +22,7 @@ use super::conn::Conn;
 use super::framing::Framing;
 use super::head::{Body, Head};
 use crate::patience::Patience;
+use crate::scratch;
 
 /// Small writes are collected up to this size.
 const COLLECT: usize = 8192;
@@ -46,18 +47,20 @@ pub(crate) struct ClientStream {
     head_written: bool,
     /// Something was collected when there was last nothing to read: if it is still there, it goes out.
     lull: bool,
+    /// The response's end is in `out`, or sent.
+    ending: bool,
     read_failed: bool,
     sending: Patience,
 }
 
 impl ClientStream {
     pub(crate) fn new(conn: Arc<Conn>, head: &Head, input: Vec<u8>) -> Self {
-        let awaits_continue = conn.exchange().awaits_continue;
         ClientStream {
             head: synthetic_head(head),
             head_read: 0,
             framing: Framing::new(head.body),
-            awaits_continue,
+            awaits_continue: head.expects_continue,
+            ending: false,
             input,
             consumed: 0,
             out: Vec::new(),
@@ -127,13 +130,17 @@ impl ClientStream {
             if self.input.len() - self.consumed >= READ_AHEAD {
                 return Poll::Pending;
             }
-            let mut space = [0; 512];
-            let count = ready!(self.conn.socket.poll_read(cx, &mut space)).inspect_err(|_| self.read_failed = true)?;
-            if count == 0 {
+            let input = &mut self.input;
+            let read = scratch::with(|space| {
+                self.conn.socket.poll_read(cx, space).map_ok(|count| {
+                    input.extend_from_slice(space.get(..count).unwrap_or_default());
+                    count
+                })
+            });
+            if ready!(read).inspect_err(|_| self.read_failed = true)? == 0 {
                 self.read_failed = true;
                 return Poll::Ready(Ok(()));
             }
-            self.input.extend_from_slice(space.get(..count).unwrap_or_default());
         }
     }
 
@@ -257,7 +264,8 @@ impl AsyncWrite for ClientStream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.head_written && this.conn.exchange().ending {
+        this.ending = this.ending || (this.head_written && this.conn.exchange().ending);
+        if this.ending {
             // The front sends it, when the session is over.
             this.conn.count_sent(this.out.len() - this.counted);
             this.counted = this.out.len();

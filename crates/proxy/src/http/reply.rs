@@ -187,7 +187,7 @@ pub(super) fn send_head(request: &mut Request, mut reply: Reply) {
         && request.conn.requests() < settings.keepalive_requests
         && !request.conn.is_draining()
         // Whether a body still comes is the client's secret: no next request could be told from it.
-        && !request.conn.exchange().awaits_continue
+        && !(request.head.expects_continue && request.conn.exchange().awaits_continue)
         && (reply.length != Length::Open || request.head.http_1_1 || request.head.is_head())
         && reply.status != 101;
     request.keepalive = may_be_kept;

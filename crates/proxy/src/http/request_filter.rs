@@ -72,8 +72,8 @@ fn route(request: &mut Request) -> std::result::Result<Answer, Undecided> {
             Found::Nothing => None,
             Found::Undecided => return Err(Undecided("a location's pattern can't be decided".into())),
         };
-        request.location = Arc::clone(location.unwrap_or(&server.outside));
-        let location = Arc::clone(&request.location);
+        let location = location.unwrap_or(&server.outside);
+        request.location = Arc::clone(location);
         if let Some(regex) = &location.regex
             && let Some(captures) = Captures::of(regex, &request.uri)?
         {
@@ -85,14 +85,14 @@ fn route(request: &mut Request) -> std::result::Result<Answer, Undecided> {
         if let steps::Outcome::Return { code, text } = steps::run(request, &location.steps, &location.ifs)? {
             return Ok(return_(request, code, text));
         }
-        let location = Arc::clone(&request.location);
-        match &location.content {
+        match &request.location.content {
             Content::Proxy(pass) => {
                 request.upstream = Some(Arc::clone(&pass.upstream));
                 return Ok(Answer::Backend);
             }
             Content::CheckStatus(format) => {
-                let (reply, body) = check_status::answer(request, *format);
+                let format = *format;
+                let (reply, body) = check_status::answer(request, format);
                 return Ok(Answer::Local(reply, body));
             }
             Content::Files => match files::find(request) {
