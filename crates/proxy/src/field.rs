@@ -45,8 +45,8 @@ impl Fields {
         }
         let value = bytes.get(colon + 1..).unwrap_or_default();
         let is_bad = |byte: &u8| matches!(*byte, 0 | b'\r');
-        // Without a way out in the middle many bytes are looked at in one step.
-        if value.iter().fold(false, |bad, byte| bad | is_bad(byte)) {
+        // Without a way out in the middle, and in bytes, many are looked at in one step.
+        if value.iter().fold(0, |bad, byte| bad | u8::from(*byte == 0) | u8::from(*byte == b'\r')) != 0 {
             return Err(colon + 1 + value.iter().position(is_bad).unwrap_or_default());
         }
         let leading = value.iter().take_while(|byte| **byte == b' ').count();
