@@ -7,10 +7,11 @@ use std::process::Command;
 
 use crate::processes::{Server, backend, haproxy, limpet, nginx};
 
-const ROUNDS: usize = 5;
+/// Many short rounds: a machine that others use as well is disturbed for seconds at a time.
+const ROUNDS: usize = 15;
 const SIZES: [(&str, &str); 3] = [("19", "19 bytes"), ("64k", "64 KiB"), ("1m", "1 MiB")];
 
-/// One server's figures for one size, in the middle of its rounds.
+/// What a server took in a round, for each request.
 #[derive(Clone, Copy)]
 pub struct Figures {
     user: f64,
@@ -27,49 +28,60 @@ impl Figures {
 pub fn measure(page: &mut String) {
     let origin = backend();
     let servers = [nginx(origin.port), haproxy(origin.port), limpet(origin.port)];
-    let _ = writeln!(page, "## Requests\n\n64 client connections, one worker, medians of {ROUNDS} rounds of 3 s.\n");
+    let _ = writeln!(
+        page,
+        "## Requests\n\n64 client connections, one worker. The servers take turns for {ROUNDS} rounds of a second; medians, and for the \
+         ratios the median of the rounds' ratios.\n"
+    );
     let _ = writeln!(page, "| body | server | CPU µs per request | user | system | to nginx | requests/s | to nginx |\n|---|---|---|---|---|---|---|---|");
     for (target, size) in SIZES {
-        let mut rounds: Vec<Vec<Figures>> = servers.iter().map(|_| Vec::new()).collect();
-        for _ in 0..ROUNDS {
-            for (server, rounds) in servers.iter().zip(&mut rounds) {
-                rounds.push(round(server, target));
-            }
-        }
-        let middle: Vec<Figures> = rounds.iter().map(|rounds| median(rounds)).collect();
-        for (server, figures) in servers.iter().zip(&middle) {
+        let cookies = servers.each_ref().map(|server| cookie(server.port, target));
+        let rounds = in_turns(ROUNDS, servers.len(), |server| requests(&servers[server], target, &cookies[server]));
+        for (server, figures) in servers.iter().zip(&rounds) {
+            let middle = |figure: fn(Figures) -> f64| median(figures.iter().map(|figures| figure(*figures)));
+            let to_nginx = |figure: fn(Figures) -> f64| {
+                median(figures.iter().zip(&rounds[0]).map(|(figures, nginx)| figure(*figures) / figure(*nginx)))
+            };
             let _ = writeln!(
                 page,
                 "| {size} | {} | {:.1} | {:.1} | {:.1} | {:.2} | {:.0} | {:.2} |",
                 server.name,
-                figures.cpu(),
-                figures.user,
-                figures.system,
-                figures.cpu() / middle[0].cpu(),
-                figures.throughput,
-                figures.throughput / middle[0].throughput
+                middle(Figures::cpu),
+                middle(|figures| figures.user),
+                middle(|figures| figures.system),
+                to_nginx(Figures::cpu),
+                middle(|figures| figures.throughput),
+                to_nginx(|figures| figures.throughput)
             );
         }
     }
     page.push('\n');
 }
 
-/// The round whose CPU per request lies in the middle.
-fn median(rounds: &[Figures]) -> Figures {
-    let mut sorted = rounds.to_vec();
-    sorted.sort_by(|one, other| one.cpu().total_cmp(&other.cpu()));
+/// Rounds in which each of some servers is measured, every other one in the opposite order. The result has the rounds of
+/// each server.
+pub fn in_turns(rounds: usize, servers: usize, measure: impl Fn(usize) -> Figures) -> Vec<Vec<Figures>> {
+    let mut figures = vec![Vec::new(); servers];
+    for round in 0..rounds {
+        for turn in 0..servers {
+            let server = if round % 2 == 0 { turn } else { servers - 1 - turn };
+            figures[server].push(measure(server));
+        }
+    }
+    figures
+}
+
+pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = figures.collect();
+    sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
 }
 
-fn round(server: &Server, target: &str) -> Figures {
-    requests(server, target, &cookie(server.port, target))
-}
-
-/// What requests with a cookie cost, for three seconds.
+/// What requests with a cookie cost, for a second.
 pub fn requests(server: &Server, target: &str, cookie: &str) -> Figures {
     let before = server.cpu();
     let output = Command::new("wrk")
-        .args(["-t1", "-c64", "-d3s", "-H", &format!("Cookie: {cookie}")])
+        .args(["-t1", "-c64", "-d1s", "-H", &format!("Cookie: {cookie}")])
         .arg(format!("http://127.0.0.1:{}/{target}", server.port))
         .output()
         .expect("wrk runs");

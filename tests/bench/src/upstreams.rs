@@ -7,8 +7,8 @@ use std::time::Duration;
 use limpet_balance::{Ask, Choice, Group, Method, Server as Entry, Tried, Until};
 
 use crate::cores::nanoseconds_of;
-use crate::processes::{Server, backends, limpet_with, nginx_with};
-use crate::traffic::{cookie, requests};
+use crate::processes::{backends, limpet_with, nginx_with};
+use crate::traffic::{Figures, cookie, in_turns, median, requests};
 
 const COUNTS: [usize; 3] = [2, 1000, 10_000];
 
@@ -73,37 +73,41 @@ fn choice(method: Method, count: usize) -> f64 {
 }
 
 pub fn traffic(page: &mut String) {
+    const SESSIONS: usize = 15;
+    const NEW: usize = 5;
     let origin = backends();
     let _ = writeln!(
         page,
-        "## Large upstreams\n\nThe 19 bytes again, with as many servers; CPU µs per request. New clients come without a cookie, so each \
-         goes to another server. nginx has the same servers and no sessions. Medians of 3 rounds.\n"
+        "## Large upstreams\n\nThe 19 bytes again, with as many servers; CPU µs per request. One session: {SESSIONS} rounds of a second, the \
+         counts taking turns; the ratio is the median of the rounds' ratios. New clients come without a cookie, so each goes to \
+         another server; nginx has the same servers and no sessions; {NEW} rounds.\n"
     );
-    let _ = writeln!(page, "| servers | nginx | limpet, new clients | to nginx | limpet, one session | to 2 servers |\n|---|---|---|---|---|---|");
+    let _ = writeln!(page, "| servers | limpet, one session | to 2 servers | nginx | limpet, new clients | to nginx |\n|---|---|---|---|---|---|");
     let servers = COUNTS.map(|count| (0..count).map(|n| format!("server {};\n", address(n, origin.port))).collect::<String>());
     // New clients leave tens of thousands of closed connections behind, which the kernel counts against whoever comes
     // next: sessions first.
-    let kept = servers.each_ref().map(|servers| {
-        let limpet = limpet_with(servers);
-        median(&limpet, &cookie(limpet.port, "19"))
-    });
-    for ((count, servers), session) in COUNTS.iter().zip(&servers).zip(kept) {
-        let plain = median(&nginx_with(servers), "none=1");
-        let new = median(&limpet_with(servers), "none=1");
+    let limpets = servers.each_ref().map(|servers| limpet_with(servers));
+    let cookies = limpets.each_ref().map(|limpet| cookie(limpet.port, "19"));
+    let sessions = in_turns(SESSIONS, COUNTS.len(), |at| requests(&limpets[at], "19", &cookies[at]));
+    for (at, servers) in servers.iter().enumerate() {
+        let pair = [nginx_with(servers), limpet_with(servers)];
+        let new = in_turns(NEW, pair.len(), |at| requests(&pair[at], "19", "none=1"));
+        let cpu = |figures: &[Figures]| median(figures.iter().map(|figures| figures.cpu()));
+        let ratio = |figures: &[Figures], others: &[Figures]| {
+            median(figures.iter().zip(others).map(|(figures, others)| figures.cpu() / others.cpu()))
+        };
         let _ = writeln!(
             page,
-            "| {count} | {plain:.1} | {new:.1} | {:.2} | {session:.1} | {:.2} |",
-            new / plain,
-            session / kept[0]
+            "| {} | {:.1} | {:.2} | {:.1} | {:.1} | {:.2} |",
+            COUNTS[at],
+            cpu(&sessions[at]),
+            ratio(&sessions[at], &sessions[0]),
+            cpu(&new[0]),
+            cpu(&new[1]),
+            ratio(&new[1], &new[0])
         );
     }
     page.push('\n');
-}
-
-fn median(server: &Server, cookie: &str) -> f64 {
-    let mut rounds: Vec<f64> = (0..3).map(|_| requests(server, "19", cookie).cpu()).collect();
-    rounds.sort_by(f64::total_cmp);
-    rounds[1]
 }
 
 /// The share of a core that checks take.

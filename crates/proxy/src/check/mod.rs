@@ -28,8 +28,8 @@ pub(crate) struct Rules {
     pub(crate) requests: u32,
 }
 
-const STROKES: u64 = 60;
-const LONGEST_STROKE: u64 = 50;
+const STROKES: u64 = 15;
+const LONGEST_STROKE: u64 = 200;
 /// The first probes of a configuration are spread over this time at most.
 const SPREAD: u64 = 1000;
 
@@ -95,8 +95,8 @@ async fn watch_over(upstream: Arc<Upstream>, members: Arc<Members>, index: usize
     }
 }
 
-/// Sleeps for some milliseconds, and then until the next stroke of a clock that strikes sixty times in an interval, and
-/// twenty times a second at least: probes that are due about then wake the thread together, which is most of what they cost.
+/// Sleeps for some milliseconds, and then until the next stroke of a clock that strikes fifteen times in an interval, and
+/// five times a second at least: probes that are due about then wake the thread together, which is most of what they cost.
 async fn sleep(milliseconds: u64, interval: u64) {
     let stroke = (interval / STROKES).clamp(1, LONGEST_STROKE);
     let now = clock::steady_milliseconds().unsigned_abs();

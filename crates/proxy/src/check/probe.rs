@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use limpet_config::Address;
 use limpet_config::model::CheckKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 use super::Rules;
 use super::hello::client_hello;
@@ -77,7 +77,11 @@ pub(super) async fn run(rules: &Rules, target: &Address, slot: &mut Option<Conne
     let kept = slot.take().filter(|connection| !has_ended(&connection.socket));
     let Connection { mut socket, served } = match kept {
         Some(connection) => connection,
-        None => Connection { socket: connect(target).await.map_err(|error| unconnected(&error))?, served: 0 },
+        None => {
+            let speaks_first = matches!(check.kind, CheckKind::Http | CheckKind::SslHello | CheckKind::Ajp);
+            let socket = connect(target, speaks_first).await.map_err(|error| unconnected(&error))?;
+            Connection { socket, served: 0 }
+        }
     };
     let send = match check.kind {
         CheckKind::Tcp => return if has_ended(&socket) { Err(Failure::Silent) } else { Ok(()) },
@@ -120,9 +124,17 @@ pub(super) async fn run(rules: &Rules, target: &Address, slot: &mut Option<Conne
     Ok(())
 }
 
-async fn connect(target: &Address) -> io::Result<Wire> {
+async fn connect(target: &Address, speaks_first: bool) -> io::Result<Wire> {
     Ok(match target {
-        Address::Ip(address) => Wire::Tcp(TcpStream::connect(address).await?),
+        Address::Ip(address) => {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            if speaks_first {
+                // The handshake's last packet can then be the one with the question, which wakes the server once and not
+                // twice. Where the system does not know how, it costs what it always did.
+                let _ = socket2::SockRef::from(&socket).set_tcp_quickack(false);
+            }
+            Wire::Tcp(socket.connect(*address).await?)
+        }
         Address::Unix(path) => Wire::Unix(UnixStream::connect(path).await?),
     })
 }
