@@ -1,5 +1,6 @@
 //! What clients may send, on raw sockets: bodies, keep-alive, pipelines, and requests that are no requests.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use limpet_tests::{Backend, Client, Limpet, Script, port};
@@ -232,6 +233,30 @@ fn a_body_that_nobody_wants_is_read_away() {
 }
 
 #[test]
+fn an_answer_does_not_wait_for_the_rest_of_the_request() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let backend = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly");
+        // It stays until limpet lets go of it.
+        while matches!(stream.read(&mut head), Ok(1..)) {}
+    });
+    let port = port();
+    let limpet = Limpet::http(
+        port,
+        &format!("server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{address}; }} }}"),
+    );
+    let mut client = Client::connect(port);
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf of it");
+    assert_eq!(client.response().text(), "early");
+    drop((client, limpet));
+    backend.join().expect("the backend ends");
+}
+
+#[test]
 fn clients_of_http_1_0_get_no_chunks_and_are_closed() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     let backend = Backend::planned(move |_, request| match request.contains("/close") {
@@ -345,9 +370,12 @@ fn blank_lines_before_a_request_are_read_over_however_many() {
 
 #[test]
 fn a_client_that_takes_nothing_is_let_go_after_send_timeout() {
-    let backend = Backend::new(Script::page(304, "", ""));
+    let backend = Backend::planned(|_, request| match request.contains("/page") {
+        true => Script::ok("page"),
+        false => Script::page(304, "", ""),
+    });
     let (limpet, port) = front(&backend, "send_timeout 300ms; log_format t '$status'; ");
-    for target in ["/local", "/"] {
+    for target in ["/local", "/", "/page"] {
         let mut client = Client::connect(port);
         let requests = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(500);
         // Until the connection is ended, or everything between the two ends is full.
