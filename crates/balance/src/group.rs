@@ -5,47 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fastrand::Rng;
 
-use crate::interleaved::{self, Rounds};
+use crate::ask::{Ask, Choice, Tried};
+use crate::method::Method;
 use crate::peer::{Peer, Server};
-use crate::ring::Ring;
-use crate::round_robin::Rotation;
+use crate::tier::{Tier, TierProgress, View};
 use crate::times::Until;
-use crate::walk::Walk;
-use crate::{hash, least, random};
-
-/// How an upstream chooses among its servers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Method {
-    #[default]
-    RoundRobin,
-    /// `ip_hash`
-    AddressHash,
-    /// `hash KEY`
-    Hash,
-    /// `hash KEY consistent`
-    Ketama,
-    /// Tengine's `consistent_hash KEY`
-    Consistent,
-    LeastConn,
-    /// `inflight`: requests that wait for their answer count as well.
-    LeastTime {
-        until: Until,
-        inflight: bool,
-    },
-    Random,
-    /// `random two`
-    RandomTwo,
-    /// Tengine's `vnswrr`
-    Vnswrr,
-    /// Tengine's `iwrr`
-    Iwrr,
-}
+use crate::{hash, interleaved, least, random};
 
 /// The servers of an upstream in the order of the file, backups among them.
 #[derive(Debug)]
 pub struct Group {
     method: Method,
-    servers: Vec<(Server, Arc<Peer>)>,
+    pub(crate) servers: Vec<(Server, Arc<Peer>)>,
     primary: Tier,
     backup: Tier,
     /// Each server's place in its tier.
@@ -56,15 +27,6 @@ pub struct Group {
     warming: Vec<usize>,
     /// Grows when a server that was unusable may be usable again, for workers to look at those that they passed over.
     returns: AtomicU64,
-}
-
-/// The primary servers, or the backups.
-#[derive(Debug)]
-pub(crate) struct Tier {
-    indices: Vec<usize>,
-    /// Running sums of the weights.
-    ends: Vec<u64>,
-    ring: Option<Ring>,
 }
 
 /// How far one worker has come in going round the servers of a group.
@@ -80,156 +42,8 @@ pub struct Progress {
     random: Rng,
 }
 
-/// What the method does not need is empty.
-#[derive(Debug)]
-struct TierProgress {
-    rotation: Rotation,
-    walk: Walk,
-    rounds: Rounds,
-}
-
-/// What a request brings to the choice.
-#[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    /// The text of `hash KEY`, or the octets of the client's address for `ip_hash`.
-    pub key: &'a [u8],
-    pub tried: &'a Tried,
-    /// Milliseconds.
-    pub now: i64,
-}
-
-/// The servers of a tier as one request sees them.
-pub(crate) struct View<'a> {
-    group: &'a Group,
-    tier: &'a Tier,
-    pub(crate) ask: &'a Ask<'a>,
-}
-
-/// The servers that one request has been sent to.
-#[derive(Debug, Clone, Default)]
-pub struct Tried(Vec<u32>);
-
-impl Tried {
-    pub fn add(&mut self, index: usize) {
-        self.0.push(index as u32);
-    }
-
-    pub fn contains(&self, index: usize) -> bool {
-        self.0.contains(&(index as u32))
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = usize> + Clone + '_ {
-        self.0.iter().map(|index| *index as usize)
-    }
-}
-
-/// What came of asking for a server by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
-    Usable,
-    /// It has `max_conns` connections.
-    Full,
-    /// This request has been there.
-    Tried,
-    /// An active check says so.
-    Dead,
-}
-
-impl Method {
-    fn ring(self, servers: &[&Server]) -> Option<Ring> {
-        let servers = servers.iter().copied();
-        match self {
-            Method::Ketama => Some(Ring::ketama(servers)),
-            Method::Consistent => Some(Ring::tengine(servers)),
-            _ => None,
-        }
-    }
-}
-
-impl Tier {
-    fn new(method: Method, servers: &[(Server, Arc<Peer>)], backup: bool) -> Self {
-        let mine = servers.iter().enumerate().filter(|(_, (server, _))| server.backup == backup);
-        let (indices, servers): (Vec<usize>, Vec<&Server>) = mine.map(|(index, (server, _))| (index, server)).unzip();
-        let mut end = 0;
-        let ends = servers.iter().map(|server| {
-            end += u64::from(server.weight);
-            end
-        });
-        Tier { ends: ends.collect(), ring: method.ring(&servers), indices }
-    }
-}
-
-impl TierProgress {
-    fn new(method: Method, weights: impl Iterator<Item = u32> + Clone, unit: i64, random: &mut Rng) -> Self {
-        let none = || weights.clone().take(0);
-        let walks = matches!(method, Method::LeastConn | Method::LeastTime { .. } | Method::Ketama);
-        let rotates = !matches!(method, Method::LeastConn | Method::LeastTime { .. } | Method::Iwrr);
-        let mut progress = TierProgress {
-            rotation: if rotates { Rotation::new(weights.clone(), unit) } else { Rotation::new(none(), unit) },
-            walk: if walks { Walk::new(weights.clone()) } else { Walk::default() },
-            rounds: if method == Method::Iwrr { Rounds::new(weights.clone(), random) } else { Rounds::default() },
-        };
-        if method == Method::Vnswrr {
-            interleaved::begin_vnswrr(&mut progress.rotation, weights.count(), random);
-        }
-        progress
-    }
-}
-
-impl View<'_> {
-    pub(crate) fn len(&self) -> usize {
-        self.tier.indices.len()
-    }
-
-    /// The sum of all weights.
-    pub(crate) fn total(&self) -> u64 {
-        self.tier.ends.last().copied().unwrap_or(0)
-    }
-
-    /// In whose share of the weights a number falls.
-    pub(crate) fn at(&self, number: u64) -> Option<usize> {
-        let number = number.checked_rem(self.total())?;
-        Some(self.tier.ends.partition_point(|end| *end <= number))
-    }
-
-    pub(crate) fn is_usable(&self, position: usize) -> bool {
-        self.tier
-            .indices
-            .get(position)
-            .is_some_and(|index| !self.ask.tried.contains(*index) && self.group.is_usable(*index, self.ask.now))
-    }
-
-    /// In thousandths: a server that warms up has less than its own.
-    pub(crate) fn weight(&self, position: usize) -> u64 {
-        self.pair(position)
-            .map_or(1, |(server, peer)| u64::from(server.weight) * peer.warmth(server, self.ask.now).max(1) as u64)
-    }
-
-    pub(crate) fn connections(&self, position: usize) -> u32 {
-        self.pair(position).map_or(0, |(_, peer)| peer.connections())
-    }
-
-    fn estimate(&self, position: usize, until: Until) -> u64 {
-        self.pair(position).map_or(0, |(server, peer)| {
-            let quiet = peer.quiet(seconds(self.ask.now));
-            peer.times.estimate(until, quiet, server.fail_timeout, peer.connections())
-        })
-    }
-
-    fn pair(&self, position: usize) -> Option<&(Server, Arc<Peer>)> {
-        self.group.servers.get(*self.tier.indices.get(position)?)
-    }
-}
-
-fn seconds(milliseconds: i64) -> i64 {
+/// Times of failures are in seconds, as nginx has them.
+pub(crate) fn seconds(milliseconds: i64) -> i64 {
     milliseconds.div_euclid(1000)
 }
 
@@ -514,7 +328,7 @@ impl Group {
         self.servers.get(index).is_some_and(|(server, peer)| !server.down && peer.is_alive() && !peer.is_full(server))
     }
 
-    fn is_usable(&self, index: usize, now: i64) -> bool {
+    pub(crate) fn is_usable(&self, index: usize, now: i64) -> bool {
         let failing = |(server, peer): &(Server, Arc<Peer>)| peer.is_failing(server, seconds(now));
         self.takes_clients(index) && self.servers.get(index).is_some_and(|pair| !failing(pair))
     }

@@ -3,7 +3,7 @@
 //! Follow `ngx_http_upstream_ip_hash_module.c` and `ngx_http_upstream_hash_module.c`. Who was tried before is drawn again
 //! and passed over, so a later choice for a request goes on where the one before it ended.
 
-use crate::group::View;
+use crate::tier::View;
 
 /// Draws that may miss before the round robin takes over.
 const MISSES: usize = 20;

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 
-use crate::group::View;
 use crate::round_robin::Rotation;
+use crate::tier::View;
 
 /// `vnswrr`: the order of the smooth weighted round robin, from which nobody ever drops out. Tengine keeps it in a list
 /// as long as the sum of weights; the rotation makes it as it goes.

@@ -3,7 +3,7 @@
 //! Follow `ngx_http_upstream_least_conn_module.c` and `ngx_http_upstream_least_time_module.c`. Both look at every server,
 //! as loads change with every request.
 
-use crate::group::View;
+use crate::tier::View;
 use crate::walk::Walk;
 
 pub(crate) fn least(view: &View<'_>, walk: &mut Walk, load: impl Fn(usize) -> u64) -> Option<usize> {

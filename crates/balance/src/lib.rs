@@ -9,19 +9,24 @@
 //! What a choice among n servers costs: round robin, `vnswrr` the logarithm of n; `ip_hash`, `hash`, `random` and both
 //! rings the same for each server that they have to pass over; `iwrr` a step for each; `least_conn` and `least_time` n.
 
+mod ask;
 mod failure;
 mod group;
 mod hash;
 mod interleaved;
 mod least;
+mod method;
 mod peer;
 mod random;
 mod ring;
 mod round_robin;
+mod tier;
 mod times;
 mod tournament;
 mod walk;
 
-pub use group::{Ask, Choice, Group, Method, Progress, Tried};
+pub use ask::{Ask, Choice, Tried};
+pub use group::{Group, Progress};
+pub use method::Method;
 pub use peer::{Peer, Server};
 pub use times::Until;

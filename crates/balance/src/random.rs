@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::group::View;
+use crate::tier::View;
 
 /// Draws that may miss before the round robin takes over.
 const MISSES: usize = 20;

@@ -3,8 +3,8 @@
 //! Two rings, as two modules make them: nginx's `hash KEY consistent` (which is ketama's, as
 //! Cache::Memcached::Fast has it) and Tengine's `consistent_hash KEY`.
 
-use crate::group::View;
 use crate::peer::Server;
+use crate::tier::View;
 use crate::walk::Walk;
 
 /// Points for each unit of weight.
