@@ -54,6 +54,7 @@ pub fn unix_time() -> Duration {
     match WALL.get() {
         Some((asked, told)) if now.since(asked) < Duration::from_secs(1) => told + now.since(asked),
         _ => {
+            let now = tick();
             let told = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             WALL.set(Some((now, told)));
             told

@@ -95,13 +95,13 @@ async fn watch_over(upstream: Arc<Upstream>, members: Arc<Members>, index: usize
     }
 }
 
-/// Sleeps for some milliseconds, and then until the next stroke of a clock that strikes fifteen times in an interval, and
+/// Sleeps for about some milliseconds, until the nearest stroke of a clock that strikes fifteen times in an interval, and
 /// five times a second at least: probes that are due about then wake the thread together, which is most of what they cost.
 async fn sleep(milliseconds: u64, interval: u64) {
     let stroke = (interval / STROKES).clamp(1, LONGEST_STROKE);
     let now = clock::steady_milliseconds().unsigned_abs();
-    let due = (now + milliseconds).next_multiple_of(stroke);
-    tokio::time::sleep(Duration::from_millis(due - now)).await;
+    let due = (now + milliseconds + stroke / 2) / stroke * stroke;
+    tokio::time::sleep(Duration::from_millis(due.saturating_sub(now))).await;
 }
 
 /// Where to probe: `port=` takes the place of the server's own. A Unix socket has none.

@@ -65,6 +65,15 @@ proptest! {
     }
 
     #[test]
+    fn no_head_is_waited_for_beyond_its_limits(bytes in wire(), line in 16_usize..60, head in 16_usize..120) {
+        let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        if bytes.len() - blank > head.max(line) {
+            let read = Head::parse(&bytes, HeadLimits { line, head });
+            prop_assert!(!matches!(read, Err(Unread::Incomplete)));
+        }
+    }
+
+    #[test]
     fn what_is_served_has_one_way_of_framing(bytes in wire()) {
         if let Ok((head, length)) = Head::parse(&bytes, HeadLimits::default()) {
             prop_assert!(length <= bytes.len());

@@ -47,8 +47,11 @@ pub(crate) struct ClientStream {
     head_written: bool,
     /// Something was collected when there was last nothing to read: if it is still there, it goes out.
     lull: bool,
+    /// The request has no body: nothing but the response's end is left to wait for, once that is there.
+    may_wait: bool,
     /// The response's end is in `out`, or sent.
     ending: bool,
+    send_failed: bool,
     read_failed: bool,
     sending: Patience,
 }
@@ -60,7 +63,9 @@ impl ClientStream {
             head_read: 0,
             framing: Framing::new(head.body),
             awaits_continue: head.expects_continue,
+            may_wait: head.body == Body::None,
             ending: false,
+            send_failed: false,
             input,
             consumed: 0,
             out: Vec::new(),
@@ -189,7 +194,9 @@ impl ClientStream {
     /// Ends a wait of more than `send_timeout` for the client to take something.
     fn bounded<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let limit = if result.is_pending() { self.conn.exchange().send_timeout } else { Duration::ZERO };
-        self.sending.bound(cx, limit, result)
+        let result = self.sending.bound(cx, limit, result);
+        self.send_failed |= matches!(result, Poll::Ready(Err(_)));
+        result
     }
 
     /// Sends what was collected and the beginning of `more` by one call. The result counts bytes of `more`.
@@ -264,7 +271,7 @@ impl AsyncWrite for ClientStream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.ending = this.ending || (this.head_written && this.conn.exchange().ending);
+        this.ending = this.ending || (this.may_wait && this.head_written && this.conn.exchange().ending);
         if this.ending {
             // The front sends it, when the session is over.
             this.conn.count_sent(this.out.len() - this.counted);
@@ -284,7 +291,9 @@ impl Drop for ClientStream {
     /// What is left goes back to the front.
     fn drop(&mut self) {
         let mut exchange = self.conn.exchange();
-        if exchange.ending {
+        if self.send_failed {
+            // The client is gone, or has had its time.
+        } else if exchange.ending {
             exchange.unsent = std::mem::take(&mut self.out);
         } else if !self.out.is_empty() && self.head_written {
             // The response broke off; what there is of it still goes out, as far as the socket takes it at once.
