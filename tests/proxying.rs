@@ -120,6 +120,8 @@ fn heads_and_empty_answers_have_no_body() {
     let backend = Backend::planned(|_, request| match request.split(' ').nth(1) {
         Some("/304") => Script::Answer(b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n".to_vec()),
         Some("/204") => Script::Answer(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
+        // A body where there must be none.
+        Some("/wrong") => Script::AnswerAndClose(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_vec()),
         _ => Script::Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".to_vec()),
     });
     let (_limpet, port) = through(&backend, "");
@@ -128,6 +130,37 @@ fn heads_and_empty_answers_have_no_body() {
     assert_eq!(client.request("GET /304", &[]).value("etag"), "\"x\"");
     assert_eq!(client.request("GET /204", &[]).status, 204);
     assert_eq!(client.request("HEAD /", &[]).status, 200);
+    assert_eq!(client.request("HEAD /wrong", &[]).value("content-length"), "5");
+    assert_eq!(client.request("GET /204", &[]).status, 204);
+}
+
+#[test]
+fn a_body_counts_the_same_however_it_comes() {
+    let page = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_vec();
+    let backend = Backend::planned(move |_, request| match request.contains("/slow") {
+        true => Script::Dribble(page.clone()),
+        false => Script::Answer(page.clone()),
+    });
+    let front = port();
+    let limpet = Limpet::http(
+        front,
+        &format!(
+            "log_format t '$body_bytes_sent $bytes_sent $upstream_response_length $upstream_bytes_received';
+             server {{ listen 127.0.0.1:{front}; access_log logs/access.log t; location / {{ proxy_pass http://{}; }} }}",
+            backend.address()
+        ),
+    );
+    let mut client = Client::connect(front);
+    let sent: Vec<usize> = ["GET /slow", "GET /"]
+        .map(|line| {
+            let response = client.request(line, &[]);
+            assert_eq!(response.text(), "hello");
+            response.head.len() + 4 + 5
+        })
+        .into();
+    let lines = limpet.access_log(2);
+    assert_eq!(lines[0], format!("5 {} 5 43", sent[0]));
+    assert_eq!(lines[1], lines[0]);
 }
 
 #[test]

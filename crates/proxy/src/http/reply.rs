@@ -180,7 +180,13 @@ fn append_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 /// Decides whether the connection is kept after this response, and puts the head in place of the one that Pingora will
 /// write.
-pub(super) fn send_head(request: &mut Request, mut reply: Reply) {
+pub(super) fn send_head(request: &mut Request, reply: Reply) {
+    send_head_with(request, reply, &[]);
+}
+
+/// The same, with the body right behind the head if there is one at hand: Pingora knows nothing of it, and the response
+/// ends with it.
+pub(super) fn send_head_with(request: &mut Request, mut reply: Reply, body: &[u8]) {
     let settings = &request.location.settings;
     let may_be_kept = request.keepalive
         && !settings.keepalive_timeout.is_zero()
@@ -192,10 +198,15 @@ pub(super) fn send_head(request: &mut Request, mut reply: Reply) {
         && reply.status != 101;
     request.keepalive = may_be_kept;
     reply.finish(request);
-    let head = reply.to_wire(request);
+    let mut head = reply.to_wire(request);
     request.status = reply.status;
     request.head_bytes = head.len() as u64;
-    request.conn.exchange().head = Some(head);
+    head.extend_from_slice(body);
+    {
+        let mut exchange = request.conn.exchange();
+        exchange.head = Some(head);
+        exchange.ending |= !body.is_empty();
+    }
     request.reply = Some(reply);
 }
 

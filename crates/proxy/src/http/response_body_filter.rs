@@ -8,13 +8,17 @@ use pingora::Result;
 use super::ctx::Request;
 
 pub(super) fn run(request: &mut Request, body: &mut Option<Bytes>, end: bool) -> Result<Option<Duration>> {
-    let length = body.as_ref().map_or(0, Bytes::len) as u64;
-    request.body_bytes += length;
-    if let Some(last) = request.tries.last_mut() {
-        last.body_bytes += length;
-    }
+    count(request, body.as_ref().map_or(0, Bytes::len));
     if end {
         request.conn.exchange().ending = true;
     }
     Ok(None)
+}
+
+/// Bytes of the body are on their way.
+pub(super) fn count(request: &mut Request, bytes: usize) {
+    request.body_bytes += bytes as u64;
+    if let Some(last) = request.tries.last_mut() {
+        last.body_bytes += bytes as u64;
+    }
 }

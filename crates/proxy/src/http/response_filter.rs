@@ -13,6 +13,7 @@ use pingora::{Error, ErrorType, Result};
 use super::ctx::Request;
 use super::fail;
 use super::reply::{self, Length, Reply};
+use super::response_body_filter;
 use crate::clock;
 use crate::field::Known;
 use crate::runtime::Content;
@@ -79,7 +80,9 @@ pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> R
         reply.line(b"Upgrade", protocol);
     }
     *header = framing(request, header)?;
-    reply::send_head(request, reply);
+    let whole = response.body.clone().unwrap_or_default();
+    reply::send_head_with(request, reply, &whole);
+    response_body_filter::count(request, whole.len());
     Ok(())
 }
 

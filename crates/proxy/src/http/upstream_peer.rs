@@ -65,6 +65,7 @@ pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<H
         bind: bind(request, pass),
         socket_keepalive: pass.socket_keepalive,
         may_upgrade: request.head.body == Body::None,
+        is_head: request.head.is_head(),
         trace,
     });
     let mut peer = Box::new(backend.template.clone());

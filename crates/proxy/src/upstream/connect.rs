@@ -50,6 +50,8 @@ pub(crate) struct Dial {
     pub(crate) socket_keepalive: bool,
     /// The request has no body, so that the backend may change the protocol.
     pub(crate) may_upgrade: bool,
+    /// The method is HEAD.
+    pub(crate) is_head: bool,
     pub(crate) trace: Arc<Trace>,
 }
 
@@ -207,6 +209,7 @@ impl L4Connect for Dial {
             send_timeout: self.send_timeout,
             sending: Patience::new(),
             may_upgrade: self.may_upgrade,
+            is_head: self.is_head,
             turn: Turn::default(),
         };
         Ok(Stream::from(VirtualSocketStream::new(Box::new(socket))))

@@ -27,6 +27,8 @@ pub(crate) struct ResponseHead {
     reason: Range<usize>,
     pub(crate) fields: Fields,
     pub(crate) framing: Framing,
+    /// The body, where it came whole together with the head. Pingora is told that there is none then.
+    pub(crate) body: Option<Bytes>,
     /// The connection may serve another request.
     keepalive: bool,
 }
@@ -77,7 +79,8 @@ impl ResponseHead {
             }
             if line.is_empty() {
                 fields.keep(Bytes::copy_from_slice(text.get(..end).unwrap_or_default()));
-                let head = ResponseHead { status, reason, fields, framing: Framing::Close, keepalive: http_1_1 };
+                let head =
+                    ResponseHead { status, reason, fields, framing: Framing::Close, body: None, keepalive: http_1_1 };
                 return Ok((head.finish()?, end));
             }
             if let Err(bad) = fields.add(text, line.clone()) {
@@ -143,6 +146,16 @@ impl ResponseHead {
         text.get(self.reason.clone()).map(|reason| text.slice_ref(reason)).unwrap_or_default()
     }
 
+    /// Takes what came behind the head, if that is the whole of its body; gives it back otherwise.
+    pub(super) fn take_body(&mut self, rest: Vec<u8>) -> Vec<u8> {
+        let is_whole = !rest.is_empty() && self.framing == Framing::Length(rest.len() as u64);
+        if !is_whole || matches!(self.status, 204 | 304) {
+            return rest;
+        }
+        self.body = Some(rest.into());
+        Vec::new()
+    }
+
     /// The head that Pingora parses: the status, and how the body is framed.
     pub(crate) fn synthetic(&self) -> Vec<u8> {
         if self.status == 101 {
@@ -154,6 +167,7 @@ impl ResponseHead {
         head.extend_from_slice(itoa::Buffer::new().format(self.status).as_bytes());
         head.extend_from_slice(b" \r\n");
         match self.framing {
+            Framing::Length(_) if self.body.is_some() => head.extend_from_slice(b"content-length: 0\r\n"),
             Framing::Length(length) => {
                 head.extend_from_slice(b"content-length: ");
                 head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
@@ -255,6 +269,23 @@ mod tests {
         ] {
             assert!(matches!(parse(text), Err(Unread::Invalid(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn a_body_that_came_whole_with_its_head_is_kept_from_pingora() {
+        let take = |head: &str, rest: &str| {
+            let (mut head, _) = parse(head).unwrap();
+            let left = head.take_body(rest.into());
+            let told = String::from_utf8(head.synthetic()).unwrap();
+            (head.body.is_some(), left.len(), told.contains("content-length: 0"))
+        };
+        let five = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(take(five, "hello"), (true, 0, true));
+        for rest in ["", "hell", "hello!"] {
+            assert_eq!(take(five, rest), (false, rest.len(), false), "{rest}");
+        }
+        assert_eq!(take("HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n", "hello"), (false, 5, false));
+        assert_eq!(take("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "hello"), (false, 5, false));
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub(crate) struct BackendSocket {
     pub(crate) sending: Patience,
     /// The request has no body, so that the backend may change the protocol.
     pub(crate) may_upgrade: bool,
+    /// The method is HEAD: whatever the head of the response says, no body follows it.
+    pub(crate) is_head: bool,
     /// The request's turn to be sent.
     pub(crate) turn: Turn,
 }
@@ -120,8 +122,9 @@ impl BackendSocket {
                     self.trace.set_invalid(message.clone());
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, message)));
                 }
-                Ok((head, length)) => {
+                Ok((mut head, length)) => {
                     let rest = self.input.split_off(length.min(self.input.len()));
+                    let rest = if self.is_head { rest } else { head.take_body(rest) };
                     self.input = head.synthetic();
                     if head.status != 101 {
                         self.input.extend_from_slice(&rest);
