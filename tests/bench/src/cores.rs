@@ -32,31 +32,58 @@ pub fn nanoseconds_of<R>(calls: u32, mut call: impl FnMut() -> R) -> f64 {
 fn engine(page: &mut String) {
     let _ = writeln!(page, "## The session engine\n\nReading a session from a Cookie header of three pairs, and writing a cookie.\n");
     let _ = writeln!(page, "| servers | read, ns | read with timestamps, ns | write, ns |\n|---|---|---|---|");
-    for count in [2, 100, 10_000] {
-        let mut table = SidTable::default();
-        for n in 0..count {
-            let _ = table.insert(&sid::md5(format!("10.0.{}.{}:80", n / 256, n % 256).as_bytes()), n);
+    let plain = Policy::new(&Settings::default());
+    let stamped = Policy::new(&Settings { limits: Some(Limits { maxidle: 1800, maxlife: 28_800 }), ..Settings::default() });
+    let engines = [2, 100, 10_000].map(Engine::new);
+    let mut best = engines.each_ref().map(|_| [f64::INFINITY; 3]);
+    // In turns, since a machine that others use as well is slow for seconds at a time.
+    for _ in 0..5 {
+        for (engine, best) in engines.iter().zip(&mut best) {
+            let sid = sid::md5(b"10.0.0.0:80");
+            let measured = [
+                engine.reading(&plain, &engine.bare),
+                engine.reading(&stamped, &engine.with_times),
+                nanoseconds(|| write::set_cookie(black_box(&stamped), &sid, 1_800_000_000, 1_799_990_000)),
+            ];
+            for (best, measured) in best.iter_mut().zip(measured) {
+                *best = best.min(measured);
+            }
         }
-        let plain = Policy::new(&Settings::default());
-        let stamped = Policy::new(&Settings { limits: Some(Limits { maxidle: 1800, maxlife: 28_800 }), ..Settings::default() });
-        // Every call asks for another server, as clients do.
-        let headers = |stamps: &str| -> Vec<String> {
-            (0..count).map(|n| format!("theme=dark; route={}{stamps}; lang=en", String::from_utf8_lossy(&sid::md5(format!("10.0.{}.{}:80", n / 256, n % 256).as_bytes())))).collect()
-        };
-        let time = |policy: &Policy, headers: &[String]| {
-            let mut next = (0..headers.len()).cycle();
-            nanoseconds(|| {
-                let header = &headers[next.next().unwrap_or_default()];
-                read(policy, [header.as_bytes()], 1_800_000_000, |sid| table.find(sid)) == limpet_sticky::Session::None
-            })
-        };
-        let read_plain = time(&plain, &headers(""));
-        let read_stamped = time(&stamped, &headers("|1799999990|1799990000"));
-        let sid = sid::md5(b"10.0.0.0:80");
-        let written = nanoseconds(|| write::set_cookie(black_box(&stamped), &sid, 1_800_000_000, 1_799_990_000));
-        let _ = writeln!(page, "| {count} | {read_plain:.0} | {read_stamped:.0} | {written:.0} |");
+    }
+    for (engine, [read_plain, read_stamped, written]) in engines.iter().zip(best) {
+        let _ = writeln!(page, "| {} | {read_plain:.0} | {read_stamped:.0} | {written:.0} |", engine.bare.len());
     }
     page.push('\n');
+}
+
+/// So many servers, and a Cookie header for each.
+struct Engine {
+    table: SidTable,
+    bare: Vec<String>,
+    with_times: Vec<String>,
+}
+
+impl Engine {
+    fn new(count: usize) -> Self {
+        let sid = |n: usize| sid::md5(format!("10.0.{}.{}:80", n / 256, n % 256).as_bytes());
+        let mut table = SidTable::default();
+        for n in 0..count {
+            let _ = table.insert(&sid(n), n);
+        }
+        let headers = |times: &str| -> Vec<String> {
+            (0..count).map(|n| format!("theme=dark; route={}{times}; lang=en", String::from_utf8_lossy(&sid(n)))).collect()
+        };
+        Engine { table, bare: headers(""), with_times: headers("|1799999990|1799990000") }
+    }
+
+    /// Every call asks for another server, as clients do.
+    fn reading(&self, policy: &Policy, headers: &[String]) -> f64 {
+        let mut next = headers.iter().cycle();
+        nanoseconds(|| {
+            let header = next.next().map_or("", String::as_str);
+            read(policy, [header.as_bytes()], 1_800_000_000, |sid| self.table.find(sid)) == limpet_sticky::Session::None
+        })
+    }
 }
 
 /// What `limpet -t` takes with a large file: reading, checking and building all that a start builds.

@@ -10,9 +10,12 @@ mod upstreams;
 use std::fmt::Write;
 use std::path::Path;
 
+/// What measures a part of the page and writes it, with the word it is called by.
+type Section = (&'static str, fn(&mut String));
+
 /// The parts of the page, by the words that measure one of them alone and write no page. Those that leave many closed
 /// connections behind come last.
-const SECTIONS: [(&str, fn(&mut String)); 6] = [
+const SECTIONS: [Section; 6] = [
     ("requests", traffic::measure),
     ("memory", memory::measure),
     ("cores", cores::measure),
