@@ -46,6 +46,41 @@ fn versions_are_printed_for_scripts_to_parse() {
 }
 
 #[test]
+fn the_configure_arguments_name_what_is_there() {
+    let arguments = run(&["-V"]).stderr;
+    for (module, upstream, location) in [
+        ("hash", "hash $uri;", ""),
+        ("ip_hash", "ip_hash;", ""),
+        ("least_conn", "least_conn;", ""),
+        ("random", "random;", ""),
+        ("check", "check interval=1000;", ""),
+        ("consistent_hash", "consistent_hash $uri;", ""),
+        ("dynamic", "dynamic_resolve;", ""),
+        ("iwrr", "iwrr;", ""),
+        ("vnswrr", "vnswrr;", ""),
+        ("limit_req", "", "limit_req zone=z;"),
+        ("memcached", "", "memcached_pass u;"),
+    ] {
+        let text = format!(
+            "events {{}} http {{ resolver 127.0.0.1; upstream u {{ {upstream} server 127.0.0.1:1; }}
+             server {{ listen 127.0.0.1:{}; location / {{ {location} }} }} }}",
+            port()
+        );
+        let folder = folder(&text);
+        let output = run(&["-t", "-p", &folder.path().display().to_string(), "-c", "nginx.conf"]);
+        let is_missing = arguments.contains(&format!("--without-http_{module}_module"))
+            || arguments.contains(&format!("--without-http_upstream_{module}_module"));
+        assert_eq!(output.status != 0, is_missing, "{module}: {}", output.stderr);
+        let is_tengines = matches!(module, "check" | "consistent_hash" | "dynamic" | "iwrr" | "vnswrr");
+        assert_eq!(
+            arguments.contains(&format!("--add-module=ngx_http_upstream_{module}_module")),
+            is_tengines,
+            "{module}"
+        );
+    }
+}
+
+#[test]
 fn a_good_file_is_told_to_be_one() {
     let folder = folder(&format!("events {{}} http {{ server {{ listen 127.0.0.1:{}; }} }}", port()));
     let path = folder.path().join("nginx.conf").display().to_string();

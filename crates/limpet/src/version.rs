@@ -10,12 +10,13 @@ const WITHOUT: &str = "--without-http_charset_module --without-http_gzip_module 
     --without-http_split_clients_module --without-http_referer_module --without-http_fastcgi_module \
     --without-http_uwsgi_module --without-http_scgi_module --without-http_grpc_module --without-http_memcached_module \
     --without-http_limit_conn_module --without-http_limit_req_module --without-http_empty_gif_module \
-    --without-http_browser_module --without-http_upstream_hash_module --without-http_upstream_ip_hash_module \
-    --without-http_upstream_least_conn_module --without-http_upstream_random_module \
-    --without-http_upstream_zone_module";
+    --without-http_browser_module --without-http_upstream_zone_module";
 
 /// What is built in, in the same spelling.
-const WITH: &str = "--add-module=ngx_http_upstream_session_sticky_module";
+const WITH: &str = "--add-module=ngx_http_upstream_session_sticky_module \
+    --add-module=ngx_http_upstream_check_module --add-module=ngx_http_upstream_consistent_hash_module \
+    --add-module=ngx_http_upstream_dynamic_module --add-module=ngx_http_upstream_iwrr_module \
+    --add-module=ngx_http_upstream_vnswrr_module";
 
 const HELP: &str = "\
 Usage: limpet [-?hvVtTq] [-s signal] [-p prefix]
