@@ -8,6 +8,7 @@ mod failures;
 mod faults;
 mod files;
 mod guides;
+mod handing_back;
 mod http;
 mod locations;
 mod names;

@@ -124,6 +124,7 @@ fn services_name_hosts_ports_weights_and_backups() {
 #[test]
 fn dynamic_resolve_looks_every_name_up_again() {
     for (fallback, kept) in [("stale", true), ("next", true), ("shutdown", false)] {
+        // Within `fail_timeout` the next server is not asked for the last address's sake, as in Tengine.
         let (dns, front, back) = (Dns::start(), port(), port());
         // The system finds an address for this one everywhere, and it is none for limpet.
         let name = "127.1";
@@ -140,6 +141,37 @@ fn dynamic_resolve_looks_every_name_up_again() {
         }
         dns.set(name, &[Record::address(THREE)]);
         eventually("it goes on", || ask(front) == "3");
+    }
+}
+
+#[test]
+fn while_a_name_can_not_be_looked_up_the_next_server_is_asked() {
+    let (dns, front, back) = (Dns::start(), port(), port());
+    let name = "127.1";
+    dns.set(name, &[Record::address(TWO)]);
+    // `next` is the default.
+    for words in ["fallback=next", ""] {
+        let upstream = format!("dynamic_resolve {words}; server {name}:{back} max_fails=0; server 127.0.0.3:{back};");
+        let http = format!(
+            "log_format t '$status $upstream_addr $upstream_status $upstream_connect_time'; access_log logs/tries.log t;
+             {} {}",
+            dns.resolver(),
+            configuration(front, back, &upstream)
+        );
+        let limpet = Limpet::http(front, &http);
+        eventually("both answer", || who(front) == "23");
+        dns.set(name, &[]);
+        limpet.logs(
+            "127.1 could not be resolved (3: Host not found) in upstream u: other servers are asked until it can be",
+        );
+        assert_eq!(who(front), "3");
+        limpet.logs("[error]");
+        limpet.logs("127.1 could not be resolved while connecting to upstream, client: 127.0.0.1");
+        let log = std::fs::read_to_string(limpet.path("logs/tries.log")).unwrap_or_default();
+        let moved = format!("200 127.0.0.2:{back}, 127.0.0.3:{back} 502, 200 -, 0.00");
+        assert!(log.lines().any(|line| line.starts_with(&moved)), "{log}");
+        dns.set(name, &[Record::address(TWO)]);
+        eventually("both answer again", || who(front) == "23");
     }
 }
 

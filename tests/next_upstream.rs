@@ -95,19 +95,66 @@ fn the_last_servers_own_page_is_passed_on_and_it_is_not_marked() {
 }
 
 #[test]
-fn a_page_is_passed_on_where_nobody_else_can_be_asked() {
-    let (paged, dead) = (Backend::new(bad(503)), Backend::new(Script::Close));
+fn a_page_is_not_passed_on_where_the_others_are_out_for_a_while() {
+    let setup = Setup::new(
+        vec![bad(503), Script::Close, bad(503)],
+        "",
+        "session_sticky hash=plain fallback=off;",
+        "proxy_next_upstream error http_503;",
+    );
+    // Three servers fail one after another: the page of the last one is passed on, and it is not marked.
+    assert_eq!(setup.get().text(), "bad page");
+    assert!(setup.tries(1).starts_with("503 [0, 1, 2] [503, 502, 503] [0, 0, 8]"), "{}", setup.tries(1));
+    // Then it is the only one, and nobody takes its place.
+    assert_eq!(setup.get().status, 502);
+    assert!(setup.tries(2).starts_with("502 [2, u] [503, 502] [0, 0] [0.00"), "{}", setup.tries(2));
+    setup.limpet.logs("no live upstreams while connecting to upstream, client: 127.0.0.1, server: , request: \"GET / HTTP/1.1\", upstream: \"http://u/u\"");
+    assert_eq!(setup.get().status, 502);
+    assert!(setup.tries(3).starts_with("502 [u] [502] [0] [-]"), "{}", setup.tries(3));
+    // A client that is held to its server gets that one's page.
+    let cookie = format!("Cookie: route={}", setup.backends[0].address());
+    assert_eq!(get(setup.front, "/", &[&cookie]).text(), "bad page");
+}
+
+#[test]
+fn a_time_out_is_502_where_the_others_are_out_for_a_while() {
+    let (gone, hanging) = (Backend::new(Script::Close), Backend::new(Script::Hang));
     let front = port();
     let http = format!(
-        "upstream u {{ server {} max_fails=0; server {} fail_timeout=1h; }}
-         server {{ listen 127.0.0.1:{front}; location / {{ proxy_next_upstream error http_503; proxy_pass http://u; }} }}",
-        paged.address(),
-        dead.address()
+        "upstream u {{ server {}; server {} max_fails=0; }} proxy_read_timeout 300ms;
+         server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}",
+        gone.address(),
+        hanging.address()
     );
     let _limpet = Limpet::http(front, &http);
-    get(front, "/", &[]);
-    let pages: Vec<u16> = (0..3).map(|_| get(front, "/", &[]).status).collect();
-    assert_eq!((pages.as_slice(), dead.requests().len()), ([503; 3].as_slice(), 1));
+    let statuses: Vec<u16> = (0..3).map(|_| get(front, "/", &[]).status).collect();
+    assert_eq!((statuses.as_slice(), gone.requests().len()), ([504, 502, 502].as_slice(), 1));
+}
+
+#[test]
+fn a_server_that_must_not_be_asked_is_a_failure() {
+    let allow = "proxy_allow_upstream $arg_all $http_x_allow;";
+    let setting = format!("{allow} proxy_next_upstream denied;");
+    let setup = Setup::new(vec![Script::ok("0"), Script::ok("1")], "max_fails=0", "", &setting);
+    for (target, header, status) in [
+        ("/?all=1", "X-Allow: yes", 200),
+        ("/?all=0", "X-Allow: yes", 502),
+        ("/?all=1", "X-Allow: 0", 502),
+        ("/?all=1", "X-Other: 1", 502),
+    ] {
+        assert_eq!(get(setup.front, target, &[header]).status, status, "{target} {header}");
+    }
+    assert_eq!(
+        setup.tries(4).split(" [0, 0]").next().map(|line| line.replace("1, 0", "0, 1")),
+        Some("502 [0, 1] [502, 502]".into())
+    );
+    assert_eq!(setup.backends.iter().map(|backend| backend.requests().len()).sum::<usize>(), 1);
+    setup.limpet.logs("access to the server is denied by \"proxy_allow_upstream\" while connecting to upstream");
+    // Without the word nobody else is asked; and the server is marked.
+    let setup = Setup::new(vec![Script::ok("0"), Script::ok("1")], "", "", allow);
+    assert_eq!(get(setup.front, "/", &[]).status, 502);
+    assert!(setup.tries(1).starts_with("502 [0] [502]"), "{}", setup.tries(1));
+    setup.limpet.logs("upstream server temporarily disabled while connecting to upstream");
 }
 
 #[test]

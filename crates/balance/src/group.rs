@@ -175,11 +175,6 @@ impl Group {
         self.up.saturating_sub(tried)
     }
 
-    /// Whether one of them can be asked now.
-    pub fn has_other(&self, tried: &Tried, now: i64) -> bool {
-        (0..self.servers.len()).any(|index| !tried.contains(index) && self.is_usable(index, now))
-    }
-
     /// Whether a client with a session may go to its server. Failure marks and `down` are not asked: sessions stay
     /// (compatibility: C7.7, C7.10). With [`Choice::Usable`] the request has entered the server, and must leave by
     /// [`Group::finished`].

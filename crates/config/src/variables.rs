@@ -52,6 +52,7 @@ pub const NAMES: &[&str] = &[
     "upstream_bytes_sent",
     "upstream_connect_time",
     "upstream_header_time",
+    "upstream_last_addr",
     "upstream_response_length",
     "upstream_response_time",
     "upstream_status",

@@ -135,6 +135,10 @@ fn directives_in_a_server_are_checked() {
         ("proxy_next_upstream http_501;", "invalid value \"http_501\""),
         ("proxy_next_upstream_tries -1;", "\"proxy_next_upstream_tries\" directive invalid number"),
         ("proxy_next_upstream_tries 1; proxy_upstream_tries 2;", "\"proxy_upstream_tries\" directive is duplicate"),
+        ("proxy_ignore_headers X-Accel-Redirect Date;", "invalid value \"Date\""),
+        ("proxy_allow_upstream;", "invalid number of arguments in \"proxy_allow_upstream\" directive"),
+        ("proxy_allow_upstream $nothing;", "unknown \"nothing\" variable"),
+        ("internal;", "\"internal\" directive is not allowed here"),
         ("proxy_next_upstream_timeout off;", "\"proxy_next_upstream_timeout\" directive invalid value"),
         ("proxy_bind foo;", "invalid address \"foo\""),
         ("proxy_bind 127.0.0.1:0;", "invalid address \"127.0.0.1:0\""),
@@ -298,6 +302,7 @@ fn what_does_nothing_is_told() {
     let to = |location: &str| format!("server {{ location / {{ proxy_pass http://u; {location} }} }}");
     for (text, expected) in [
         ("sendfile on; sendfile on;".to_owned(), "\"sendfile\" has no effect in limpet"),
+        ("proxy_ignore_headers Vary vary;".to_owned(), "duplicate value \"vary\""),
         (upstream("maxage=1 maxidle=2"), "upstream u: maxage has no effect together with maxidle or maxlife"),
         (
             upstream("hash=plain"),

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use crate::build::members;
 use crate::clock;
 use crate::log;
-use crate::runtime::{Shared, Upstream};
+use crate::runtime::{Members, Shared, Upstream};
 
 /// The names of an upstream, and the servers that they stand for at present.
 pub(crate) struct Names {
@@ -32,6 +32,9 @@ pub(crate) struct Names {
     written: Written,
     /// For each of its lines, its servers.
     present: Mutex<Vec<Vec<UpstreamServer>>>,
+    /// For each of its lines, whether the name can't be looked up and the servers are not to be asked for that
+    /// (`fallback=next`).
+    lost: Vec<AtomicBool>,
     /// Who is asked; `None`: the system's name servers.
     resolver: Option<Resolver>,
     /// For a whole lookup.
@@ -65,6 +68,7 @@ impl Names {
         });
         Some(Names {
             present: Mutex::new(present.collect()),
+            lost: upstream.servers.iter().map(|_| AtomicBool::new(false)).collect(),
             resolver: upstream.resolver.as_ref().or(resolver).cloned(),
             timeout: Duration::from_millis(upstream.resolver_timeout.or(timeout).unwrap_or(TIMEOUT)),
             written: upstream.clone(),
@@ -89,10 +93,25 @@ impl Names {
         Some(known).filter(|known| known.iter().any(|server| !server.addresses.is_empty()))
     }
 
-    /// The upstream with the servers of the last answers.
-    pub(crate) fn present(&self) -> Written {
-        let servers = self.present.lock().iter().flatten().cloned().collect();
-        Written { servers, ..self.written.clone() }
+    /// The servers of the last answers.
+    pub(crate) fn members(&self, workers: usize, shared: &Shared) -> Members {
+        let present = self.present.lock().clone();
+        let lines = present.iter().enumerate();
+        let lines: Vec<usize> = lines.flat_map(|(line, servers)| servers.iter().map(move |_| line)).collect();
+        let servers = present.into_iter().flatten().collect();
+        members(&Written { servers, ..self.written.clone() }, &lines, workers, shared)
+    }
+
+    /// The name of a line whose servers are not to be asked, as it can't be looked up.
+    pub(crate) fn lost(&self, line: usize) -> Option<&str> {
+        self.lost.get(line).filter(|lost| lost.load(Ordering::Relaxed))?;
+        self.written.servers.get(line)?.lookup.as_ref().map(|lookup| lookup.host.as_str())
+    }
+
+    fn set_lost(&self, line: usize, lost: bool) {
+        if let Some(slot) = self.lost.get(line) {
+            slot.store(lost, Ordering::Relaxed);
+        }
     }
 
     fn resolver(&self) -> Result<TokioResolver, String> {
@@ -164,6 +183,7 @@ async fn keep_up_line(
         let rest = match answer.unwrap_or(Err(NetError::Timeout)) {
             Ok((servers, counts)) => {
                 upstream.take(line, servers, shared);
+                names.set_lost(line, false);
                 let valid = names.resolver.as_ref().and_then(|resolver| resolver.valid);
                 valid.map_or(counts, Duration::from_millis).max(SHORTEST)
             }
@@ -188,10 +208,13 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, s
     let Some(names) = &upstream.names else { return AGAIN };
     let dynamic = names.written.dynamic_resolve;
     let shuts_down = dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Shutdown);
+    // Within `fail_timeout` Tengine asks the last address, whatever the fallback.
+    let goes_on = dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Next && dynamic.fail_timeout == 0);
     let count = names.present.lock().get(line).map_or(0, |servers| servers.iter().flat_map(|s| &s.addresses).count());
     let (kept, again) = match count {
         _ if shuts_down => ("nobody is asked until it can be", SHORTEST),
         0 => ("there is no address yet", SHORTEST),
+        _ if goes_on => ("other servers are asked until it can be", SHORTEST),
         _ => ("its last addresses are kept", AGAIN),
     };
     let message = format!("{what} could not be resolved ({why}) in upstream {}: {kept}", upstream.name);
@@ -199,6 +222,7 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, s
     if shuts_down {
         upstream.take(line, Vec::new(), shared);
     }
+    names.set_lost(line, goes_on);
     match dynamic.map(|dynamic| dynamic.fail_timeout) {
         None | Some(0) => again,
         Some(milliseconds) => Duration::from_millis(milliseconds).max(SHORTEST),
@@ -290,7 +314,7 @@ impl Upstream {
                 _ => return,
             }
         }
-        let next = members(&names.present(), names.workers, shared);
+        let next = names.members(names.workers, shared);
         if self.in_place.load(Ordering::Relaxed) {
             let new: Vec<_> = next.backends.iter().filter(|backend| !backend.state.is_checked()).collect();
             self.begin_checks(&next);

@@ -64,6 +64,8 @@ pub(crate) struct Server {
     pub(crate) steps: Vec<Step>,
     pub(crate) locations: Vec<Arc<Location>>,
     pub(crate) top: Level,
+    /// The locations with a name, the `@` included.
+    pub(crate) named: HashMap<Vec<u8>, usize>,
     /// The locations inside of a location.
     pub(crate) inner: HashMap<usize, Level>,
     /// What applies before a location is found.
@@ -88,10 +90,12 @@ impl Server {
             steps: Vec::new(),
             locations: Vec::new(),
             top: Level::default(),
+            named: HashMap::new(),
             inner: HashMap::new(),
             outside: Arc::new(Location {
                 prefix_length: 0,
                 regex: None,
+                internal: false,
                 steps: vec![Step::Return { code: 404, text: None }],
                 content: Content::Files,
                 ifs: Vec::new(),
@@ -112,6 +116,8 @@ pub(crate) struct Location {
     pub(crate) prefix_length: usize,
     /// The pattern of a location by regular expression, for its captures.
     pub(crate) regex: Option<Regex>,
+    /// Only internal redirects come here.
+    pub(crate) internal: bool,
     pub(crate) steps: Vec<Step>,
     pub(crate) content: Content,
     pub(crate) ifs: Vec<Arc<Location>>,
@@ -184,6 +190,10 @@ pub(crate) struct Pass {
     pub(crate) next_tries: usize,
     /// Zero: no bound.
     pub(crate) next_timeout: Duration,
+    /// Each of them must be true for a server to be asked (`proxy_allow_upstream`).
+    pub(crate) allow: Vec<Text>,
+    /// An answer with `X-Accel-Redirect` hands the request back.
+    pub(crate) takes_back: bool,
     pub(crate) bind: Option<Bind>,
     pub(crate) socket_keepalive: bool,
     /// By which the session's cookie is kept from the backend (`session_sticky_hide_cookie`).
@@ -267,6 +277,8 @@ pub(crate) struct Backend {
     /// What Pingora wants to know of it, to be cloned.
     pub(crate) template: HttpPeer,
     pub(crate) state: Arc<balance::Peer>,
+    /// The `server` line of the block that it comes from, counted from 0.
+    pub(crate) line: usize,
 }
 
 impl Settings {

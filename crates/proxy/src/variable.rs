@@ -67,6 +67,7 @@ pub(crate) enum Variable {
     UpstreamCookie(Vec<u8>),
     UpstreamHeader(Vec<u8>),
     UpstreamHeaderTime,
+    UpstreamLastAddr,
     UpstreamResponseLength,
     UpstreamResponseTime,
     UpstreamStatus,
@@ -144,6 +145,7 @@ impl Variable {
             "upstream_bytes_sent" => Variable::UpstreamBytesSent,
             "upstream_connect_time" => Variable::UpstreamConnectTime,
             "upstream_header_time" => Variable::UpstreamHeaderTime,
+            "upstream_last_addr" => Variable::UpstreamLastAddr,
             "upstream_response_length" => Variable::UpstreamResponseLength,
             "upstream_response_time" => Variable::UpstreamResponseTime,
             "upstream_status" => Variable::UpstreamStatus,
@@ -266,6 +268,7 @@ impl Variable {
             Variable::UpstreamConnectTime => tries(request, out, |one, out| maybe_seconds(one.connected, out)),
             Variable::UpstreamHeaderTime => tries(request, out, |one, out| maybe_seconds(one.header, out)),
             Variable::UpstreamResponseTime => tries(request, out, |one, out| maybe_seconds(one.ended, out)),
+            Variable::UpstreamLastAddr => request.tries.last().is_some_and(|last| text(last.name.as_bytes())),
             Variable::UpstreamResponseLength => tries(request, out, |one, out| number(out, one.body_bytes)),
             Variable::UpstreamBytesReceived => tries(request, out, |one, out| number(out, one.bytes_received())),
             Variable::UpstreamBytesSent => tries(request, out, |one, out| number(out, one.bytes_sent())),
@@ -311,11 +314,12 @@ fn join<'v>(values: impl Iterator<Item = &'v [u8]>, separator: &[u8], out: &mut 
     any
 }
 
-/// A value for each server that was tried, `-` where one has none.
+/// A value for each server that was tried, `-` where one has none. A colon stands where another location was asked.
 fn tries(request: &Request, out: &mut Vec<u8>, value: impl Fn(&Try, &mut Vec<u8>) -> bool) -> bool {
+    let phases = request.handed_back.as_ref().map_or(&[][..], |handed_back| &handed_back.phases);
     for (index, one) in request.tries.iter().enumerate() {
         if index > 0 {
-            out.extend_from_slice(b", ");
+            out.extend_from_slice(if phases.contains(&index) { b" : " } else { b", " });
         }
         if !value(one, out) {
             out.push(b'-');

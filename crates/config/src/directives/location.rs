@@ -19,6 +19,14 @@ pub(crate) const ROWS: &[Directive] = &[
     )
     .repeatable(),
     works(
+        "internal",
+        LOCATION,
+        N0,
+        "Only internal redirects reach the location (`index`, `X-Accel-Redirect`); for clients it is 404.",
+        internal,
+    )
+    .repeatable(),
+    works(
         "root",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         N1,
@@ -53,6 +61,7 @@ fn location(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<
         steps: Vec::new(),
         content: Content::default(),
         locations: Vec::new(),
+        internal: false,
         ifs: Vec::new(),
         place: builder.place(directive),
     };
@@ -145,6 +154,13 @@ fn check_nesting(builder: &Builder<'_>, matcher: &Matcher, word: &Word) -> Resul
         }
         _ => Ok(()),
     }
+}
+
+fn internal(builder: &mut Builder<'_>, _: &syntax::Directive) -> Result<(), Fault> {
+    if let Some(location) = builder.locations.last_mut() {
+        location.internal = true;
+    }
+    Ok(())
 }
 
 fn root(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {

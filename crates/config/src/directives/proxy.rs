@@ -1,5 +1,7 @@
 //! `proxy_pass` and how requests are handed on.
 
+use std::sync::Arc;
+
 use limpet_syntax as syntax;
 
 use super::core::flag;
@@ -8,7 +10,8 @@ use super::http::milliseconds;
 use crate::builder::{Builder, Fault, arg, fault, template, text};
 use crate::directive::prelude::{Directive, FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, N12, SERVER, works};
 use crate::model::{
-    BindAddress, Content, HttpVersion, LogLevel, Matcher, NextCondition, NextUpstream, PassUri, ProxyBind, ProxyPass,
+    BackendHeader, BindAddress, Content, HttpVersion, LogLevel, Matcher, NextCondition, NextUpstream, PassUri,
+    ProxyBind, ProxyPass,
 };
 use crate::value;
 
@@ -61,7 +64,7 @@ pub(crate) const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         MORE1,
         "What sends a request to another server: `error`, `timeout`, `invalid_header`, `http_500`, `http_502`, `http_503`, \
-         `http_504`, `http_403`, `http_404`, `http_429`, `non_idempotent`, `off`. Default: error timeout.",
+         `http_504`, `http_403`, `http_404`, `http_429`, `denied`, `non_idempotent`, `off`. Default: error timeout.",
         proxy_next_upstream,
     )
     .repeatable(),
@@ -101,6 +104,22 @@ pub(crate) const ROWS: &[Directive] = &[
         "TCP keepalive probes on connections to backends. Default: off.",
         proxy_socket_keepalive,
     ),
+    works(
+        "proxy_allow_upstream",
+        HTTP | SERVER | LOCATION,
+        MORE1,
+        "Texts with variables that are looked at before each try: if one of them is empty or `0`, the server is not \
+         asked (NGINX Plus).",
+        proxy_allow_upstream,
+    ),
+    works(
+        "proxy_ignore_headers",
+        HTTP | SERVER | LOCATION,
+        MORE1,
+        "Headers of backends that are not acted on. Of those that nginx knows only `X-Accel-Redirect` would be.",
+        proxy_ignore_headers,
+    )
+    .repeatable(),
 ];
 
 fn proxy_pass(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
@@ -222,8 +241,9 @@ fn proxy_next_upstream(builder: &mut Builder<'_>, directive: &syntax::Directive)
                 off = true;
                 continue;
             }
-            // About caches, and about an access list of servers: neither is there to say so.
-            b"updating" | b"denied" => {
+            b"denied" => NextCondition::Denied,
+            // About caches, and there is none.
+            b"updating" => {
                 builder.settings().proxy_next_upstream.get_or_insert_default();
                 continue;
             }
@@ -276,5 +296,41 @@ fn proxy_bind(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
 
 fn proxy_socket_keepalive(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     builder.settings().proxy_socket_keepalive = Some(flag(directive)?);
+    Ok(())
+}
+
+fn proxy_allow_upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let texts = directive.args.iter().map(template).collect::<Result<Vec<_>, _>>()?;
+    builder.settings().proxy_allow_upstream = Some(Arc::new(texts));
+    Ok(())
+}
+
+fn proxy_ignore_headers(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    const OTHERS: [&[u8]; 8] = [
+        b"X-Accel-Expires",
+        b"X-Accel-Limit-Rate",
+        b"X-Accel-Buffering",
+        b"X-Accel-Charset",
+        b"Expires",
+        b"Cache-Control",
+        b"Set-Cookie",
+        b"Vary",
+    ];
+    for word in &directive.args {
+        let other = || OTHERS.iter().position(|name| name.eq_ignore_ascii_case(&word.bytes));
+        let header = match word.bytes.eq_ignore_ascii_case(b"X-Accel-Redirect") {
+            true => BackendHeader::Redirect,
+            false => match other() {
+                Some(place) => BackendHeader::Other(place),
+                None => return fault(word, format!("invalid value \"{}\"", word.text())),
+            },
+        };
+        let ignored = builder.settings().proxy_ignore_headers.get_or_insert_default();
+        if ignored.contains(&header) {
+            builder.notice(LogLevel::Warn, format!("duplicate value \"{}\"", word.text()), directive);
+        } else {
+            ignored.push(header);
+        }
+    }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub(crate) const ROWS: &[Directive] = &[
         UPSTREAM,
         N0.or(N12),
         "Looks up the names of all servers of the group again when their answers run out (Tengine). \
-         `fallback=shutdown` answers 502 while a lookup fails, `stale` and `next` keep the last good answer; \
+         While a lookup fails, `fallback=shutdown` answers 502, `stale` asks the last addresses, `next` the next server; \
          `fail_timeout=` is how long after a failure to look up again.",
         dynamic_resolve,
     ),

@@ -16,7 +16,7 @@ pub use http::{
 };
 pub use log::{AccessLog, AccessLogs, ErrorLog, ErrorLogTarget, Escape, LogFormat, LogLevel};
 pub use main::{Main, User, Workers};
-pub use proxy::{BindAddress, Condition as NextCondition, HttpVersion, NextUpstream, ProxyBind};
+pub use proxy::{BackendHeader, BindAddress, Condition as NextCondition, HttpVersion, NextUpstream, ProxyBind};
 pub use resolver::{DynamicResolve, Fallback, Resolver};
 pub use rewrite::{Condition, Return, Step};
 pub use settings::{AddHeader, KeepaliveTimeout, Root, ServerTokens, Settings, Types};

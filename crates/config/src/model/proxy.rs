@@ -19,6 +19,8 @@ pub enum Condition {
     Timeout,
     /// A head that can't be read.
     InvalidHeader,
+    /// `proxy_allow_upstream` forbids to ask the server.
+    Denied,
     /// A response with this status.
     Status(u16),
     /// Also requests that change something (POST, LOCK, PATCH) once they were sent.
@@ -59,10 +61,20 @@ impl NextUpstream {
             Condition::Timeout => 1,
             Condition::InvalidHeader => 2,
             Condition::NonIdempotent => 3,
-            Condition::Status(status) => 4 + STATUSES.iter().position(|known| *known == status)?,
+            Condition::Denied => 4,
+            Condition::Status(status) => 5 + STATUSES.iter().position(|known| *known == status)?,
         };
         Some(1 << place)
     }
+}
+
+/// A header by which a backend tells the proxy what to do, as `proxy_ignore_headers` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendHeader {
+    /// `X-Accel-Redirect`: another location answers.
+    Redirect,
+    /// One that nothing here acts on, by its place among nginx's.
+    Other(usize),
 }
 
 /// `proxy_bind`: the local address of connections to backends.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{AccessLogs, ErrorLog, HttpVersion, NextUpstream, ProxyBind};
+use super::{AccessLogs, BackendHeader, ErrorLog, HttpVersion, NextUpstream, ProxyBind};
 use crate::template::Template;
 
 /// File name extensions, lower case and without the dot, to media types.
@@ -99,6 +99,10 @@ settings! {
     /// Milliseconds after which no other server is asked; 0: never.
     proxy_next_upstream_timeout: u64,
     proxy_bind: ProxyBind,
+    /// `proxy_allow_upstream`: texts that must all be true for a server to be asked.
+    proxy_allow_upstream: Arc<Vec<Template>>,
+    /// `proxy_ignore_headers`: headers of backends that are not acted on.
+    proxy_ignore_headers: Vec<BackendHeader>,
     proxy_socket_keepalive: bool,
     /// The upstream that `session_sticky_hide_cookie` names.
     session_sticky_hide_cookie: String,

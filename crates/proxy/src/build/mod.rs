@@ -135,9 +135,17 @@ impl Builder<'_> {
         let mut locations = Vec::new();
         let mut inner = HashMap::new();
         let top = self.level(&server.locations, default_log, &mut locations, &mut inner)?;
+        let mut named = HashMap::new();
+        for location in &server.locations {
+            if let Matcher::Named(name) = &location.matcher {
+                named.insert(name.as_bytes().to_vec(), locations.len());
+                locations.push(Arc::new(self.location(location, default_log)?));
+            }
+        }
         let outside = Location {
             prefix_length: 0,
             regex: None,
+            internal: false,
             steps: Vec::new(),
             content: match &server.content {
                 model::Content::CheckStatus(format) => Content::CheckStatus(*format),
@@ -151,6 +159,7 @@ impl Builder<'_> {
             steps: self.steps(&server.steps)?,
             locations,
             top,
+            named,
             inner,
             outside: Arc::new(outside),
             client_header_timeout: milliseconds(server.settings.client_header_timeout, 60_000),
@@ -166,7 +175,7 @@ impl Builder<'_> {
         inner: &mut HashMap<usize, Level>,
     ) -> Result<Level, BuildError> {
         let mut level = Level::default();
-        for location in siblings {
+        for location in siblings.iter().filter(|location| !matches!(location.matcher, Matcher::Named(_))) {
             let compiled = self.location(location, default_log)?;
             let redirects = matches!(compiled.content, Content::Proxy(_));
             locations.push(Arc::new(compiled));
@@ -199,6 +208,7 @@ impl Builder<'_> {
                 Matcher::Regex { pattern, caseless } => Some(regex(pattern, *caseless)?),
                 _ => None,
             },
+            internal: location.internal,
             steps: self.steps(&location.steps)?,
             content: match &location.content {
                 model::Content::Files => Content::Files,
@@ -245,6 +255,11 @@ impl Builder<'_> {
                 Some(tries) => usize::try_from(tries).unwrap_or(usize::MAX),
             },
             next_timeout: milliseconds(settings.proxy_next_upstream_timeout, 0),
+            allow: settings.proxy_allow_upstream.iter().flat_map(|texts| texts.iter()).map(Text::new).collect(),
+            takes_back: !settings
+                .proxy_ignore_headers
+                .as_ref()
+                .is_some_and(|ignored| ignored.contains(&model::BackendHeader::Redirect)),
             bind: settings.proxy_bind.as_ref().and_then(bind),
             socket_keepalive: settings.proxy_socket_keepalive.unwrap_or(false),
         })

@@ -25,8 +25,8 @@ pub(super) fn upstream(upstream: &model::Upstream, http: &model::Http, workers: 
     let before = before.and_then(|before| before.names.as_ref());
     let names = Names::new(upstream, http.resolver.as_ref(), http.resolver_timeout, before, workers);
     let members = match &names {
-        Some(names) => members(&names.present(), workers, shared),
-        None => members(upstream, workers, shared),
+        Some(names) => names.members(workers, shared),
+        None => members(upstream, &[], workers, shared),
     };
     let id_with_bar = members.backends.iter().any(|backend| backend.sid.contains(&b'|'));
     Upstream {
@@ -51,14 +51,16 @@ pub(super) fn upstream(upstream: &model::Upstream, http: &model::Http, workers: 
     }
 }
 
-/// The servers of an upstream, with what is known of them already.
-pub(crate) fn members(upstream: &model::Upstream, workers: usize, shared: &Shared) -> Members {
+/// The servers of an upstream, with what is known of them already. `lines` has the line of the block for each of them,
+/// where names have made others of them.
+pub(crate) fn members(upstream: &model::Upstream, lines: &[usize], workers: usize, shared: &Shared) -> Members {
     let mut backends = Vec::new();
     let mut servers = Vec::new();
     let mut sids = SidTable::default();
     let mut seen: HashMap<&Address, usize> = HashMap::new();
     let plain = upstream.sticky.as_ref().is_some_and(|sticky| sticky.hash == model::Hash::Plain);
-    for server in &upstream.servers {
+    for (place, server) in upstream.servers.iter().enumerate() {
+        let line = lines.get(place).copied().unwrap_or(place);
         for address in &server.addresses {
             let name: Arc<str> = address.to_string().into();
             let sid: Box<[u8]> = match (&upstream.sticky, &server.id) {
@@ -76,7 +78,7 @@ pub(crate) fn members(upstream: &model::Upstream, workers: usize, shared: &Share
             let state = peer(&upstream.name, address, times, shared);
             servers.push((balance_server(server, &name), Arc::clone(&state)));
             let template = peer_template(address);
-            backends.push(Arc::new(Backend { name, sid, address: address.clone(), template, state }));
+            backends.push(Arc::new(Backend { name, sid, address: address.clone(), template, state, line }));
         }
     }
     let group = balance::Group::new(method(upstream.method.as_ref()), servers);

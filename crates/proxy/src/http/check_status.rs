@@ -28,7 +28,7 @@ struct Row {
 
 /// Answers a GET or HEAD.
 pub(super) fn answer(request: &Request, default: StatusFormat) -> (Reply, Vec<u8>) {
-    if !matches!(request.head.method(), b"GET" | b"HEAD") {
+    if !request.is_read() {
         return Reply::error_page(request, 405);
     }
     let shared = request.conn.shared();

@@ -10,6 +10,7 @@ use limpet_balance::Tried;
 use limpet_config::model::LogLevel;
 use pingora::{Error, ErrorType, Result};
 
+use super::accel::HandedBack;
 use super::reply::Reply;
 use super::sticky::Stickiness;
 use crate::clock::{self, Moment};
@@ -30,6 +31,12 @@ pub(crate) struct Request {
     pub(crate) args: Option<Vec<u8>>,
     /// The path is not the client's any more.
     pub(crate) redirected: bool,
+    /// Internal redirects so far.
+    pub(crate) redirects: usize,
+    /// A backend has named the URI: whatever the method, it is there to be read.
+    pub(crate) reads: bool,
+    /// A backend has handed the request back.
+    pub(crate) handed_back: Option<Box<HandedBack>>,
     pub(crate) captures: Captures,
     pub(crate) started: Moment,
     /// The connection may serve another request after this one.
@@ -197,6 +204,9 @@ impl Request {
             server,
             location,
             redirected: false,
+            redirects: 0,
+            reads: false,
+            handed_back: None,
             captures: Captures::default(),
             status: 0,
             reply: None,
@@ -315,7 +325,8 @@ impl Request {
     fn upstream_url(&self) -> Option<String> {
         let upstream = self.upstream.as_ref()?;
         let Some(flight) = &self.flight else {
-            return self.tries.is_empty().then(|| format!("http://{0}/{0}", upstream.name));
+            let nobody = self.tries.last().is_none_or(|last| last.trace.is_none());
+            return nobody.then(|| format!("http://{0}/{0}", upstream.name));
         };
         let uri = self.upstream_head.as_ref().map(|head| {
             let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
@@ -333,8 +344,16 @@ impl Request {
         }
     }
 
-    /// The media type for the present URI's extension.
+    /// Whether a file or page is wanted, and nothing done to it.
+    pub(crate) fn is_read(&self) -> bool {
+        self.reads || matches!(self.head.method(), b"GET" | b"HEAD")
+    }
+
+    /// The media type for the present URI's extension, or what a backend has said that handed the request back.
     pub(crate) fn media_type(&self) -> Cow<'_, [u8]> {
+        if let Some(content_type) = self.handed_back.as_ref().and_then(|handed_back| handed_back.content_type()) {
+            return Cow::Borrowed(content_type);
+        }
         let settings = &self.location.settings;
         let name = self.uri.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let extension = name.iter().rposition(|byte| *byte == b'.').and_then(|dot| name.get(dot + 1..));

@@ -6,9 +6,11 @@ use limpet_config::model::{LogLevel, NextCondition as Condition};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
+use super::accel;
 use super::ctx::Request;
 use super::page;
 use super::reply::{self, Reply};
+use super::request_filter;
 use crate::clock;
 
 /// No connection came about.
@@ -36,6 +38,12 @@ pub(super) fn to_connect(request: &mut Request, mut error: Box<Error>) -> Box<Er
     error
 }
 
+/// The server that was chosen is not to be asked. `true` when another one is.
+pub(super) fn unasked(request: &mut Request, why: &str, condition: Condition) -> bool {
+    request.log_error(LogLevel::Error, &format!("{why} while connecting to upstream"));
+    server_failed(request, 502, "connecting to upstream") && may_retry(request, condition)
+}
+
 /// Whether a response is not to be passed on, but the request to go to another server
 /// (`proxy_next_upstream http_503` and the like). The server is marked then.
 pub(super) fn by_status(session: &Session, request: &mut Request, status: u16) -> bool {
@@ -47,12 +55,12 @@ pub(super) fn by_status(session: &Session, request: &mut Request, status: u16) -
     let (Some(flight), Some(members)) = (&request.flight, &request.members) else { return false };
     let mut tried = request.tried.clone();
     tried.add(flight.index);
-    // A page of the last server is better than none at all.
+    // The page of the last server is passed on; whether one of the others can be asked now, their turn will tell.
     let goes_on = is_safe(session, request)
         && !request.sticky.is_held()
         && tried.len() < tries
         && in_time(request)
-        && members.group.has_other(&tried, clock::steady_milliseconds());
+        && members.group.others(&tried) > 0;
     if goes_on {
         match status {
             // The server is well; it only has nothing for this request.
@@ -194,6 +202,12 @@ fn what_failed(error: &Error, timed_out: bool) -> String {
 /// Nothing more is tried: the client gets a page, if it can still get one. The result is the status.
 pub(super) async fn finally(session: &mut Session, request: &mut Request, error: &Error) -> u16 {
     if request.reply.is_some() {
+        return request.status;
+    }
+    if let Some(answer) = accel::take_answer(request) {
+        if request_filter::give(session, request, answer).await.is_err() {
+            request.keepalive = false;
+        }
         return request.status;
     }
     let status = match (error.esource(), error.etype()) {

@@ -32,7 +32,7 @@ pub(super) enum Found {
 }
 
 /// A file to be sent, with its head and the parts of it that are wanted.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     file: File,
     reply: Reply,
     parts: Vec<Part>,
@@ -47,7 +47,7 @@ struct Part {
 
 pub(super) fn find(request: &mut Request) -> Found {
     let is_folder = request.uri.ends_with(b"/");
-    if !matches!(request.head.method(), b"GET" | b"HEAD") {
+    if !request.is_read() {
         // A POST to a folder looks for its index first, as in nginx.
         if !(is_folder && request.head.method() == b"POST") {
             let missing = request.head.method() == b"POST" && metadata(&request.file_path(&request.uri)).is_err();

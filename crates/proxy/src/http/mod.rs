@@ -1,5 +1,6 @@
 //! The way of a request through Pingora: one file a hook.
 
+mod accel;
 mod check_status;
 mod ctx;
 mod fail;

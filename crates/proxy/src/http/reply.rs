@@ -77,6 +77,11 @@ impl Reply {
 
     /// Adds what the configuration adds. The location is the final one now.
     pub(crate) fn finish(&mut self, request: &Request) {
+        if let Some(handed_back) = &request.handed_back {
+            let own = std::mem::take(&mut self.lines);
+            handed_back.append_lines(self.status, &mut self.lines);
+            self.lines.extend_from_slice(&own);
+        }
         const WITHOUT_ALWAYS: [u16; 10] = [200, 201, 204, 206, 301, 302, 303, 304, 307, 308];
         for header in &request.location.settings.add_header {
             if !header.always && !WITHOUT_ALWAYS.contains(&self.status) {
@@ -171,7 +176,7 @@ pub(super) fn ends_line(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n' | 0)
 }
 
-fn append_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+pub(super) fn append_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);

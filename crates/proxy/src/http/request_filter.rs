@@ -12,14 +12,14 @@ use super::{check_status, files, steps};
 use crate::front::head::Body;
 use crate::route::location::Found;
 use crate::route::uri;
-use crate::runtime::Content;
+use crate::runtime::{Content, Location};
 use crate::template::Text;
 
 /// nginx's bound on internal redirects.
 const MAX_REDIRECTS: usize = 10;
 
 /// What answers a request.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Local(Reply, Vec<u8>),
     File(Box<files::Opened>),
     Backend,
@@ -29,84 +29,150 @@ pub(super) enum Answer {
 
 /// `true` when the response has been sent.
 pub(super) async fn run(session: &mut Session, request: &mut Request) -> Result<bool> {
-    let answer = route(request).unwrap_or_else(|Undecided(why)| {
-        let uri = String::from_utf8_lossy(&request.uri).into_owned();
-        request.log_error(LogLevel::Alert, &format!("pcre2_match() failed: {why} on \"{uri}\""));
-        error_page(request, 500)
-    });
+    let answer = route(request);
+    prepare(session, request);
+    if let Answer::Backend = answer {
+        session.set_ignore_info_resp(true);
+        return Ok(false);
+    }
+    give(session, request, answer).await.map(|()| true)
+}
+
+/// The times that the client has are its location's.
+pub(super) fn prepare(session: &mut Session, request: &Request) {
     let settings = &request.location.settings;
     session.set_read_timeout(Some(settings.client_body_timeout));
     request.conn.exchange().send_timeout = settings.send_timeout;
+}
+
+/// Sends an answer that is no backend's.
+///
+/// # Errors
+/// The client has gone, or is to get nothing.
+pub(super) async fn give(session: &mut Session, request: &mut Request, answer: Answer) -> Result<()> {
     match answer {
-        Answer::Local(reply, body) => reply::send(session, request, reply, body).await?,
-        Answer::File(file) => files::send(session, request, *file).await?,
+        Answer::Local(reply, body) => reply::send(session, request, reply, body).await,
+        Answer::File(file) => files::send(session, request, *file).await,
         Answer::Close => {
             request.keepalive = false;
             // Nothing goes out, so nothing of Pingora's may either.
             request.conn.exchange().head = Some(Vec::new());
-            return Error::err(ErrorType::HTTPStatus(request.status));
+            Error::err(ErrorType::HTTPStatus(request.status))
         }
-        Answer::Backend => {
-            session.set_ignore_info_resp(true);
-            return Ok(false);
-        }
+        Answer::Backend => Ok(()),
     }
-    Ok(true)
 }
 
-fn route(request: &mut Request) -> std::result::Result<Answer, Undecided> {
-    let server = Arc::clone(&request.server);
-    if let steps::Outcome::Return { code, text } = steps::run(request, &server.steps, &[])? {
-        return Ok(return_(request, code, text));
-    }
-    for _ in 0..=MAX_REDIRECTS {
-        let found = server.top.find(&request.uri, &|location| server.level(location));
-        let location = match found {
-            Found::Location(index) | Found::ByRegex(index) => server.locations.get(index),
-            Found::Slash(index) => {
-                if let Some(location) = server.locations.get(index) {
-                    request.location = Arc::clone(location);
+/// What answers the request's URI: the steps of its server, then a location, and again for each internal redirect.
+pub(super) fn route(request: &mut Request) -> Answer {
+    let answer = loop {
+        match by_uri(request) {
+            Ok(Next::Answer(answer)) => break Ok(answer),
+            Ok(Next::Redirect(uri)) => {
+                if let Some(answer) = go_to(request, uri) {
+                    break Ok(answer);
                 }
-                return Ok(add_slash(request));
             }
-            Found::Nothing => None,
-            Found::Undecided => return Err(Undecided("a location's pattern can't be decided".into())),
-        };
-        let location = location.unwrap_or(&server.outside);
-        request.location = Arc::clone(location);
-        if let Some(regex) = &location.regex
-            && let Some(captures) = Captures::of(regex, &request.uri)?
-        {
-            request.captures = captures;
+            Err(undecided) => break Err(undecided),
         }
-        if let Some(too_large) = check_length(request) {
-            return Ok(too_large);
-        }
-        if let steps::Outcome::Return { code, text } = steps::run(request, &location.steps, &location.ifs)? {
-            return Ok(return_(request, code, text));
-        }
-        match &request.location.content {
-            Content::Proxy(pass) => {
-                request.upstream = Some(Arc::clone(&pass.upstream));
-                return Ok(Answer::Backend);
-            }
-            Content::CheckStatus(format) => {
-                let format = *format;
-                let (reply, body) = check_status::answer(request, format);
-                return Ok(Answer::Local(reply, body));
-            }
-            Content::Files => match files::find(request) {
-                files::Found::Answer(answer) => return Ok(answer),
-                files::Found::Redirect(uri) => {
-                    request.uri = uri;
-                    request.redirected = true;
-                }
-            },
-        }
+    };
+    answer.unwrap_or_else(|undecided| give_up(request, undecided))
+}
+
+/// What answers in a named location.
+pub(super) fn route_in(request: &mut Request, location: &Arc<Location>) -> Answer {
+    match enter(request, location) {
+        Ok(Next::Answer(answer)) => answer,
+        Ok(Next::Redirect(uri)) => go_to(request, uri).unwrap_or_else(|| route(request)),
+        Err(undecided) => give_up(request, undecided),
     }
+}
+
+/// Takes the request to another URI by an internal redirect. An answer says that there were too many of them.
+pub(super) fn go_to(request: &mut Request, uri: Vec<u8>) -> Option<Answer> {
+    let target = String::from_utf8_lossy(&uri).into_owned();
+    request.uri = uri;
+    request.redirected = true;
+    count_redirect(request, || format!("while internally redirecting to \"{target}\""))
+}
+
+/// Counts an internal redirect; an answer says that there were too many.
+pub(super) fn count_redirect(request: &mut Request, what: impl Fn() -> String) -> Option<Answer> {
+    request.redirects += 1;
+    if request.redirects <= MAX_REDIRECTS {
+        return None;
+    }
+    request.log_error(LogLevel::Error, &format!("rewrite or internal redirection cycle {}", what()));
+    Some(error_page(request, 500))
+}
+
+fn give_up(request: &mut Request, Undecided(why): Undecided) -> Answer {
     let uri = String::from_utf8_lossy(&request.uri).into_owned();
-    request.log_error(LogLevel::Error, &format!("rewrite or internal redirection cycle while processing \"{uri}\""));
-    Ok(error_page(request, 500))
+    request.log_error(LogLevel::Alert, &format!("pcre2_match() failed: {why} on \"{uri}\""));
+    error_page(request, 500)
+}
+
+/// What a location comes to.
+enum Next {
+    Answer(Answer),
+    /// An internal redirect to this URI.
+    Redirect(Vec<u8>),
+}
+
+fn by_uri(request: &mut Request) -> std::result::Result<Next, Undecided> {
+    let server = Arc::clone(&request.server);
+    if request.redirects > 0 {
+        request.location = Arc::clone(&server.outside);
+    }
+    if let steps::Outcome::Return { code, text } = steps::run(request, &server.steps, &[])? {
+        return Ok(Next::Answer(return_(request, code, text)));
+    }
+    let found = server.top.find(&request.uri, &|location| server.level(location));
+    let location = match found {
+        Found::Location(index) | Found::ByRegex(index) => server.locations.get(index),
+        Found::Slash(index) => {
+            if let Some(location) = server.locations.get(index) {
+                request.location = Arc::clone(location);
+            }
+            return Ok(Next::Answer(add_slash(request)));
+        }
+        Found::Nothing => None,
+        Found::Undecided => return Err(Undecided("a location's pattern can't be decided".into())),
+    };
+    enter(request, location.unwrap_or(&server.outside))
+}
+
+fn enter(request: &mut Request, location: &Arc<Location>) -> std::result::Result<Next, Undecided> {
+    request.location = Arc::clone(location);
+    if let Some(regex) = &location.regex
+        && let Some(captures) = Captures::of(regex, &request.uri)?
+    {
+        request.captures = captures;
+    }
+    if location.internal && request.redirects == 0 {
+        return Ok(Next::Answer(error_page(request, 404)));
+    }
+    if let Some(too_large) = check_length(request) {
+        return Ok(Next::Answer(too_large));
+    }
+    if let steps::Outcome::Return { code, text } = steps::run(request, &location.steps, &location.ifs)? {
+        return Ok(Next::Answer(return_(request, code, text)));
+    }
+    Ok(Next::Answer(match &request.location.content {
+        Content::Proxy(pass) => {
+            request.upstream = Some(Arc::clone(&pass.upstream));
+            Answer::Backend
+        }
+        Content::CheckStatus(format) => {
+            let format = *format;
+            let (reply, body) = check_status::answer(request, format);
+            Answer::Local(reply, body)
+        }
+        Content::Files => match files::find(request) {
+            files::Found::Answer(answer) => answer,
+            files::Found::Redirect(uri) => return Ok(Next::Redirect(uri)),
+        },
+    }))
 }
 
 /// 413 for a request that says it is larger than the location takes.

@@ -10,6 +10,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
+use super::accel;
 use super::ctx::Request;
 use super::fail;
 use super::reply::{self, Length, Reply};
@@ -45,7 +46,7 @@ fn is_hidden(known: Known, status: u16) -> bool {
 /// The backend has answered.
 ///
 /// # Errors
-/// The answer is one that sends the request to another server.
+/// The answer is one that sends the request to another server, or to another location.
 pub(super) fn from_backend(session: &Session, request: &mut Request) -> Result<()> {
     let Some(flight) = &request.flight else { return Ok(()) };
     let trace = Arc::clone(&flight.dial.trace);
@@ -64,7 +65,7 @@ pub(super) fn from_backend(session: &Session, request: &mut Request) -> Result<(
     if let Some(last) = request.tries.last_mut() {
         last.status = status;
     }
-    Ok(())
+    accel::take_back(request)
 }
 
 /// Makes the client's head out of the backend's. What Pingora writes of it is how the body is framed.
@@ -72,10 +73,11 @@ pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> R
     let Some(response) = request.response.clone() else { return Error::err(ErrorType::InternalError) };
     let mut reply = Reply::new(response.status);
     reply.reason = Some(response.reason());
-    reply.content_type = response.fields.value_bytes(Known::ContentType);
+    let told = || request.handed_back.as_ref().and_then(|handed_back| handed_back.content_type().cloned());
+    reply.content_type = response.fields.value_bytes(Known::ContentType).or_else(told);
     reply.length = length(request, &response);
     lines(request, &response, &mut reply);
-    cookies(request, &response, &mut reply);
+    cookies(request, &response, response.status, |line| reply.line(b"Set-Cookie", line));
     if let Some(protocol) = response.fields.value(Known::Upgrade).filter(|_| response.status == 101) {
         reply.line(b"Upgrade", protocol);
     }
@@ -129,8 +131,6 @@ fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
             location(request, name, value, reply);
         } else if !is_hidden(known, reply.status) {
             reply.line(name, value);
-        } else if known == Known::XAccelRedirect {
-            request.log_error(LogLevel::Warn, "upstream sent \"X-Accel-Redirect\", which limpet does not follow");
         }
     }
 }
@@ -149,47 +149,43 @@ fn location(request: &Request, name: &[u8], value: &[u8], reply: &mut Reply) {
     }
 }
 
-/// The backend's Set-Cookie lines and ours.
-fn cookies(request: &Request, response: &ResponseHead, reply: &mut Reply) {
+/// The backend's Set-Cookie lines and ours, for a response with this status.
+pub(super) fn cookies(request: &Request, response: &ResponseHead, status: u16, mut line: impl FnMut(&[u8])) {
     let theirs = || response.fields.values(Known::SetCookie);
-    let pass_on = |reply: &mut Reply| theirs().for_each(|line| reply.line(b"Set-Cookie", line));
-    let Content::Proxy(pass) = &request.location.content else { return pass_on(reply) };
-    let (Some(policy), Some(server)) = (&pass.upstream.sticky, &request.sticky.server) else { return pass_on(reply) };
+    let Content::Proxy(pass) = &request.location.content else { return theirs().for_each(line) };
+    let (Some(policy), Some(server)) = (&pass.upstream.sticky, &request.sticky.server) else {
+        return theirs().for_each(line);
+    };
     let hide_cookie = request.location.settings.hide_cookie;
     let ours = || {
         let now = clock::unix_seconds();
         set_cookie(policy, &server.sid, now, request.sticky.first(now))
     };
-    match answer(policy, hide_cookie, reply.status, request.sticky.is_assigned()) {
-        Answer::Pass => pass_on(reply),
+    let rewrite = |rewritten: Option<Vec<u8>>, theirs: &[u8], line: &mut dyn FnMut(&[u8])| match rewritten {
+        Some(rewritten) => line(&rewritten),
+        None => line(theirs),
+    };
+    match answer(policy, hide_cookie, status, request.sticky.is_assigned()) {
+        Answer::Pass => theirs().for_each(line),
         Answer::Append => {
-            pass_on(reply);
-            reply.line(b"Set-Cookie", &ours());
+            theirs().for_each(&mut line);
+            line(&ours());
         }
-        Answer::Drop => theirs().filter(|line| !is_own(policy, line)).for_each(|line| reply.line(b"Set-Cookie", line)),
+        Answer::Drop => theirs().filter(|line| !is_own(policy, line)).for_each(line),
         Answer::Replace => {
             let mut placed = false;
-            for line in theirs() {
-                if !is_own(policy, line) {
-                    reply.line(b"Set-Cookie", line);
+            for theirs in theirs() {
+                if !is_own(policy, theirs) {
+                    line(theirs);
                 } else if !std::mem::replace(&mut placed, true) {
-                    reply.line(b"Set-Cookie", &ours());
+                    line(&ours());
                 }
             }
             if !placed {
-                reply.line(b"Set-Cookie", &ours());
+                line(&ours());
             }
         }
-        Answer::Prefix => rewrite(theirs(), reply, |line| prefixed(policy, line, &server.sid)),
-        Answer::Rewrite => rewrite(theirs(), reply, |line| rewritten(policy, line, &server.sid)),
-    }
-}
-
-fn rewrite<'l>(lines: impl Iterator<Item = &'l [u8]>, reply: &mut Reply, rewrite: impl Fn(&[u8]) -> Option<Vec<u8>>) {
-    for line in lines {
-        match rewrite(line) {
-            Some(line) => reply.line(b"Set-Cookie", &line),
-            None => reply.line(b"Set-Cookie", line),
-        }
+        Answer::Prefix => theirs().for_each(|one| rewrite(prefixed(policy, one, &server.sid), one, &mut line)),
+        Answer::Rewrite => theirs().for_each(|one| rewrite(rewritten(policy, one, &server.sid), one, &mut line)),
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Stickiness {
     /// The server that the cookie names after this request.
     pub(crate) server: Option<Arc<Backend>>,
     /// The server that the client's cookie named.
+    named: Option<usize>,
+    /// The server that it is sent to if that can be asked.
     home: Option<usize>,
     /// `fallback=off`, and the client has a session: it is asked nowhere else.
     held: bool,
@@ -82,6 +84,13 @@ impl Stickiness {
     pub(crate) fn is_assigned(&self) -> bool {
         self.assigned
     }
+
+    /// This server has answered, and is the one to ask if the same request comes to the same upstream again.
+    pub(crate) fn settle(&mut self, index: usize) {
+        if self.is_read && self.state != State::Down {
+            self.home = Some(index);
+        }
+    }
 }
 
 /// Reads the session from the request's cookies. Later calls do nothing, so retries and internal redirects keep what the
@@ -107,7 +116,7 @@ pub(super) fn read_session(request: &mut Request, policy: &Policy, members: &Mem
         }
         Session::Known { peer, first } => (State::Kept, Some(peer), !falls_back, first),
     };
-    request.sticky = Stickiness { state, home, held, first, is_read: true, ..Stickiness::default() };
+    request.sticky = Stickiness { state, named: home, home, held, first, is_read: true, ..Stickiness::default() };
 }
 
 /// The server for the next try. The request has entered it.
@@ -120,7 +129,7 @@ pub(super) fn choose(request: &mut Request, key: &Key, members: &Members) -> Res
         let choice = members.group.visit(home, &request.tried, clock::steady_milliseconds());
         match choice {
             Choice::Usable => {
-                set_server(request, members, home, false);
+                set_server(request, members, home);
                 return Ok(home);
             }
             Choice::Full | Choice::Dead if request.sticky.held => {
@@ -151,15 +160,15 @@ pub(super) fn choose(request: &mut Request, key: &Key, members: &Members) -> Res
     let ask = Ask { key, tried: &request.tried, now: clock::steady_milliseconds() };
     let index = members.group.next(&mut progress.lock(), &ask).ok_or(NoServer::NoneLeft)?;
     match request.sticky.home {
-        Some(home) if request.sticky.state == State::Down => set_server(request, members, home, false),
-        _ => set_server(request, members, index, true),
+        Some(home) if request.sticky.state == State::Down => set_server(request, members, home),
+        _ => set_server(request, members, index),
     }
     Ok(index)
 }
 
-fn set_server(request: &mut Request, members: &Members, index: usize, assigned: bool) {
+fn set_server(request: &mut Request, members: &Members, index: usize) {
     if request.sticky.is_read {
         request.sticky.server = members.backends.get(index).map(Arc::clone);
-        request.sticky.assigned = assigned;
+        request.sticky.assigned = request.sticky.named != Some(index);
     }
 }

@@ -4,39 +4,59 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use limpet_config::local;
-use limpet_config::model::LogLevel;
+use limpet_config::model::{LogLevel, NextCondition as Condition};
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
+use super::accel;
 use super::ctx::{Flight, Request, Try};
+use super::fail;
+use super::request_filter;
 use super::sticky::{self, NoServer};
 use super::upstream_request;
 use crate::clock;
 use crate::front::head::Body;
 use crate::runtime::{BindTo, Content, Members, Pass, Upstream};
+use crate::template::Text;
 use crate::upstream::{Dial, Trace};
 
-pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
+pub(super) fn run(session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
+    if accel::is_pending(request) {
+        let goes_on = accel::follow(session, request);
+        request_filter::prepare(session, request);
+        if !goes_on {
+            return Error::err(ErrorType::HTTPStatus(500));
+        }
+    }
     let location = Arc::clone(&request.location);
     let Content::Proxy(pass) = &location.content else { return Error::err(ErrorType::InternalError) };
-    let upstream = &pass.upstream;
     let members = match &request.members {
         Some(members) => Arc::clone(members),
-        None => begin(request, upstream),
+        None => begin(request, &pass.upstream),
     };
-    let index = match sticky::choose(request, &upstream.key, &members) {
+    loop {
+        let peer = next(request, pass, &members)?;
+        let Some((why, condition)) = forbidden(request, pass) else { return Ok(peer) };
+        if !fail::unasked(request, &why, condition) {
+            return Error::err(ErrorType::HTTPStatus(502));
+        }
+    }
+}
+
+/// Begins a try at the next server.
+fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Result<Box<HttpPeer>> {
+    let upstream = &pass.upstream;
+    let index = match sticky::choose(request, &upstream.key, members) {
         Ok(index) => index,
         Err(reason) => {
-            if request.tries.is_empty() {
-                if reason == NoServer::NoneLeft {
-                    request.log_error(LogLevel::Error, "no live upstreams while connecting to upstream");
-                }
-                let mut none = Try::new(Arc::clone(&upstream.name), None);
-                none.status = 502;
-                request.tries.push(none);
+            let mut nobody = Try::new(Arc::clone(&upstream.name), None);
+            nobody.status = 502;
+            request.tries.push(nobody);
+            if reason == NoServer::NoneLeft {
+                request.log_error(LogLevel::Error, "no live upstreams while connecting to upstream");
             }
-            return Error::err(ErrorType::HTTPStatus(request.failure()));
+            return Error::err(ErrorType::HTTPStatus(502));
         }
     };
     let Some(backend) = members.backends.get(index) else { return Error::err(ErrorType::InternalError) };
@@ -70,8 +90,19 @@ pub(super) fn run(_session: &mut Session, request: &mut Request) -> Result<Box<H
     });
     let mut peer = Box::new(backend.template.clone());
     peer.options.custom_l4 = Some(Arc::clone(&dial) as _);
-    request.flight = Some(Flight::new(members, index, dial));
+    request.flight = Some(Flight::new(Arc::clone(members), index, dial));
     Ok(peer)
+}
+
+/// Why the server that was chosen is not asked after all, and which word of `proxy_next_upstream` that is.
+fn forbidden(request: &Request, pass: &Pass) -> Option<(String, Condition)> {
+    let is_true = |text: &Text| !matches!(text.render(request).as_slice(), b"" | b"0");
+    if !pass.allow.iter().all(is_true) {
+        return Some(("access to the server is denied by \"proxy_allow_upstream\"".into(), Condition::Denied));
+    }
+    let names = pass.upstream.names.as_ref()?;
+    let host = names.lost(request.flight.as_ref()?.dial.backend.line)?;
+    Some((format!("{host} could not be resolved"), Condition::Error))
 }
 
 /// The local address for the connection. Text that is none is told, and leaves the choice to the system.

@@ -37,6 +37,43 @@ pub(crate) fn normalize(path: &[u8]) -> Result<Vec<u8>, BadUri> {
     Ok(out)
 }
 
+/// Where a backend sends a request on to: the path with its `%XX` decoded, and what follows `?`.
+///
+/// # Errors
+/// nginx's unsafe ones: no path, a NUL, and a path that has `..` for a segment.
+pub(crate) fn internal(target: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), BadUri> {
+    let (path, args) = match target.iter().position(|byte| *byte == b'?') {
+        Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
+        None => (target, None),
+    };
+    let leads_up = |path: &[u8]| path.split(|byte| *byte == b'/').any(|segment| segment == b"..");
+    let decoded = unescape(path);
+    if path.is_empty() || leads_up(path) || leads_up(&decoded) || decoded.contains(&0) {
+        return Err(BadUri);
+    }
+    Ok((decoded, args.map(<[u8]>::to_vec)))
+}
+
+/// `%XX` decoded where it is one: of anything else the `%` goes, and with it a single hex digit and what is behind that.
+fn unescape(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path.iter();
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    while let Some(byte) = rest.next() {
+        if *byte != b'%' {
+            out.push(*byte);
+            continue;
+        }
+        let Some(first) = rest.next() else { break };
+        match (digit(first), digit(first).and_then(|_| rest.next()).map(digit)) {
+            (None, _) => out.push(*first),
+            (Some(high), Some(Some(low))) => out.push((high * 16 + low) as u8),
+            (Some(_), _) => {}
+        }
+    }
+    out
+}
+
 fn decode(path: &[u8]) -> Result<Vec<u8>, BadUri> {
     if !path.contains(&b'%') {
         return Ok(path.to_vec());
@@ -117,6 +154,28 @@ mod tests {
         }
         for path in ["/%00", "/%zz", "/%", "/%4", "/../", "/..", "/a/../../", "/%2e%2e/", "/a/b/../../../c"] {
             assert_eq!(normalize(path.as_bytes()), Err(BadUri), "{path}");
+        }
+    }
+
+    #[test]
+    fn targets_of_backends_are_read_as_nginx_reads_them() {
+        let read = |target: &str| {
+            internal(target.as_bytes()).map(|(path, args)| {
+                let text = |bytes| String::from_utf8(bytes).unwrap();
+                (text(path), args.map(text))
+            })
+        };
+        for (target, path, args) in [
+            ("/a%20b?c=%20", "/a b", Some("c=%20")),
+            ("/a//b/.", "/a//b/.", None),
+            ("a?", "a", Some("")),
+            ("/%zz/%4x/%", "/zz//", None),
+            ("/..a/a..", "/..a/a..", None),
+        ] {
+            assert_eq!(read(target), Ok((path.into(), args.map(Into::into))), "{target}");
+        }
+        for target in ["", "?x", "..", "../a", "/a/..", "/a/../b", "/a/%2e%2e/b", "/%2e.", "/a%00"] {
+            assert_eq!(read(target), Err(BadUri), "{target}");
         }
     }
 

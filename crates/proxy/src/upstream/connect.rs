@@ -73,6 +73,8 @@ pub(crate) struct Trace {
     timed_out: AtomicBool,
     /// The failure is one of the response's head.
     invalid: AtomicBool,
+    /// Nobody wants more of the response than its head.
+    released: AtomicBool,
     head: OnceLock<Arc<ResponseHead>>,
     /// The connection after a 101, and what came behind its head.
     tunnel: Mutex<Option<(Socket, Vec<u8>)>>,
@@ -90,6 +92,7 @@ impl Trace {
             continued: AtomicBool::new(false),
             timed_out: AtomicBool::new(false),
             invalid: AtomicBool::new(false),
+            released: AtomicBool::new(false),
             head: OnceLock::new(),
             tunnel: Mutex::new(None),
         }
@@ -154,6 +157,15 @@ impl Trace {
             self.timed_out.store(true, Relaxed);
         }
         result
+    }
+
+    /// The response's head was all that is wanted; where nothing follows it, the connection can serve another request.
+    pub(crate) fn release(&self) {
+        self.released.store(true, Relaxed);
+    }
+
+    pub(super) fn is_released(&self) -> bool {
+        self.released.load(Relaxed)
     }
 
     pub(super) fn set_head(&self, head: ResponseHead) {

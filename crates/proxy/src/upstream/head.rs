@@ -30,7 +30,9 @@ pub(crate) struct ResponseHead {
     /// The body, where it came whole together with the head. Pingora is told that there is none then.
     pub(crate) body: Option<Bytes>,
     /// The connection may serve another request.
-    keepalive: bool,
+    pub(super) keepalive: bool,
+    /// All of the response was there with its head.
+    pub(super) is_whole: bool,
 }
 
 /// Why there is no head yet.
@@ -79,8 +81,15 @@ impl ResponseHead {
             }
             if line.is_empty() {
                 fields.keep(Bytes::copy_from_slice(text.get(..end).unwrap_or_default()));
-                let head =
-                    ResponseHead { status, reason, fields, framing: Framing::Close, body: None, keepalive: http_1_1 };
+                let head = ResponseHead {
+                    status,
+                    reason,
+                    fields,
+                    framing: Framing::Close,
+                    body: None,
+                    keepalive: http_1_1,
+                    is_whole: false,
+                };
                 return Ok((head.finish()?, end));
             }
             if let Err(bad) = fields.add(text, line.clone()) {

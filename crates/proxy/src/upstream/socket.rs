@@ -16,7 +16,7 @@ use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connect::Trace;
-use super::head::{MAX_HEAD, ResponseHead, Unread};
+use super::head::{Framing, MAX_HEAD, ResponseHead, Unread};
 use super::pool::{Connection, Pools, Way};
 use crate::clock;
 use crate::patience::Patience;
@@ -90,6 +90,14 @@ impl BackendSocket {
 }
 
 impl BackendSocket {
+    /// Whether the response is one of which the head alone was wanted, and the connection can serve another request.
+    fn is_over(&self) -> bool {
+        let head_is_all = || self.trace.head().is_some_and(|head| head.is_whole && head.keepalive);
+        // Whether a request with a body went out whole is not known here.
+        let is_sent = self.may_upgrade && self.head.is_empty() && self.out.is_empty();
+        self.trace.is_released() && is_sent && head_is_all()
+    }
+
     /// Reads the response's head; `false` when the connection ended before it was whole.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let Some(Connection { socket, reading, .. }) = &mut self.connection else { return gone() };
@@ -125,6 +133,8 @@ impl BackendSocket {
                 Ok((mut head, length)) => {
                     let rest = self.input.split_off(length.min(self.input.len()));
                     let rest = if self.is_head { rest } else { head.take_body(rest) };
+                    let no_body = self.is_head || head.framing == Framing::Length(0) || head.body.is_some();
+                    head.is_whole = rest.is_empty() && no_body;
                     self.input = head.synthetic();
                     if head.status != 101 {
                         self.input.extend_from_slice(&rest);
@@ -212,7 +222,7 @@ impl VirtualSocket for BackendSocket {
 
 impl Drop for BackendSocket {
     fn drop(&mut self) {
-        if self.fit
+        if (self.fit || self.is_over())
             && let Some(connection) = self.connection.take()
         {
             self.pools.put(self.worker, &self.way, connection);

@@ -208,12 +208,6 @@ pub(crate) const ROWS: &[Directive] = &[
     refused("satisfy", HTTP | SERVER | LOCATION, N1, "Whether all access checks have to pass, or any one of them."),
     refused("auth_delay", HTTP | SERVER | LOCATION, N1, "Pause before a 401 response, against timing attacks."),
     refused(
-        "internal",
-        LOCATION,
-        N0,
-        "Keeps a location to internal redirects and subrequests; 404 for everybody else.",
-    ),
-    refused(
         "disable_symlinks",
         HTTP | SERVER | LOCATION,
         N12,

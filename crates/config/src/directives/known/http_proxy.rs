@@ -215,12 +215,6 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "Response header field of a backend that is kept from clients.",
     ),
-    refused(
-        "proxy_ignore_headers",
-        HTTP | SERVER | LOCATION,
-        MORE1,
-        "Response header fields of a backend that do not steer caching, redirects and the like.",
-    ),
     refused("proxy_ssl_session_reuse", HTTP | SERVER | LOCATION, FLAG, "Resumes TLS sessions with a backend."),
     refused("proxy_ssl_protocols", HTTP | SERVER | LOCATION, MORE1, "TLS versions offered to a backend."),
     refused("proxy_ssl_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered to a backend."),
@@ -308,12 +302,6 @@ pub(crate) const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         MORE1,
         "Conditions under which a request removes its entry from the cache (NGINX Plus, third party).",
-    ),
-    refused(
-        "proxy_allow_upstream",
-        HTTP | SERVER | LOCATION,
-        MORE1,
-        "Conditions under which a backend may be contacted (NGINX Plus).",
     ),
     refused(
         "proxy_bind_dynamic",

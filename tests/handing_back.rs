@@ -1,0 +1,246 @@
+//! `X-Accel-Redirect` and `internal`: a backend hands its request back, and another location answers.
+
+use limpet_tests::{Backend, Client, Limpet, Response, Script, eventually, get, port};
+
+/// An application that hands every request on to what its argument `to` names, a second backend, and limpet.
+struct Setup {
+    application: Backend,
+    second: Backend,
+    front: u16,
+    limpet: Limpet,
+}
+
+const TOLD: &str = "Content-Type: a/b\r\nSet-Cookie: s=1\r\nCache-Control: max-age=5\r\nContent-Disposition: attachment\r\n\
+                    Accept-Ranges: none\r\nETag: \"theirs\"\r\nX-Foo: 1\r\n";
+
+fn hands_on(request: &str) -> Script {
+    let target = request.split(' ').nth(1).and_then(|target| target.split_once("to=")).map_or("", |(_, to)| to);
+    let (status, body) = if target.contains("empty") { (404, "") } else { (200, "not for you") };
+    Script::page(status, &format!("X-Accel-Redirect: {target}\r\n{TOLD}"), body)
+}
+
+impl Setup {
+    fn new(location: &str) -> Setup {
+        let application = Backend::planned(|_, request| hands_on(request));
+        let second = Backend::new(Script::page(200, "X-Bar: 2\r\nSet-Cookie: t=2\r\n", "second"));
+        let front = port();
+        let http = format!(
+            "log_format t '$request_method $uri $status [$upstream_addr] [$upstream_status] [$upstream_response_length] \
+                           [$upstream_http_x_foo] [$upstream_last_addr]';
+             access_log logs/tries.log t;
+             upstream application {{ server {0}; {location} }}
+             upstream nobody {{ server 127.0.0.1:{1} max_fails=0; server 127.0.0.1:{2} max_fails=0; }}
+             server {{ listen 127.0.0.1:{front}; root {{root}};
+                 if ($uri = /files/forbidden) {{ return 403; }}
+                 location /app {{ proxy_pass http://application; }}
+                 location /deaf {{ proxy_ignore_headers X-Accel-Redirect Vary; proxy_pass http://application; }}
+                 location /second {{ proxy_pass http://{3}; }}
+                 location /nobody {{ proxy_pass http://nobody; }}
+                 location /text {{ return 200 '$uri $args'; }}
+                 location /files {{ internal; add_header X-Location files; }}
+                 location @second {{ proxy_pass http://{3}; }}
+                 location @text {{ return 200 'named $uri'; }} }}",
+            application.address(),
+            Backend::refusing(),
+            Backend::refusing(),
+            second.address(),
+        );
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["logs", "html/files"] {
+            std::fs::create_dir_all(folder.path().join(name)).expect("a folder");
+        }
+        std::fs::write(folder.path().join("html/files/x"), "file x").expect("a file");
+        let http = http.replace("{root}", "html");
+        let text = format!("error_log logs/error.log info;\nevents {{}}\nhttp {{\n{http}\n}}\n");
+        std::fs::write(folder.path().join("nginx.conf"), text).expect("a configuration");
+        Setup { application, second, front, limpet: Limpet::start_in(folder, front) }
+    }
+
+    /// A request that the application hands on.
+    fn to(&self, target: &str) -> Response {
+        get(self.front, &format!("/app?to={target}"), &[])
+    }
+
+    /// The last line of the log, addresses as names.
+    fn last(&self, lines: usize) -> String {
+        let read = || std::fs::read_to_string(self.limpet.path("logs/tries.log")).unwrap_or_default();
+        eventually("the line is there", || read().lines().count() >= lines);
+        let line = read().lines().last().unwrap_or_default().to_owned();
+        line.replace(&self.application.address(), "app").replace(&self.second.address(), "second")
+    }
+}
+
+#[test]
+fn a_file_is_served_for_a_backend_and_to_nobody_else() {
+    let setup = Setup::new("");
+    assert_eq!(get(setup.front, "/files/x", &[]).status, 404);
+    let response = setup.to("/files/x");
+    assert_eq!((response.status, response.text().as_str()), (200, "file x"));
+    assert_eq!(setup.last(2), "GET /files/x 200 [app] [200] [0] [1] [app]");
+    // Some of what the backend has told goes along, and what it says of its own body does not.
+    for (name, value) in [
+        ("content-type", "a/b"),
+        ("set-cookie", "s=1"),
+        ("cache-control", "max-age=5"),
+        ("content-disposition", "attachment"),
+        ("x-location", "files"),
+        ("x-foo", ""),
+        ("x-accel-redirect", ""),
+        ("content-length", "6"),
+    ] {
+        assert_eq!(response.value(name), value, "{name}");
+    }
+    assert_eq!(response.values("accept-ranges"), ["none", "bytes"]);
+    assert_ne!(response.value("etag"), "\"theirs\"");
+    // The status of the one that hands on says nothing to the client.
+    assert_eq!((setup.to("/files/x?empty").status, setup.to("/files/none").status), (200, 404));
+    assert_eq!(setup.last(4), "GET /files/none 404 [app] [200] [0] [1] [app]");
+    // The rules of the server are asked again.
+    assert_eq!(setup.to("/files/forbidden").status, 403);
+}
+
+#[test]
+fn files_are_read_whatever_the_clients_method_was() {
+    let setup = Setup::new("");
+    let mut client = Client::connect(setup.front);
+    for _ in 0..2 {
+        client.send("POST /app?to=/files/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
+        assert_eq!(client.response().text(), "file x");
+    }
+    assert_eq!(setup.last(2), "POST /files/x 200 [app] [200] [0] [1] [app]");
+    let response = client.request("HEAD /app?to=/files/x", &[]);
+    assert_eq!((response.status, response.value("content-length"), response.text().as_str()), (200, "6", ""));
+}
+
+#[test]
+fn another_backend_answers_and_a_colon_parts_the_two() {
+    let setup = Setup::new("");
+    let response = setup.to("/second?q=1");
+    assert_eq!((response.status, response.text().as_str()), (200, "second"));
+    assert_eq!(setup.last(1), "GET /second 200 [app : second] [200 : 200] [0 : 6] [-] [second]");
+    assert_eq!(response.values("set-cookie"), ["s=1", "t=2"]);
+    assert_eq!((response.value("content-type"), response.value("x-bar")), ("a/b", "2"));
+    assert!(setup.second.requests()[0].starts_with("GET /second?q=1 HTTP/1.1\r\n"));
+    // A path is decoded, and written anew.
+    setup.to("/second/%20x");
+    assert!(setup.second.requests()[1].starts_with("GET /second/%20x HTTP/1.1\r\n"));
+    let response = setup.to("/nobody");
+    assert_eq!((response.status, response.value("set-cookie")), (502, "s=1"));
+    assert!(response.values("accept-ranges").is_empty());
+    let line = setup.last(3);
+    assert!(line.starts_with("GET /nobody 502 [app : 127.0.0.1:"), "{line}");
+    assert!(line.contains("] [200 : 502, 502] [0 : 0, 0] [-]"), "{line}");
+}
+
+#[test]
+fn the_body_is_sent_again_with_the_clients_method() {
+    let setup = Setup::new("");
+    for (number, target) in ["/second", "@second"].into_iter().enumerate() {
+        let mut client = Client::connect(setup.front);
+        client.send(format!("POST /app?to={target} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"));
+        assert_eq!(client.response().text(), "second");
+        let request = &setup.second.requests()[number];
+        let path = if target == "/second" { "/second" } else { "/app?to=@second" };
+        assert!(request.starts_with(&format!("POST {path} HTTP/1.1\r\n")), "{request}");
+        assert!(request.contains("Content-Length: 5\r\n") && request.ends_with("\r\n\r\nhello"), "{request}");
+    }
+    // One that is not kept can't be; a file needs none.
+    let body = "x".repeat(300_000);
+    for (target, status) in [("/second", 500), ("/files/x", 200)] {
+        let mut client = Client::connect(setup.front);
+        let length = body.len();
+        client.send(format!("POST /app?to={target} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}"));
+        assert_eq!(client.response().status, status, "{target}");
+    }
+    setup.limpet.logs("client request body is too large to be sent again after X-Accel-Redirect");
+    assert_eq!(setup.second.requests().len(), 2);
+}
+
+#[test]
+fn named_locations_and_texts_answer_too() {
+    let setup = Setup::new("");
+    assert_eq!(setup.to("@text").text(), "named /app");
+    assert_eq!(setup.last(1), "GET /app 200 [app] [200] [0] [1] [app]");
+    assert_eq!(setup.to("@second").text(), "second");
+    let response = setup.to("/text?a=b");
+    assert_eq!((response.text().as_str(), response.value("content-type")), ("/text a=b", "a/b"));
+    assert_eq!(setup.to("@missing").status, 500);
+    setup.limpet.logs("could not find named location \"@missing\" while reading response header from upstream");
+}
+
+#[test]
+fn what_leads_nowhere_is_told() {
+    let setup = Setup::new("");
+    for target in ["/files/../x", "", "?a", "/a/%252e%252e/b".replace("25", "").as_str()] {
+        let response = setup.to(target);
+        assert_eq!((response.status, response.value("content-type")), (404, "text/html"), "{target}");
+    }
+    setup.limpet.logs("unsafe URI \"/files/../x\" was detected while reading response header from upstream");
+    // One that hands on to itself: ten times, and no more.
+    let before = setup.application.requests().len();
+    let round = "/app?to=".repeat(12) + "/files/x";
+    assert_eq!(setup.to(&round).status, 500);
+    assert_eq!(setup.application.requests().len() - before, 11);
+    setup.limpet.logs("rewrite or internal redirection cycle while internally redirecting to \"/app\"");
+    assert_eq!(setup.to(&("/app?to=".repeat(8) + "/files/x")).text(), "file x");
+}
+
+#[test]
+fn the_header_can_be_ignored() {
+    let setup = Setup::new("");
+    let response = get(setup.front, "/deaf?to=/files/x", &[]);
+    assert_eq!((response.text().as_str(), response.value("x-foo")), ("not for you", "1"));
+    assert!(response.values("x-accel-redirect").is_empty());
+}
+
+#[test]
+fn the_connection_of_a_response_that_is_there_whole_is_kept() {
+    let setup = Setup::new("keepalive 4;");
+    for target in ["/files/x", "/files/x?empty", "/second", "/files/x"] {
+        assert_eq!(setup.to(target).status, 200);
+    }
+    assert_eq!(setup.application.connections(), 1);
+}
+
+#[test]
+fn sessions_go_along() {
+    let setup = Setup::new("session_sticky;");
+    let response = setup.to("/files/x");
+    let cookie = response.cookie("route").expect("a session");
+    assert_eq!(response.values("set-cookie"), ["s=1", &format!("route={cookie}; Path=/")]);
+    // With an error there is none, and the same upstream twice gives one.
+    assert_eq!(setup.to("/files/none").values("set-cookie"), ["s=1"]);
+    let twice = setup.to("/app?to=/files/x");
+    assert_eq!(twice.values("set-cookie").iter().filter(|line| line.starts_with("route=")).count(), 1);
+    let returning = get(setup.front, "/app?to=/files/x", &[&format!("Cookie: route={cookie}")]);
+    assert_eq!(returning.values("set-cookie"), ["s=1"]);
+}
+
+#[test]
+fn a_request_stays_with_its_server_when_it_comes_to_the_same_upstream_again() {
+    let servers: Vec<Backend> = (0..3)
+        .map(|number| {
+            Backend::planned(move |_, request| match request.starts_with("GET /first") {
+                true => Script::page(200, "X-Accel-Redirect: /then\r\n", ""),
+                false => Script::ok(&number.to_string()),
+            })
+        })
+        .collect();
+    let front = port();
+    let lines: String = servers.iter().map(|server| format!("server {};", server.address())).collect();
+    let http = format!(
+        "upstream u {{ {lines} session_sticky hash=plain; }}
+         server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}"
+    );
+    let _limpet = Limpet::http(front, &http);
+    for _ in 0..5 {
+        let response = get(front, "/first", &[]);
+        let number: usize = response.text().parse().expect("a number");
+        assert_eq!(response.cookie("route"), Some(servers[number].address()));
+    }
+    for server in &servers {
+        let requests = server.requests();
+        let first = requests.iter().filter(|request| request.starts_with("GET /first")).count();
+        assert_eq!(requests.len(), 2 * first);
+    }
+}
