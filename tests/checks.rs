@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
-use limpet_tests::{Backend, Limpet, Script, eventually, get, mariadb, openssl, port};
+use limpet_tests::{Backend, Limpet, Script, eventually, fcgiwrap, get, mariadb, nginx, openssl, port};
 use nix::sys::signal::Signal;
 
 /// A quick check, for a test.
@@ -247,6 +247,37 @@ fn a_mysql_server_greets() {
         format!("upstream u {{ server {}; server {}; check {QUICK} type=mysql; }}", mysql.address(), other.address());
     let _limpet = limpet(front, &block);
     eventually("the database is up", || states(front) == ["up", "down"]);
+}
+
+#[test]
+fn a_fastcgi_server_runs_a_script() {
+    // The status is in a file, and in a parameter.
+    let fastcgi = fcgiwrap(
+        "#!/bin/sh\nread -r status < \"${0%/*}/status\"\n\
+         printf 'Status: %s\\r\\nX-Param: %s\\r\\n\\r\\nok' \"${CHECK_STATUS:-$status}\" \"$REQUEST_METHOD\"\n",
+    );
+    let says = |status: &str| std::fs::write(fastcgi.path("status"), format!("{status}\n")).expect("a status");
+    says("200");
+    let front = port();
+    let (address, script) = (fastcgi.address(), fastcgi.path("script"));
+    let params =
+        format!("check_fastcgi_param REQUEST_METHOD GET; check_fastcgi_param SCRIPT_FILENAME {};", script.display());
+    let block = |rest: &str| format!("{{ server {address}; check {QUICK} type=fastcgi; {params} {rest} }}\n");
+    let other = nginx("");
+    let upstreams = format!(
+        "upstream u {} upstream v {} upstream w {} upstream x {{ server {}; check {QUICK} type=fastcgi; }}",
+        block(""),
+        block("check_http_expect_alive http_2xx;"),
+        block("check_http_expect_alive http_2xx; check_fastcgi_param CHECK_STATUS 404;"),
+        other.address()
+    );
+    let limpet = limpet(front, &upstreams);
+    eventually("it is up where its status is expected", || states(front) == ["up", "up", "down", "down"]);
+    says("503");
+    // Any status is good where none is named.
+    eventually("it is down where another is expected", || states(front) == ["up", "down", "down", "down"]);
+    limpet.logs(&format!("check protocol fastcgi error with peer: {} ", other.address()));
+    assert!(get(front, "/status?format=csv", &[]).text().contains(",fastcgi,0\n"));
 }
 
 #[test]

@@ -14,6 +14,7 @@ need lighttpd lighttpd
 need haproxy haproxy
 need mariadbd mariadb-server
 need openssl openssl
+need fcgiwrap fcgiwrap
 need wrk wrk
 command -v cargo >/dev/null 2>&1 || { echo "cargo is missing: install Rust 1.95 or later (rustup)" >&2; exit 1; }
 [ -n "$missing" ] || exit 0

@@ -65,23 +65,55 @@ fn a_session_stays_while_its_address_is_in_the_answer() {
 
 #[test]
 fn a_lookup_that_fails_keeps_the_last_good_answer_and_says_so() {
-    let (dns, front, back) = (Dns::start(), port(), port());
+    let (dns, front, back, other) = (Dns::start(), port(), port(), port());
     dns.set("app.test", &[Record::address(TWO)]);
     let upstream = format!("{} resolver_timeout 300ms; server app.test:{back} resolve;", dns.resolver());
     let limpet = Limpet::http(front, &configuration(front, back, &upstream));
     assert_eq!(ask(front), "2");
-    dns.set("app.test", &[]);
+    dns.set("app.test", &[Record::failure(TWO)]);
     limpet.logs("[error]");
-    limpet.logs("app.test could not be resolved (3: Host not found) in upstream u: its last addresses are kept");
+    limpet.logs("app.test could not be resolved (2: Server failure) in upstream u: its last addresses are kept");
     assert_eq!(ask(front), "2");
-    // Over a reload, too, and with nobody who answers.
+    // Over a reload, too, to another port, and with nobody who answers.
     dns.set_silent(true);
-    let text = configuration(front, back, &upstream).replace("return 200 new", "return 200 newer");
+    let upstream = upstream.replace(&format!("app.test:{back}"), &format!("app.test:{other}"));
+    let text = configuration(front, back, &upstream).replace("return 200 new", "return 200 newer")
+        + &format!("server {{ listen 127.0.0.2:{other}; return 200 other; }}");
     limpet.rewrite(&text);
     limpet.signal(Signal::SIGHUP);
     eventually("the new configuration is in place", || get(front, "/new", &[]).text() == "newer");
-    assert_eq!(ask(front), "2");
+    assert_eq!(ask(front), "other");
     limpet.logs("app.test could not be resolved (110: Operation timed out)");
+}
+
+#[test]
+fn half_an_answer_is_none() {
+    let (dns, front, back) = (Dns::start(), port(), port());
+    dns.set("app.test", &[Record::address(TWO)]);
+    let upstream = format!("{} server app.test:{back} resolve;", dns.resolver());
+    let limpet = Limpet::http(front, &configuration(front, back, &upstream));
+    assert_eq!(ask(front), "2");
+    // An answer for one kind of address, and a failure for the other.
+    dns.set("app.test", &[Record::failure(TWO), Record::address("::1")]);
+    limpet.logs("app.test could not be resolved (2: Server failure) in upstream u: its last addresses are kept");
+    assert_eq!(who(front), "2");
+}
+
+#[test]
+fn the_servers_of_a_name_that_is_gone_go() {
+    let (dns, front, back) = (Dns::start(), port(), port());
+    dns.set("app.test", &[Record::address(TWO)]);
+    let upstream = format!("{} server app.test:{back} resolve; server 127.0.0.3:{back} backup;", dns.resolver());
+    let limpet = Limpet::http(front, &configuration(front, back, &upstream));
+    assert_eq!(who(front), "2");
+    // A name with nothing behind it is as good as none.
+    for records in [&[][..], &[Record::Service { priority: 1, weight: 1, port: 1, target: "x.test".into() }]] {
+        dns.set("app.test", records);
+        eventually("the backup is asked", || who(front) == "3");
+        dns.set("app.test", &[Record::address(FOUR)]);
+        eventually("the name is back", || who(front) == "4");
+    }
+    limpet.logs("app.test could not be resolved (3: Host not found) in upstream u: its servers are gone");
 }
 
 #[test]
@@ -94,7 +126,7 @@ fn requests_do_not_wait_for_names() {
     assert_eq!(get(front, "/", &[]).status, 502);
     assert!(begun.elapsed() < Duration::from_secs(1));
     assert!(limpet.error_log().contains("no live upstreams while connecting to upstream"));
-    limpet.logs("app.test could not be resolved (110: Operation timed out) in upstream u: there is no address yet");
+    limpet.logs("app.test could not be resolved (110: Operation timed out) in upstream u: there is no address");
     dns.set("app.test", &[Record::address(FOUR)]);
     dns.set_silent(false);
     eventually("the server is asked", || ask(front) == "4");

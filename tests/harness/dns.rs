@@ -10,7 +10,14 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub enum Record {
     Address(IpAddr),
-    Service { priority: u16, weight: u16, port: u16, target: String },
+    Service {
+        priority: u16,
+        weight: u16,
+        port: u16,
+        target: String,
+    },
+    /// Queries of the type of this record are answered with a failure of the server.
+    Failure(Box<Record>),
 }
 
 impl Record {
@@ -18,11 +25,17 @@ impl Record {
         Record::Address(text.parse().expect("an address"))
     }
 
+    /// In place of an address: the server fails.
+    pub fn failure(text: &str) -> Record {
+        Record::Failure(Box::new(Record::address(text)))
+    }
+
     fn kind(&self) -> u16 {
         match self {
             Record::Address(IpAddr::V4(_)) => 1,
             Record::Address(IpAddr::V6(_)) => 28,
             Record::Service { .. } => 33,
+            Record::Failure(record) => record.kind(),
         }
     }
 
@@ -39,6 +52,7 @@ impl Record {
                 data.push(0);
                 data
             }
+            Record::Failure(_) => Vec::new(),
         }
     }
 }
@@ -121,9 +135,15 @@ fn answer(query: &[u8], names: &HashMap<String, Vec<Record>>) -> Vec<u8> {
     let question = &query[12..at + 5];
     let kind = u16::from_be_bytes([query[at + 1], query[at + 2]]);
     let known = names.get(&labels.join("."));
-    let records: Vec<&Record> = known.into_iter().flatten().filter(|record| record.kind() == kind).collect();
-    // A response, recursion wanted and available; 3: no such name.
-    let code = if known.is_some() { 0 } else { 3 };
+    let mut records: Vec<&Record> = known.into_iter().flatten().filter(|record| record.kind() == kind).collect();
+    let fails = records.iter().any(|record| matches!(record, Record::Failure(_)));
+    records.retain(|_| !fails);
+    // A response, recursion wanted and available; 2: the server has failed, 3: no such name.
+    let code = match known {
+        Some(_) if fails => 2,
+        Some(_) => 0,
+        None => 3,
+    };
     let mut out = vec![query[0], query[1], 0x81, 0x80 | code, 0, 1, 0, records.len() as u8, 0, 0, 0, 0];
     out.extend_from_slice(question);
     for record in records {

@@ -13,7 +13,7 @@ pub use client::{Client, Response, get};
 pub use dns::{Dns, Record};
 pub use limpet::{Limpet, Output, binary, run};
 pub use process::{Process, eventually, pace};
-pub use servers::{apache, lighttpd, mariadb, nginx, openssl};
+pub use servers::{apache, fcgiwrap, lighttpd, mariadb, nginx, openssl};
 
 use std::collections::HashSet;
 use std::net::TcpListener;

@@ -1,7 +1,7 @@
 //! The real servers of other projects, each in a folder and on a port of its own.
 
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -13,12 +13,17 @@ use crate::process::{Process, eventually};
 pub struct Server {
     pub port: u16,
     _process: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A file of its own.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 }
 
@@ -40,7 +45,7 @@ fn start(name: &str, configuration: impl Fn(&Path, u16) -> String, command: impl
         }
         TcpStream::connect(("127.0.0.1", port)).is_ok()
     });
-    Server { port, _process: process, _folder: folder }
+    Server { port, _process: process, folder }
 }
 
 fn command(name: &str) -> Command {
@@ -119,14 +124,37 @@ pub fn openssl() -> Server {
                 .output()
                 .expect("openssl runs");
             assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-            let port = std::fs::read_to_string(folder.join("html/index.html")).expect("the page names the port");
-            let port = port.split_whitespace().last().expect("a port").to_owned();
             let mut command = command("openssl");
             command.args(["s_server", "-quiet", "-cert", "cert.pem", "-key", "key.pem", "-accept"]);
-            command.arg(format!("127.0.0.1:{port}")).current_dir(folder);
+            command.arg(format!("127.0.0.1:{}", port_in(folder))).current_dir(folder);
             command
         },
     )
+}
+
+/// A FastCGI server that runs the scripts in its folder; there is one, `script`.
+pub fn fcgiwrap(script: &str) -> Server {
+    start(
+        "fcgiwrap",
+        |folder, _| {
+            let path = folder.join("script");
+            std::fs::write(&path, script).expect("a script");
+            let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(&path, executable).expect("an executable script");
+            String::new()
+        },
+        |folder| {
+            let mut command = command("fcgiwrap");
+            command.arg("-s").arg(format!("tcp:127.0.0.1:{}", port_in(folder)));
+            command
+        },
+    )
+}
+
+/// The port, which the page names.
+fn port_in(folder: &Path) -> String {
+    let page = std::fs::read_to_string(folder.join("html/index.html")).expect("a page");
+    page.split_whitespace().last().expect("a port").to_owned()
 }
 
 /// A MariaDB with nothing in it.

@@ -10,12 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
-};
-use hickory_resolver::net::NetError;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::RData;
+use hickory_resolver::net::{NetError, NoRecords};
+use hickory_resolver::proto::op::{Query, ResponseCode};
+use hickory_resolver::proto::rr::{RData, RecordType};
 use limpet_config::Address;
 use limpet_config::model::{Fallback, LogLevel, Lookup, Resolver, Upstream as Written, UpstreamServer};
 use parking_lot::Mutex;
@@ -42,12 +41,19 @@ pub(crate) struct Names {
     workers: usize,
 }
 
+/// Who asks, and for which kinds of addresses.
+struct Asker {
+    resolver: TokioResolver,
+    ipv4: bool,
+    ipv6: bool,
+}
+
 /// An answer, and how long it counts.
 type Answer = (Vec<UpstreamServer>, Duration);
 
 /// No answer counts for less.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// How soon a lookup is tried again that failed.
+/// How soon a lookup is tried again that failed, where `resolver_timeout` is not shorter.
 const AGAIN: Duration = Duration::from_secs(10);
 const TIMEOUT: u64 = 30_000;
 
@@ -79,12 +85,16 @@ impl Names {
     /// What the last answer for the same name says, with the parameters of a line of today.
     fn servers_of(&self, server: &UpstreamServer) -> Option<Vec<UpstreamServer>> {
         let lookup = server.lookup.as_ref()?;
-        let is_same = |other: &UpstreamServer| other.name == server.name && other.lookup == server.lookup;
-        let line = self.written.servers.iter().position(is_same)?;
+        let is_same = |other: &Lookup| other.host == lookup.host && other.service == lookup.service;
+        let line = self.written.servers.iter().position(|other| other.lookup.as_ref().is_some_and(is_same))?;
         let from_records = lookup.service.is_some() && server.weight == 1;
+        let with_port = |address: &Address| match address {
+            Address::Ip(address) if lookup.service.is_none() => Address::Ip(SocketAddr::new(address.ip(), lookup.port)),
+            address => address.clone(),
+        };
         let with_parameters = |old: &UpstreamServer| UpstreamServer {
-            name: old.name.clone(),
-            addresses: old.addresses.clone(),
+            name: if lookup.service.is_some() { old.name.clone() } else { server.name.clone() },
+            addresses: old.addresses.iter().map(with_port).collect(),
             weight: if from_records { old.weight } else { server.weight },
             backup: if lookup.service.is_some() { old.backup } else { server.backup },
             ..server.clone()
@@ -114,19 +124,13 @@ impl Names {
         }
     }
 
-    fn resolver(&self) -> Result<TokioResolver, String> {
+    fn asker(&self) -> Result<Asker, String> {
         let mut options = ResolverOpts::default();
         let config = match &self.resolver {
             Some(resolver) => {
-                options.ip_strategy = match (resolver.ipv4, resolver.ipv6) {
-                    (true, false) => LookupIpStrategy::Ipv4Only,
-                    (false, true) => LookupIpStrategy::Ipv6Only,
-                    _ => LookupIpStrategy::Ipv4AndIpv6,
-                };
                 ResolverConfig::from_parts(None, Vec::new(), resolver.servers.iter().map(name_server).collect())
             }
             None => {
-                options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
                 let (system, _) = hickory_resolver::system_conf::read_system_conf()
                     .map_err(|error| format!("the system's name servers can't be read: {error}"))?;
                 ResolverConfig::from_parts(None, Vec::new(), system.name_servers().to_vec())
@@ -138,7 +142,11 @@ impl Names {
         options.timeout = (self.timeout / 2).clamp(Duration::from_millis(100), Duration::from_secs(5));
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options;
-        builder.build().map_err(|error| error.to_string())
+        Ok(Asker {
+            resolver: builder.build().map_err(|error| error.to_string())?,
+            ipv4: self.resolver.as_ref().is_none_or(|resolver| resolver.ipv4),
+            ipv6: self.resolver.as_ref().is_none_or(|resolver| resolver.ipv6),
+        })
     }
 }
 
@@ -156,14 +164,14 @@ pub(crate) fn keep_up(
     tasks: &mut JoinSet<()>,
 ) {
     let Some(names) = &upstream.names else { return };
-    let resolver = match names.resolver() {
-        Ok(resolver) => Arc::new(resolver),
+    let asker = match names.asker() {
+        Ok(asker) => Arc::new(asker),
         Err(why) => return log::write_default(LogLevel::Error, &format!("upstream {}: {why}", upstream.name)),
     };
     for (line, server) in names.written.servers.iter().enumerate().filter(|(_, server)| server.lookup.is_some()) {
-        let (upstream, shared, resolver) = (Arc::clone(upstream), Arc::clone(shared), Arc::clone(&resolver));
+        let (upstream, shared, asker) = (Arc::clone(upstream), Arc::clone(shared), Arc::clone(&asker));
         let (server, done) = (server.clone(), done.clone());
-        tasks.spawn(async move { keep_up_line(&upstream, line, &server, &shared, &resolver, done).await });
+        tasks.spawn(async move { keep_up_line(&upstream, line, &server, &shared, &asker, done).await });
     }
 }
 
@@ -172,13 +180,13 @@ async fn keep_up_line(
     line: usize,
     server: &UpstreamServer,
     shared: &Shared,
-    resolver: &TokioResolver,
+    asker: &Asker,
     done: std::sync::mpsc::Sender<()>,
 ) {
     let (Some(names), Some(lookup)) = (&upstream.names, &server.lookup) else { return };
     let mut done = Some(done);
     loop {
-        let answer = tokio::time::timeout(names.timeout, ask(server, lookup, resolver)).await;
+        let answer = tokio::time::timeout(names.timeout, ask(server, lookup, asker)).await;
         clock::tick();
         let rest = match answer.unwrap_or(Err(NetError::Timeout)) {
             Ok((servers, counts)) => {
@@ -198,7 +206,7 @@ async fn keep_up_line(
 fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, shared: &Shared) -> Duration {
     let why = match error {
         NetError::Timeout => "110: Operation timed out",
-        _ if error.is_nx_domain() || error.is_no_records_found() => "3: Host not found",
+        _ if is_none(error) => "3: Host not found",
         _ => "2: Server failure",
     };
     let what = match &lookup.service {
@@ -210,16 +218,19 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, s
     let shuts_down = dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Shutdown);
     // Within `fail_timeout` Tengine asks the last address, whatever the fallback.
     let goes_on = dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Next && dynamic.fail_timeout == 0);
+    // That there is no such name is an answer as well, and no failure (nginx); `dynamic_resolve` makes no difference.
+    let is_gone = is_none(error) && dynamic.is_none();
     let count = names.present.lock().get(line).map_or(0, |servers| servers.iter().flat_map(|s| &s.addresses).count());
     let (kept, again) = match count {
         _ if shuts_down => ("nobody is asked until it can be", SHORTEST),
-        0 => ("there is no address yet", SHORTEST),
+        0 => ("there is no address", SHORTEST),
+        _ if is_gone => ("its servers are gone", SHORTEST),
         _ if goes_on => ("other servers are asked until it can be", SHORTEST),
-        _ => ("its last addresses are kept", AGAIN),
+        _ => ("its last addresses are kept", AGAIN.min(names.timeout).max(SHORTEST)),
     };
     let message = format!("{what} could not be resolved ({why}) in upstream {}: {kept}", upstream.name);
     log::write_default(LogLevel::Error, &message);
-    if shuts_down {
+    if shuts_down || is_gone {
         upstream.take(line, Vec::new(), shared);
     }
     names.set_lost(line, goes_on);
@@ -229,36 +240,60 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, s
     }
 }
 
-async fn ask(server: &UpstreamServer, lookup: &Lookup, resolver: &TokioResolver) -> Result<Answer, NetError> {
+/// Whether an answer says that there is no such name, or nothing behind it.
+fn is_none(error: &NetError) -> bool {
+    error.is_nx_domain() || error.is_no_records_found()
+}
+
+async fn ask(server: &UpstreamServer, lookup: &Lookup, asker: &Asker) -> Result<Answer, NetError> {
     match &lookup.service {
         None => {
-            let (addresses, until) = ask_host(&lookup.host, resolver).await?;
+            let (addresses, until) = ask_host(&lookup.host, asker).await?;
             let addresses = addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, lookup.port))).collect();
             Ok((vec![UpstreamServer { addresses, ..server.clone() }], left(until)))
         }
-        Some(service) => ask_service(server, service, &lookup.host, resolver).await,
+        Some(service) => ask_service(server, service, &lookup.host, asker).await,
     }
 }
 
-/// The addresses of a name, in an order of their own, so that an answer in another order is no news.
-async fn ask_host(host: &str, resolver: &TokioResolver) -> Result<(Vec<IpAddr>, Instant), NetError> {
-    let answer = resolver.lookup_ip(absolute(host)).await?;
-    let mut addresses: Vec<IpAddr> = answer.iter().collect();
-    addresses.sort();
-    addresses.dedup();
-    Ok((addresses, answer.valid_until()))
+/// The addresses of a name, in an order of their own, so that an answer in another order is no news. Of both kinds all must
+/// be known: half an answer would take the servers of the other half away.
+async fn ask_host(host: &str, asker: &Asker) -> Result<(Vec<IpAddr>, Instant), NetError> {
+    let of_kind = async |kind: RecordType, wanted: bool| match wanted {
+        true => asker.resolver.lookup(absolute(host), kind).await.map(Some),
+        false => Ok(None),
+    };
+    let both = tokio::join!(of_kind(RecordType::A, asker.ipv4), of_kind(RecordType::AAAA, asker.ipv6));
+    let (mut addresses, mut until, mut missing) = (Vec::new(), None, None);
+    for answer in [both.0, both.1] {
+        let answer = match answer {
+            Ok(None) => continue,
+            Ok(Some(answer)) => answer,
+            Err(error) if is_none(&error) => {
+                missing = Some(error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        addresses.extend(answer.answers().iter().filter_map(|record| record.data.ip_addr()));
+        until = until.into_iter().chain([answer.valid_until()]).min();
+    }
+    match (until, missing) {
+        (Some(until), _) if !addresses.is_empty() => {
+            addresses.sort();
+            addresses.dedup();
+            Ok((addresses, until))
+        }
+        (_, Some(missing)) => Err(missing),
+        _ => Err(NetError::from(NoRecords::new(Query::default(), ResponseCode::NoError))),
+    }
 }
 
 /// `_http._tcp.NAME` for `service=http`, and with a dot in it `SERVICE.NAME`. The lowest priority are the servers, all
 /// others their backups; a record's weight counts unless the line has one.
-async fn ask_service(
-    server: &UpstreamServer,
-    service: &str,
-    host: &str,
-    resolver: &TokioResolver,
-) -> Result<Answer, NetError> {
+async fn ask_service(server: &UpstreamServer, service: &str, host: &str, asker: &Asker) -> Result<Answer, NetError> {
     let query = if service.contains('.') { format!("{service}.{host}") } else { format!("_{service}._tcp.{host}") };
-    let answer = resolver.srv_lookup(absolute(&query)).await?;
+    let answer = asker.resolver.srv_lookup(absolute(&query)).await?;
     let mut until = answer.valid_until();
     let mut records: Vec<_> = answer
         .answers()
@@ -271,9 +306,8 @@ async fn ask_service(
     records.sort();
     let first = records.first().map(|(priority, ..)| *priority);
     let mut servers = Vec::new();
-    let mut wrong = None;
     for (priority, target, port, weight) in records {
-        match ask_host(&target, resolver).await {
+        match ask_host(&target, asker).await {
             Ok((addresses, ends)) => {
                 until = until.min(ends);
                 servers.push(UpstreamServer {
@@ -284,14 +318,12 @@ async fn ask_service(
                     ..server.clone()
                 });
             }
-            Err(error) => wrong = Some(error),
+            // A target that does not exist leaves the others.
+            Err(error) if is_none(&error) => {}
+            Err(error) => return Err(error),
         }
     }
-    match wrong {
-        // One target without an address leaves the others.
-        Some(error) if servers.is_empty() => Err(error),
-        _ => Ok((servers, left(until))),
-    }
+    Ok((servers, left(until)))
 }
 
 /// A name that no search list is tried for.

@@ -350,11 +350,13 @@ fn cookie<'r>(request: &'r Request, name: &[u8]) -> Option<&'r [u8]> {
 }
 
 fn upstream_cookie(request: &Request, name: &[u8]) -> Option<Vec<u8>> {
+    // nginx knows no other blank here than this one.
+    let trim_start = |text: &'_ [u8]| text.iter().take_while(|byte| **byte == b' ').count();
     request.response.as_ref()?.fields.values(Known::SetCookie).find_map(|line| {
         let pair = line.split(|byte| *byte == b';').next()?;
-        let at = pair.iter().position(|byte| *byte == b'=')?;
-        let (key, value) = pair.split_at_checked(at)?;
-        key.eq_ignore_ascii_case(name).then(|| value.get(1..).unwrap_or_default().to_vec())
+        let (key, rest) = pair.split_at_checked(name.len())?;
+        let value = rest.get(trim_start(rest)..)?.strip_prefix(b"=")?;
+        key.eq_ignore_ascii_case(name).then(|| value.get(trim_start(value)..).unwrap_or_default().to_vec())
     })
 }
 

@@ -3,7 +3,7 @@
 use limpet_syntax as syntax;
 
 use crate::builder::{Builder, Fault, arg, fault, text};
-use crate::directive::prelude::{Directive, LOCATION, MORE1, N0, N1, SERVER, UPSTREAM, works};
+use crate::directive::prelude::{Directive, LOCATION, MORE1, N0, N1, N2, SERVER, UPSTREAM, works};
 use crate::model::{Check, CheckKind, Content, LogLevel, StatusFormat};
 use crate::value;
 
@@ -13,7 +13,7 @@ pub(crate) const ROWS: &[Directive] = &[
         UPSTREAM,
         MORE1,
         "Probes the servers of the group (Tengine): `interval=`, `timeout=` in milliseconds, `rise=`, `fall=`, \
-         `default_down=`, `type=tcp|http|ssl_hello|mysql|ajp`, `port=`. Default: 30000, 1000, 2, 5, true, tcp. `unique=` \
+         `default_down=`, `type=tcp|http|ssl_hello|mysql|ajp|fastcgi`, `port=`. Default: 30000, 1000, 2, 5, true, tcp. `unique=` \
          has no effect.",
         check,
     )
@@ -30,8 +30,18 @@ pub(crate) const ROWS: &[Directive] = &[
         "check_http_expect_alive",
         UPSTREAM,
         MORE1,
-        "The statuses that an HTTP probe takes for good: `http_1xx` to `http_5xx` (Tengine). Default: http_2xx http_3xx.",
+        "The statuses that a probe takes for good: `http_1xx` to `http_5xx` (Tengine). Default: http_2xx http_3xx, and any \
+         for FastCGI.",
         check_http_expect_alive,
+    )
+    .repeatable(),
+    works(
+        "check_fastcgi_param",
+        UPSTREAM,
+        N2,
+        "A parameter that a FastCGI probe sends (Tengine). Default: `REQUEST_METHOD GET`, `REQUEST_URI /` and \
+         `SCRIPT_FILENAME index.php`; one takes the place of all three.",
+        check_fastcgi_param,
     )
     .repeatable(),
     works(
@@ -89,7 +99,7 @@ fn check(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(),
                     "ssl_hello" => CheckKind::SslHello,
                     "mysql" => CheckKind::Mysql,
                     "ajp" => CheckKind::Ajp,
-                    "fastcgi" => return fault(word, "\"type=fastcgi\" of \"check\" is not supported by limpet"),
+                    "fastcgi" => CheckKind::Fastcgi,
                     _ => return Err(invalid()),
                 }
             }
@@ -128,6 +138,12 @@ fn check_http_expect_alive(builder: &mut Builder<'_>, directive: &syntax::Direct
             builder.notice(LogLevel::Warn, format!("duplicate value \"{}\"", word.text()), directive);
         }
     }
+    Ok(())
+}
+
+fn check_fastcgi_param(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let parameter = (arg(directive, 0)?.bytes.clone(), arg(directive, 1)?.bytes.clone());
+    builder.upstream.check_params.push(parameter);
     Ok(())
 }
 

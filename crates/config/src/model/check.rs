@@ -47,6 +47,8 @@ pub enum CheckKind {
     Mysql,
     /// A ping of AJP.
     Ajp,
+    /// A FastCGI request.
+    Fastcgi,
 }
 
 impl CheckKind {
@@ -58,6 +60,7 @@ impl CheckKind {
             CheckKind::SslHello => "ssl_hello",
             CheckKind::Mysql => "mysql",
             CheckKind::Ajp => "ajp",
+            CheckKind::Fastcgi => "fastcgi",
         }
     }
 }

@@ -13,7 +13,9 @@ pub struct Upstream {
     pub method: Option<Method>,
     pub sticky: Option<SessionSticky>,
     pub check: Option<Check>,
-    /// `check_http_expect_alive`; `None`: 2xx and 3xx.
+    /// `check_fastcgi_param`: names and values.
+    pub check_params: Vec<(Vec<u8>, Vec<u8>)>,
+    /// `check_http_expect_alive`; `None`: 2xx and 3xx, and for FastCGI any.
     pub check_expected: Option<Expected>,
     /// `check_keepalive_requests`: probes over one connection.
     pub check_requests: Option<u32>,

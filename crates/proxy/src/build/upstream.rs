@@ -37,11 +37,7 @@ pub(super) fn upstream(upstream: &model::Upstream, http: &model::Http, workers: 
             _ => Key::None,
         },
         sticky: upstream.sticky.as_ref().map(|sticky| policy(sticky, id_with_bar)),
-        rules: upstream.check.as_ref().map(|check| Rules {
-            check: check.clone(),
-            expected: upstream.check_expected.unwrap_or([false, true, true, false, false]),
-            requests: upstream.check_requests.unwrap_or(1),
-        }),
+        rules: upstream.check.as_ref().map(|check| Rules::new(check, upstream)),
         names,
         members: ArcSwap::from_pointee(members),
         changed: Notify::new(),

@@ -4,6 +4,7 @@
 //! What is known of a server hangs in its [`balance::Peer`](limpet_balance::Peer), which outlives a reload; the probes
 //! begin anew with each configuration.
 
+mod fastcgi;
 mod hello;
 mod probe;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpet_config::Address;
-use limpet_config::model::{Check, Expected, LogLevel};
+use limpet_config::model::{Check, CheckKind, Expected, LogLevel, Upstream as Written};
 use tokio::task::JoinSet;
 
 use crate::clock;
@@ -23,10 +24,37 @@ use probe::{Connection, Failure};
 /// How the servers of an upstream are probed.
 pub(crate) struct Rules {
     pub(crate) check: Check,
-    pub(crate) expected: Expected,
+    expected: Expected,
     /// Probes over one connection.
-    pub(crate) requests: u32,
+    requests: u32,
+    /// What a probe sends, where that is always the same.
+    question: Vec<u8>,
 }
+
+impl Rules {
+    /// The check of an upstream.
+    pub(crate) fn new(check: &Check, upstream: &Written) -> Rules {
+        let expected = match check.kind {
+            CheckKind::Fastcgi => [true; 5],
+            _ => [false, true, true, false, false],
+        };
+        Rules {
+            expected: upstream.check_expected.unwrap_or(expected),
+            requests: upstream.check_requests.unwrap_or(1),
+            question: match check.kind {
+                CheckKind::Http => check.send.clone().unwrap_or_else(|| HTTP.to_vec()),
+                CheckKind::Ajp => AJP_PING.to_vec(),
+                CheckKind::Fastcgi => fastcgi::request(&upstream.check_params),
+                CheckKind::Tcp | CheckKind::Mysql | CheckKind::SslHello => Vec::new(),
+            },
+            check: check.clone(),
+        }
+    }
+}
+
+const HTTP: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
+/// CPing of the Apache JServ Protocol 1.3.
+const AJP_PING: [u8; 5] = [0x12, 0x34, 0x00, 0x01, 0x0a];
 
 const STROKES: u64 = 15;
 const LONGEST_STROKE: u64 = 200;

@@ -8,14 +8,12 @@ use limpet_config::model::CheckKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
-use super::Rules;
 use super::hello::client_hello;
+use super::{Rules, fastcgi};
 use crate::log::os_error;
 use crate::upstream::is_our_own;
 
-const HTTP: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
-/// CPing and CPong of the Apache JServ Protocol 1.3.
-const AJP_PING: [u8; 5] = [0x12, 0x34, 0x00, 0x01, 0x0a];
+/// CPong of the Apache JServ Protocol 1.3.
 const AJP_PONG: [u8; 5] = [0x41, 0x42, 0x00, 0x01, 0x09];
 /// No answer is read further.
 const MOST: usize = 64 << 10;
@@ -64,7 +62,7 @@ impl Wire {
 
 /// What an answer says, as far as it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Good,
     Bad,
     /// More bytes will tell.
@@ -78,24 +76,23 @@ pub(super) async fn run(rules: &Rules, target: &Address, slot: &mut Option<Conne
     let Connection { mut socket, served } = match kept {
         Some(connection) => connection,
         None => {
-            let speaks_first = matches!(check.kind, CheckKind::Http | CheckKind::SslHello | CheckKind::Ajp);
+            let speaks_first = !matches!(check.kind, CheckKind::Tcp | CheckKind::Mysql);
             let socket = connect(target, speaks_first).await.map_err(|error| unconnected(&error))?;
             Connection { socket, served: 0 }
         }
     };
-    let send = match check.kind {
+    let hello = match check.kind {
         CheckKind::Tcp => return if has_ended(&socket) { Err(Failure::Silent) } else { Ok(()) },
-        CheckKind::Http => check.send.clone().unwrap_or_else(|| HTTP.to_vec()),
         CheckKind::SslHello => {
             let mut random = [0; 32];
             fastrand::fill(&mut random);
-            client_hello(random)
+            Some(client_hello(random))
         }
-        CheckKind::Mysql => Vec::new(),
-        CheckKind::Ajp => AJP_PING.to_vec(),
+        _ => None,
     };
+    let send = hello.as_ref().unwrap_or(&rules.question);
     let failed = |call: &str, error: &io::Error| Failure::Io(format!("{call} failed ({})", os_error(error)));
-    socket.write_all(&send).await.map_err(|error| failed("send()", &error))?;
+    socket.write_all(send).await.map_err(|error| failed("send()", &error))?;
     let keeps = check.kind == CheckKind::Http && served + 1 < rules.requests;
     let mut answer = Vec::new();
     loop {
@@ -104,6 +101,7 @@ pub(super) async fn run(rules: &Rules, target: &Address, slot: &mut Option<Conne
             CheckKind::SslHello => ssl_hello(&answer),
             CheckKind::Mysql => mysql(&answer),
             CheckKind::Ajp => ajp(&answer),
+            CheckKind::Fastcgi => fastcgi::verdict(&answer, rules.expected),
             CheckKind::Tcp => Verdict::Good,
         };
         match verdict {

@@ -113,15 +113,17 @@ fn length(request: &Request, response: &ResponseHead) -> Length {
 /// The lines that are passed on as they are, in the backend's order and spelling. Of those that may stand but once the
 /// first one counts.
 fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
-    let (mut location_seen, mut etag_seen, mut last_modified_seen) = (false, false, false);
+    let mut seen = [false; 5];
     for (known, name, value) in response.fields.iter() {
         let seen = match known {
-            Known::Location => &mut location_seen,
-            Known::ETag => &mut etag_seen,
-            Known::LastModified => &mut last_modified_seen,
-            _ => &mut false,
+            Known::Location => seen.get_mut(0),
+            Known::ETag => seen.get_mut(1),
+            Known::LastModified => seen.get_mut(2),
+            Known::Expires => seen.get_mut(3),
+            Known::Refresh => seen.get_mut(4),
+            _ => None,
         };
-        if std::mem::replace(seen, true) {
+        if seen.is_some_and(|seen| std::mem::replace(seen, true)) {
             let line = format!("{}: {}", String::from_utf8_lossy(name), String::from_utf8_lossy(value));
             let message = format!(
                 "upstream sent duplicate header line: \"{line}\", ignored while reading response header from upstream"

@@ -23,7 +23,6 @@ pub(crate) const ROWS: &[Directive] = &[
     refused("sticky", UPSTREAM, MORE2, "nginx's session affinity, by `cookie`, `route` or `learn`."),
     // ngx_http_upstream_dynamic_module (Tengine)
     // ngx_http_upstream_check_module (Tengine)
-    refused("check_fastcgi_param", UPSTREAM, N2, "Parameter that a FastCGI probe sends (Tengine)."),
     no_effect("check_shm_size", HTTP, N1, "Size of the shared memory for probe results (Tengine), in bytes."),
     // NGINX Plus
     refused(
