@@ -37,9 +37,12 @@ impl Setup {
                  location /second {{ proxy_pass http://{3}; }}
                  location /nobody {{ proxy_pass http://nobody; }}
                  location /text {{ return 200 '$uri $args'; }}
-                 location /files {{ internal; add_header X-Location files; }}
+                 location /files {{ internal; add_header X-Location files; location ~ \\.pdf$ {{ }} }}
+                 location /slash/ {{ internal; proxy_pass http://{3}; }}
+                 location /small {{ internal; alias html/files/x; client_max_body_size 10; }}
                  location @second {{ proxy_pass http://{3}; }}
-                 location @text {{ return 200 'named $uri'; }} }}",
+                 location @text {{ return 200 'named $uri'; }}
+                 location @text {{ return 200 never; }} }}",
             application.address(),
             Backend::refusing(),
             Backend::refusing(),
@@ -49,7 +52,9 @@ impl Setup {
         for name in ["logs", "html/files"] {
             std::fs::create_dir_all(folder.path().join(name)).expect("a folder");
         }
-        std::fs::write(folder.path().join("html/files/x"), "file x").expect("a file");
+        for name in ["x", "x.pdf"] {
+            std::fs::write(folder.path().join("html/files").join(name), "file x").expect("a file");
+        }
         let http = http.replace("{root}", "html");
         let text = format!("error_log logs/error.log info;\nevents {{}}\nhttp {{\n{http}\n}}\n");
         std::fs::write(folder.path().join("nginx.conf"), text).expect("a configuration");
@@ -73,10 +78,12 @@ impl Setup {
 #[test]
 fn a_file_is_served_for_a_backend_and_to_nobody_else() {
     let setup = Setup::new("");
-    assert_eq!(get(setup.front, "/files/x", &[]).status, 404);
+    for target in ["/files/x", "/files/x.pdf", "/slash/", "/slash"] {
+        assert_eq!(get(setup.front, target, &[]).status, 404, "{target}");
+    }
     let response = setup.to("/files/x");
     assert_eq!((response.status, response.text().as_str()), (200, "file x"));
-    assert_eq!(setup.last(2), "GET /files/x 200 [app] [200] [0] [1] [app]");
+    assert_eq!(setup.last(5), "GET /files/x 200 [app] [200] [0] [1] [app]");
     // Some of what the backend has told goes along, and what it says of its own body does not.
     for (name, value) in [
         ("content-type", "a/b"),
@@ -94,7 +101,11 @@ fn a_file_is_served_for_a_backend_and_to_nobody_else() {
     assert_ne!(response.value("etag"), "\"theirs\"");
     // The status of the one that hands on says nothing to the client.
     assert_eq!((setup.to("/files/x?empty").status, setup.to("/files/none").status), (200, 404));
-    assert_eq!(setup.last(4), "GET /files/none 404 [app] [200] [0] [1] [app]");
+    let since = format!("If-None-Match: {}", response.value("etag"));
+    let unchanged = get(setup.front, "/app?to=/files/x", &[&since]);
+    assert_eq!((unchanged.status, unchanged.values("accept-ranges").len()), (304, 0));
+    assert_eq!(setup.to("/files/none").status, 404);
+    assert_eq!(setup.last(9), "GET /files/none 404 [app] [200] [0] [1] [app]");
     // The rules of the server are asked again.
     assert_eq!(setup.to("/files/forbidden").status, 403);
 }
@@ -129,7 +140,21 @@ fn another_backend_answers_and_a_colon_parts_the_two() {
     assert!(response.values("accept-ranges").is_empty());
     let line = setup.last(3);
     assert!(line.starts_with("GET /nobody 502 [app : 127.0.0.1:"), "{line}");
-    assert!(line.contains("] [200 : 502, 502] [0 : 0, 0] [-]"), "{line}");
+    assert!(line.contains("] [200 : 502, 502] [0 : 0, 0] [-] [127.0.0.1:"), "{line}");
+}
+
+#[test]
+fn a_change_of_protocol_is_none_then() {
+    let application = Backend::new(Script::AnswerAndHang(
+        b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\nX-Accel-Redirect: /text\r\n\r\n".to_vec(),
+    ));
+    let front = port();
+    let http = format!(
+        "server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://{}; }} location /text {{ return 200 text; }} }}",
+        application.address()
+    );
+    let _limpet = Limpet::http(front, &http);
+    assert_eq!(get(front, "/", &["Connection: upgrade", "Upgrade: x"]).text(), "text");
 }
 
 #[test]
@@ -150,6 +175,13 @@ fn the_body_is_sent_again_with_the_clients_method() {
         let mut client = Client::connect(setup.front);
         let length = body.len();
         client.send(format!("POST /app?to={target} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}"));
+        assert_eq!(client.response().status, status, "{target}");
+    }
+    // What is known of a body without a length counts for the next location, too.
+    for (target, status) in [("/small", 413), ("/files/x", 200)] {
+        let mut client = Client::connect(setup.front);
+        client.send(format!("POST /app?to={target} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        client.send("b\r\nhello world\r\n0\r\n\r\n");
         assert_eq!(client.response().status, status, "{target}");
     }
     setup.limpet.logs("client request body is too large to be sent again after X-Accel-Redirect");
@@ -214,6 +246,74 @@ fn sessions_go_along() {
     assert_eq!(twice.values("set-cookie").iter().filter(|line| line.starts_with("route=")).count(), 1);
     let returning = get(setup.front, "/app?to=/files/x", &[&format!("Cookie: route={cookie}")]);
     assert_eq!(returning.values("set-cookie"), ["s=1"]);
+}
+
+#[test]
+fn the_applications_own_cookie_is_treated_by_the_status_of_the_answer() {
+    for (mode, hide, good, bad) in [
+        ("mode=prefix", true, vec!["sess=a~own"], "sess=own"),
+        ("mode=rewrite", false, vec!["sess=a"], "sess=own"),
+        ("option=direct", false, vec!["sess=own", "sess=a; Path=/"], "sess=own"),
+        ("option=indirect", true, vec!["sess=a; Path=/"], "sess=own"),
+    ] {
+        let application = Backend::planned(|_, request| match request.split(' ').nth(1) {
+            Some("/then") => Script::ok("then"),
+            path => {
+                let target = path.and_then(|path| path.split_once("to=")).map_or("", |(_, to)| to);
+                Script::page(404, &format!("X-Accel-Redirect: {target}\r\nSet-Cookie: sess=own\r\n"), "")
+            }
+        });
+        let front = port();
+        let hide = if hide { "session_sticky_hide_cookie upstream=u;" } else { "" };
+        let http = format!(
+            "upstream u {{ server {} id=a; session_sticky cookie=sess hash=plain {mode}; }}
+             server {{ listen 127.0.0.1:{front}; {hide} location / {{ proxy_pass http://u; }}
+             location /text {{ return 200 text; }} location /none {{ return 404; }} }}",
+            application.address()
+        );
+        let _limpet = Limpet::http(front, &http);
+        let cookies = |target: &str| get(front, &format!("/app?to={target}"), &[]);
+        for (target, expected) in [("/text", &good), ("/none", &vec![bad]), ("/then", &good)] {
+            let response = cookies(target);
+            assert_eq!(&response.values("set-cookie"), expected, "{mode} {target}");
+        }
+    }
+}
+
+#[test]
+fn a_way_over_two_sticky_upstreams_and_back_leaves_one_cookie_of_each() {
+    let servers: Vec<Backend> = (0..4)
+        .map(|_| {
+            Backend::planned(|_, request| match request.split(' ').nth(1) {
+                Some("/one") => Script::page(200, "X-Accel-Redirect: /other\r\n", ""),
+                Some("/other") => Script::page(200, "X-Accel-Redirect: /last\r\n", ""),
+                _ => Script::ok("last"),
+            })
+        })
+        .collect();
+    let front = port();
+    let at = |index: usize| servers[index].address();
+    let http = format!(
+        "upstream u {{ server {}; server {}; session_sticky cookie=u hash=plain; }}
+         upstream v {{ server {}; server {}; session_sticky cookie=v hash=plain; }}
+         log_format t '$upstream_addr'; access_log logs/tries.log t;
+         server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} location /other {{ proxy_pass http://v; }} }}",
+        at(0),
+        at(1),
+        at(2),
+        at(3)
+    );
+    let limpet = Limpet::http(front, &http);
+    for (number, (u, v)) in [(0, 2), (1, 3)].into_iter().enumerate() {
+        let response = get(front, "/one", &[]);
+        // Our cookie comes with the latest answer of its upstream.
+        let expected = [format!("v={}; Path=/", at(v)), format!("u={}; Path=/", at(u))];
+        assert_eq!(response.values("set-cookie"), expected);
+        let path = limpet.path("logs/tries.log");
+        let read = || std::fs::read_to_string(&path).unwrap_or_default();
+        eventually("the line is there", || read().lines().count() > number);
+        assert_eq!(read().lines().last(), Some(format!("{} : {} : {}", at(u), at(v), at(u)).as_str()));
+    }
 }
 
 #[test]

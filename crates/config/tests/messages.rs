@@ -139,6 +139,7 @@ fn directives_in_a_server_are_checked() {
         ("proxy_allow_upstream;", "invalid number of arguments in \"proxy_allow_upstream\" directive"),
         ("proxy_allow_upstream $nothing;", "unknown \"nothing\" variable"),
         ("internal;", "\"internal\" directive is not allowed here"),
+        ("location /x { internal; internal; }", "\"internal\" directive is duplicate"),
         ("proxy_next_upstream_timeout off;", "\"proxy_next_upstream_timeout\" directive invalid value"),
         ("proxy_bind foo;", "invalid address \"foo\""),
         ("proxy_bind 127.0.0.1:0;", "invalid address \"127.0.0.1:0\""),

@@ -95,7 +95,6 @@ impl Server {
             outside: Arc::new(Location {
                 prefix_length: 0,
                 regex: None,
-                internal: false,
                 steps: vec![Step::Return { code: 404, text: None }],
                 content: Content::Files,
                 ifs: Vec::new(),
@@ -116,8 +115,6 @@ pub(crate) struct Location {
     pub(crate) prefix_length: usize,
     /// The pattern of a location by regular expression, for its captures.
     pub(crate) regex: Option<Regex>,
-    /// Only internal redirects come here.
-    pub(crate) internal: bool,
     pub(crate) steps: Vec<Step>,
     pub(crate) content: Content,
     pub(crate) ifs: Vec<Arc<Location>>,
@@ -132,6 +129,8 @@ pub(crate) enum Content {
 
 /// A location's settings with the defaults filled in.
 pub(crate) struct Settings {
+    /// Only internal redirects come here.
+    pub(crate) internal: bool,
     pub(crate) root: Text,
     pub(crate) alias: bool,
     pub(crate) index: Vec<Text>,
@@ -284,6 +283,7 @@ pub(crate) struct Backend {
 impl Settings {
     fn nowhere() -> Self {
         Settings {
+            internal: false,
             root: Text::default(),
             alias: false,
             index: Vec::new(),

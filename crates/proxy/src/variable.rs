@@ -268,7 +268,10 @@ impl Variable {
             Variable::UpstreamConnectTime => tries(request, out, |one, out| maybe_seconds(one.connected, out)),
             Variable::UpstreamHeaderTime => tries(request, out, |one, out| maybe_seconds(one.header, out)),
             Variable::UpstreamResponseTime => tries(request, out, |one, out| maybe_seconds(one.ended, out)),
-            Variable::UpstreamLastAddr => request.tries.last().is_some_and(|last| text(last.name.as_bytes())),
+            Variable::UpstreamLastAddr => {
+                let last = request.tries.iter().rev().find(|one| one.is_server());
+                last.is_some_and(|last| text(last.name.as_bytes()))
+            }
             Variable::UpstreamResponseLength => tries(request, out, |one, out| number(out, one.body_bytes)),
             Variable::UpstreamBytesReceived => tries(request, out, |one, out| number(out, one.bytes_received())),
             Variable::UpstreamBytesSent => tries(request, out, |one, out| number(out, one.bytes_sent())),
@@ -316,10 +319,10 @@ fn join<'v>(values: impl Iterator<Item = &'v [u8]>, separator: &[u8], out: &mut 
 
 /// A value for each server that was tried, `-` where one has none. A colon stands where another location was asked.
 fn tries(request: &Request, out: &mut Vec<u8>, value: impl Fn(&Try, &mut Vec<u8>) -> bool) -> bool {
-    let phases = request.handed_back.as_ref().map_or(&[][..], |handed_back| &handed_back.phases);
+    let starts = request.handed_back.as_ref().map_or(&[][..], |handed_back| &handed_back.starts);
     for (index, one) in request.tries.iter().enumerate() {
         if index > 0 {
-            out.extend_from_slice(if phases.contains(&index) { b" : " } else { b", " });
+            out.extend_from_slice(if starts.contains(&index) { b" : " } else { b", " });
         }
         if !value(one, out) {
             out.push(b'-');

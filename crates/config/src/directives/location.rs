@@ -24,8 +24,7 @@ pub(crate) const ROWS: &[Directive] = &[
         N0,
         "Only internal redirects reach the location (`index`, `X-Accel-Redirect`); for clients it is 404.",
         internal,
-    )
-    .repeatable(),
+    ),
     works(
         "root",
         HTTP | SERVER | LOCATION | LOCATION_IF,
@@ -61,7 +60,6 @@ fn location(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<
         steps: Vec::new(),
         content: Content::default(),
         locations: Vec::new(),
-        internal: false,
         ifs: Vec::new(),
         place: builder.place(directive),
     };
@@ -73,8 +71,9 @@ fn location(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<
         Some(outer) => &mut outer.locations,
         None => &mut builder.server.locations,
     };
-    let is_regex = matches!(location.matcher, Matcher::Regex { .. });
-    if !is_regex && siblings.iter().any(|other| same_uri(&other.matcher, &location.matcher)) {
+    // Of patterns and names the first one counts.
+    let may_repeat = matches!(location.matcher, Matcher::Regex { .. } | Matcher::Named(_));
+    if !may_repeat && siblings.iter().any(|other| same_uri(&other.matcher, &location.matcher)) {
         let word = arg(directive, directive.args.len() - 1)?;
         let message = format!("duplicate location \"{}\"", word.text());
         return Err(Fault::At(message, word.span));
@@ -157,9 +156,7 @@ fn check_nesting(builder: &Builder<'_>, matcher: &Matcher, word: &Word) -> Resul
 }
 
 fn internal(builder: &mut Builder<'_>, _: &syntax::Directive) -> Result<(), Fault> {
-    if let Some(location) = builder.locations.last_mut() {
-        location.internal = true;
-    }
+    builder.settings().internal = Some(true);
     Ok(())
 }
 

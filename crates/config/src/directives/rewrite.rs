@@ -43,7 +43,6 @@ fn if_(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), F
         steps: Vec::new(),
         content: Content::default(),
         locations: Vec::new(),
-        internal: false,
         ifs: Vec::new(),
         place,
     });

@@ -87,8 +87,6 @@ pub struct Location {
     pub steps: Vec<Step>,
     pub content: Content,
     pub locations: Vec<Location>,
-    /// Only internal redirects come here.
-    pub internal: bool,
     /// The blocks of its `if`s.
     pub ifs: Vec<Location>,
     pub place: Place,

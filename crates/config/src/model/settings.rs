@@ -64,6 +64,8 @@ macro_rules! settings {
 }
 
 settings! {
+    /// Only internal redirects come to the location.
+    internal: bool,
     root: Root,
     index: Arc<Vec<Template>>,
     types: Arc<Types>,

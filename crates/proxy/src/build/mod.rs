@@ -138,14 +138,13 @@ impl Builder<'_> {
         let mut named = HashMap::new();
         for location in &server.locations {
             if let Matcher::Named(name) = &location.matcher {
-                named.insert(name.as_bytes().to_vec(), locations.len());
+                named.entry(name.as_bytes().to_vec()).or_insert(locations.len());
                 locations.push(Arc::new(self.location(location, default_log)?));
             }
         }
         let outside = Location {
             prefix_length: 0,
             regex: None,
-            internal: false,
             steps: Vec::new(),
             content: match &server.content {
                 model::Content::CheckStatus(format) => Content::CheckStatus(*format),
@@ -208,7 +207,6 @@ impl Builder<'_> {
                 Matcher::Regex { pattern, caseless } => Some(regex(pattern, *caseless)?),
                 _ => None,
             },
-            internal: location.internal,
             steps: self.steps(&location.steps)?,
             content: match &location.content {
                 model::Content::Files => Content::Files,
@@ -279,6 +277,7 @@ impl Builder<'_> {
         let add_header = settings.add_header.iter().flat_map(|headers| headers.iter());
         let keepalive = settings.keepalive_timeout;
         Ok(Settings {
+            internal: settings.internal.unwrap_or(false),
             root: Text::new(&self.below_prefix(&root.path)),
             alias: root.alias,
             index: match &settings.index {

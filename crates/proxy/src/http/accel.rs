@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use limpet_config::model::LogLevel;
-use limpet_sticky::write::is_own;
-use pingora::proxy::Session;
+use pingora::proxy::Session as Downstream;
 use pingora::{Error, ErrorType, Result};
 
 use super::ctx::Request;
 use super::reply::append_line;
 use super::request_filter::{Answer, count_redirect, error_page, go_to, route, route_in};
 use super::response_filter::cookies;
-use super::sticky::Stickiness;
+use super::sticky::{Session, Stickiness};
 use crate::clock;
 use crate::field::Known;
 use crate::front::head::Body;
 use crate::route::uri;
+use crate::runtime::{Content, Location, Members, Upstream};
 use crate::upstream::ResponseHead;
 
 /// What is known of a request that a backend has handed back.
@@ -28,32 +28,63 @@ pub(crate) struct HandedBack {
     /// What answers it, where that is no backend.
     answer: Option<Answer>,
     /// How many servers had been tried each time that it went to a backend again.
-    pub(crate) phases: Vec<usize>,
-    /// What the backends have told the client all the same.
-    content_type: Option<Bytes>,
-    lines: Vec<(Line, Vec<u8>)>,
+    pub(crate) starts: Vec<usize>,
+    /// Every time that it was handed back, in order.
+    phases: Vec<Phase>,
 }
 
-/// A header line of a backend that handed its request back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Line {
-    Plain,
-    /// `Accept-Ranges`: nothing to tell of an error page.
-    Ranges,
-    /// The session's cookie: not with an error, and not beside a newer one of the same upstream.
-    Session,
+/// One answer of a backend that handed the request back.
+struct Phase {
+    location: Arc<Location>,
+    response: Arc<ResponseHead>,
+    members: Arc<Members>,
+    sticky: Stickiness,
+}
+
+impl Phase {
+    fn upstream(&self) -> Option<&Arc<Upstream>> {
+        match &self.location.content {
+            Content::Proxy(pass) => Some(&pass.upstream),
+            _ => None,
+        }
+    }
+
+    fn is_of(&self, upstream: Option<&Arc<Upstream>>) -> bool {
+        self.upstream().zip(upstream).is_some_and(|(own, other)| Arc::ptr_eq(own, other))
+    }
+
+    /// nginx's choice of the header lines that the client gets all the same, and the cookies by the status of the
+    /// response that it gets. `supersedes`: another answer brings the cookie of the session.
+    fn append_lines(&self, status: u16, superseded: bool, out: &mut Vec<u8>) {
+        for (_, name, value) in self.response.fields.iter() {
+            let is = |other: &&str| name.eq_ignore_ascii_case(other.as_bytes());
+            // A redirect and a page about an error have no ranges.
+            let stands = is(&"Accept-Ranges") && status < 300;
+            if stands || ["Cache-Control", "Content-Disposition", "Expires"].iter().any(is) {
+                append_line(out, name, value);
+            }
+        }
+        let session = Session::of(&self.location, &self.sticky);
+        cookies(&self.response, session.as_ref(), status, !superseded, |value| append_line(out, b"Set-Cookie", value));
+    }
 }
 
 impl HandedBack {
     /// The media type that a file or a text gets in place of its own.
-    pub(crate) fn content_type(&self) -> Option<&Bytes> {
-        self.content_type.as_ref()
+    pub(crate) fn content_type(&self) -> Option<Bytes> {
+        self.phases.iter().rev().find_map(|phase| phase.response.fields.value_bytes(Known::ContentType))
     }
 
-    /// The lines for a response of this status.
-    pub(super) fn append_lines(&self, status: u16, out: &mut Vec<u8>) {
-        let stands = |line: Line| line == Line::Plain || status < 400;
-        self.lines.iter().filter(|(line, _)| stands(*line)).for_each(|(_, text)| out.extend_from_slice(text));
+    /// The lines for a response of this status, which itself brings the cookie of a session with `sets`.
+    pub(super) fn append_lines(&self, status: u16, sets: Option<&Arc<Upstream>>, out: &mut Vec<u8>) {
+        for (index, phase) in self.phases.iter().enumerate() {
+            let brings = |later: &Phase| {
+                let session = Session::of(&later.location, &later.sticky);
+                later.is_of(phase.upstream()) && session.is_some_and(|session| session.is_sent(status))
+            };
+            let superseded = phase.is_of(sets) || self.phases.iter().skip(index + 1).any(brings);
+            phase.append_lines(status, superseded, out);
+        }
     }
 }
 
@@ -62,49 +93,30 @@ impl HandedBack {
 /// # Errors
 /// One that leads Pingora to choose a backend anew, where [`follow`] goes on.
 pub(super) fn take_back(request: &mut Request) -> Result<()> {
-    let Some(response) = request.response.clone().filter(|response| response.status != 101) else { return Ok(()) };
+    let Some(response) = &request.response else { return Ok(()) };
     let Some(target) = response.fields.value(Known::XAccelRedirect) else { return Ok(()) };
-    if !request.pass().is_some_and(|pass| pass.takes_back) {
-        return Ok(());
-    }
-    let (content_type, lines) = told(request, &response);
-    let handed_back = request.handed_back.get_or_insert_default();
-    handed_back.target = Some(target.to_vec());
-    handed_back.content_type = content_type.or(handed_back.content_type.take());
-    handed_back.lines.extend(lines);
+    let (target, response, members) = (target.to_vec(), Arc::clone(response), request.members.clone());
+    let Some(members) = members.filter(|_| request.pass().is_some_and(|pass| pass.takes_back)) else { return Ok(()) };
     request.end_try(None);
     if let Some(mut flight) = request.flight.take() {
         let header = request.tries.last().and_then(|last| last.header);
         flight.completed(header.unwrap_or_default());
         flight.dial.trace.release();
+        // A tunnel is not wanted.
+        drop(flight.dial.trace.take_tunnel());
         request.sticky.settle(flight.index);
     }
+    let phase = Phase {
+        location: Arc::clone(&request.location),
+        members,
+        sticky: request.sticky.clone(),
+        response: Arc::clone(&response),
+    };
+    let handed_back = request.handed_back.get_or_insert_default();
+    handed_back.target = Some(target);
+    handed_back.phases.push(phase);
     request.abandoned = true;
     Error::err(ErrorType::HTTPStatus(response.status))
-}
-
-/// What the client gets of such a response: nginx's choice of its headers, and its cookies.
-fn told(request: &Request, response: &ResponseHead) -> (Option<Bytes>, Vec<(Line, Vec<u8>)>) {
-    let mut lines = Vec::new();
-    let mut add = |line: Line, name: &[u8], value: &[u8]| {
-        let mut text = Vec::new();
-        append_line(&mut text, name, value);
-        lines.push((line, text));
-    };
-    for (_, name, value) in response.fields.iter() {
-        let is = |other: &&str| name.eq_ignore_ascii_case(other.as_bytes());
-        if ["Cache-Control", "Content-Disposition", "Expires"].iter().any(is) {
-            add(Line::Plain, name, value);
-        } else if is(&"Accept-Ranges") {
-            add(Line::Ranges, name, value);
-        }
-    }
-    let policy = request.pass().and_then(|pass| pass.upstream.sticky.as_ref());
-    cookies(request, response, response.status, |value| {
-        let is_session = policy.is_some_and(|policy| is_own(policy, value));
-        add(if is_session { Line::Session } else { Line::Plain }, b"Set-Cookie", value);
-    });
-    (response.fields.value_bytes(Known::ContentType), lines)
 }
 
 /// The answer that [`follow`] has left.
@@ -118,9 +130,9 @@ pub(super) fn is_pending(request: &Request) -> bool {
 }
 
 /// Goes where the backend has pointed to. `true` when that is a backend again; else the answer waits in the request.
-pub(super) fn follow(session: &Session, request: &mut Request) -> bool {
+pub(super) fn follow(session: &Downstream, request: &mut Request) -> bool {
     let target = request.handed_back.as_mut().and_then(|handed_back| handed_back.target.take()).unwrap_or_default();
-    let before = request.upstream.take();
+    request.upstream = None;
     let answer = match in_named(request, &target) {
         Some(answer) => answer,
         None => match uri::internal(&target) {
@@ -151,16 +163,14 @@ pub(super) fn follow(session: &Session, request: &mut Request) -> bool {
         handed_back.answer = Some(answer);
         return false;
     }
-    handed_back.phases.push(request.tries.len());
-    let same = before.zip(request.upstream.as_ref()).is_some_and(|(before, after)| Arc::ptr_eq(&before, after));
-    if same {
-        // The client keeps the server that it has just been given.
-        handed_back.lines.retain(|(line, _)| *line != Line::Session);
-        request.first_try = Some(clock::now());
-    } else {
-        request.members = None;
-        request.sticky = Stickiness::default();
-    }
+    handed_back.starts.push(request.tries.len());
+    // The client keeps the server of an upstream that it has been to.
+    let been = handed_back.phases.iter().rev().find(|phase| phase.is_of(request.upstream.as_ref()));
+    (request.members, request.sticky) = match been {
+        Some(phase) => (Some(Arc::clone(&phase.members)), phase.sticky.clone()),
+        None => (None, Stickiness::default()),
+    };
+    request.first_try = Some(clock::now());
     request.key = None;
     request.tried = limpet_balance::Tried::default();
     request.upstream_head = None;
@@ -175,7 +185,7 @@ fn in_named(request: &mut Request, target: &[u8]) -> Option<Answer> {
         return None;
     }
     let name = String::from_utf8_lossy(target).into_owned();
-    if let Some(answer) = count_redirect(request, || format!("while redirect to named location \"{name}\"")) {
+    if let Some(answer) = count_redirect(request, |_| format!("while redirect to named location \"{name}\"")) {
         return Some(answer);
     }
     let server = Arc::clone(&request.server);

@@ -93,6 +93,11 @@ impl Try {
         Try { name, status: 0, connected: None, header: None, ended: None, body_bytes: 0, trace }
     }
 
+    /// It stands for a server, and not for an upstream without one.
+    pub(crate) fn is_server(&self) -> bool {
+        self.trace.is_some()
+    }
+
     pub(crate) fn bytes_sent(&self) -> u64 {
         self.trace.as_ref().map_or(0, |trace| trace.sent())
     }
@@ -325,7 +330,7 @@ impl Request {
     fn upstream_url(&self) -> Option<String> {
         let upstream = self.upstream.as_ref()?;
         let Some(flight) = &self.flight else {
-            let nobody = self.tries.last().is_none_or(|last| last.trace.is_none());
+            let nobody = self.tries.last().is_none_or(|last| !last.is_server());
             return nobody.then(|| format!("http://{0}/{0}", upstream.name));
         };
         let uri = self.upstream_head.as_ref().map(|head| {
@@ -352,7 +357,7 @@ impl Request {
     /// The media type for the present URI's extension, or what a backend has said that handed the request back.
     pub(crate) fn media_type(&self) -> Cow<'_, [u8]> {
         if let Some(content_type) = self.handed_back.as_ref().and_then(|handed_back| handed_back.content_type()) {
-            return Cow::Borrowed(content_type);
+            return Cow::Owned(content_type.to_vec());
         }
         let settings = &self.location.settings;
         let name = self.uri.rsplit(|byte| *byte == b'/').next().unwrap_or_default();

@@ -36,6 +36,8 @@ pub(crate) struct Reply {
     pub(crate) lines: Vec<u8>,
     /// Lines that go behind those of `add_header`.
     pub(crate) last_lines: Vec<u8>,
+    /// The cookie of the upstream's session is among the lines.
+    pub(crate) sets_session: bool,
     upgrade: bool,
 }
 
@@ -50,6 +52,7 @@ impl Reply {
             location: None,
             lines: Vec::with_capacity(256),
             last_lines: Vec::new(),
+            sets_session: false,
             upgrade: status == 101,
         }
     }
@@ -79,7 +82,8 @@ impl Reply {
     pub(crate) fn finish(&mut self, request: &Request) {
         if let Some(handed_back) = &request.handed_back {
             let own = std::mem::take(&mut self.lines);
-            handed_back.append_lines(self.status, &mut self.lines);
+            let sets = request.upstream.as_ref().filter(|_| self.sets_session);
+            handed_back.append_lines(self.status, sets, &mut self.lines);
             self.lines.extend_from_slice(&own);
         }
         const WITHOUT_ALWAYS: [u16; 10] = [200, 201, 204, 206, 301, 302, 303, 304, 307, 308];

@@ -90,19 +90,20 @@ pub(super) fn route_in(request: &mut Request, location: &Arc<Location>) -> Answe
 
 /// Takes the request to another URI by an internal redirect. An answer says that there were too many of them.
 pub(super) fn go_to(request: &mut Request, uri: Vec<u8>) -> Option<Answer> {
-    let target = String::from_utf8_lossy(&uri).into_owned();
     request.uri = uri;
     request.redirected = true;
-    count_redirect(request, || format!("while internally redirecting to \"{target}\""))
+    count_redirect(request, |request| {
+        format!("while internally redirecting to \"{}\"", String::from_utf8_lossy(&request.uri))
+    })
 }
 
 /// Counts an internal redirect; an answer says that there were too many.
-pub(super) fn count_redirect(request: &mut Request, what: impl Fn() -> String) -> Option<Answer> {
+pub(super) fn count_redirect(request: &mut Request, what: impl Fn(&Request) -> String) -> Option<Answer> {
     request.redirects += 1;
     if request.redirects <= MAX_REDIRECTS {
         return None;
     }
-    request.log_error(LogLevel::Error, &format!("rewrite or internal redirection cycle {}", what()));
+    request.log_error(LogLevel::Error, &format!("rewrite or internal redirection cycle {}", what(request)));
     Some(error_page(request, 500))
 }
 
@@ -131,10 +132,9 @@ fn by_uri(request: &mut Request) -> std::result::Result<Next, Undecided> {
     let location = match found {
         Found::Location(index) | Found::ByRegex(index) => server.locations.get(index),
         Found::Slash(index) => {
-            if let Some(location) = server.locations.get(index) {
-                request.location = Arc::clone(location);
-            }
-            return Ok(Next::Answer(add_slash(request)));
+            let location = server.locations.get(index).unwrap_or(&server.outside);
+            request.location = Arc::clone(location);
+            return Ok(Next::Answer(forbidden(request).unwrap_or_else(|| add_slash(request))));
         }
         Found::Nothing => None,
         Found::Undecided => return Err(Undecided("a location's pattern can't be decided".into())),
@@ -149,11 +149,8 @@ fn enter(request: &mut Request, location: &Arc<Location>) -> std::result::Result
     {
         request.captures = captures;
     }
-    if location.internal && request.redirects == 0 {
-        return Ok(Next::Answer(error_page(request, 404)));
-    }
-    if let Some(too_large) = check_length(request) {
-        return Ok(Next::Answer(too_large));
+    if let Some(answer) = forbidden(request) {
+        return Ok(Next::Answer(answer));
     }
     if let steps::Outcome::Return { code, text } = steps::run(request, &location.steps, &location.ifs)? {
         return Ok(Next::Answer(return_(request, code, text)));
@@ -175,16 +172,24 @@ fn enter(request: &mut Request, location: &Arc<Location>) -> std::result::Result
     }))
 }
 
-/// 413 for a request that says it is larger than the location takes.
-fn check_length(request: &mut Request) -> Option<Answer> {
-    let most = request.location.settings.client_max_body_size;
-    match request.head.body {
-        Body::Length(length) if most != 0 && length > most => {
-            request.log_error(LogLevel::Error, &format!("client intended to send too large body: {length} bytes"));
-            Some(error_page(request, 413))
-        }
-        _ => None,
+/// 404 for a location that clients do not reach, and 413 for a request that is larger than the location takes, as far as
+/// that is known.
+fn forbidden(request: &mut Request) -> Option<Answer> {
+    let settings = &request.location.settings;
+    if settings.internal && request.redirects == 0 {
+        return Some(error_page(request, 404));
     }
+    let most = settings.client_max_body_size;
+    let length = match request.head.body {
+        Body::None => 0,
+        Body::Length(length) => length,
+        Body::Chunked => request.body_received,
+    };
+    if most == 0 || length <= most {
+        return None;
+    }
+    request.log_error(LogLevel::Error, &format!("client intended to send too large body: {length} bytes"));
+    Some(error_page(request, 413))
 }
 
 /// A built-in page.

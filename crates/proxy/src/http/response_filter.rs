@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use limpet_config::model::LogLevel;
-use limpet_sticky::write::{is_own, prefixed, rewritten, set_cookie};
-use limpet_sticky::{Answer, answer};
+use limpet_sticky::write::{is_own, prefixed, rewritten};
+use limpet_sticky::{Answer, Policy};
 use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
+use pingora::proxy::Session as Downstream;
 use pingora::{Error, ErrorType, Result};
 
 use super::accel;
@@ -15,7 +15,7 @@ use super::ctx::Request;
 use super::fail;
 use super::reply::{self, Length, Reply};
 use super::response_body_filter;
-use crate::clock;
+use super::sticky::Session;
 use crate::field::Known;
 use crate::runtime::Content;
 use crate::upstream::{Framing, ResponseHead};
@@ -47,7 +47,7 @@ fn is_hidden(known: Known, status: u16) -> bool {
 ///
 /// # Errors
 /// The answer is one that sends the request to another server, or to another location.
-pub(super) fn from_backend(session: &Session, request: &mut Request) -> Result<()> {
+pub(super) fn from_backend(session: &Downstream, request: &mut Request) -> Result<()> {
     let Some(flight) = &request.flight else { return Ok(()) };
     let trace = Arc::clone(&flight.dial.trace);
     if let Some(last) = request.tries.last_mut() {
@@ -73,11 +73,13 @@ pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> R
     let Some(response) = request.response.clone() else { return Error::err(ErrorType::InternalError) };
     let mut reply = Reply::new(response.status);
     reply.reason = Some(response.reason());
-    let told = || request.handed_back.as_ref().and_then(|handed_back| handed_back.content_type().cloned());
+    let told = || request.handed_back.as_ref().and_then(|handed_back| handed_back.content_type());
     reply.content_type = response.fields.value_bytes(Known::ContentType).or_else(told);
     reply.length = length(request, &response);
     lines(request, &response, &mut reply);
-    cookies(request, &response, response.status, |line| reply.line(b"Set-Cookie", line));
+    let session = Session::of(&request.location, &request.sticky);
+    let line = |line: &[u8]| reply.line(b"Set-Cookie", line);
+    reply.sets_session = cookies(&response, session.as_ref(), response.status, true, line);
     if let Some(protocol) = response.fields.value(Known::Upgrade).filter(|_| response.status == 101) {
         reply.line(b"Upgrade", protocol);
     }
@@ -151,43 +153,53 @@ fn location(request: &Request, name: &[u8], value: &[u8], reply: &mut Reply) {
     }
 }
 
-/// The backend's Set-Cookie lines and ours, for a response with this status.
-pub(super) fn cookies(request: &Request, response: &ResponseHead, status: u16, mut line: impl FnMut(&[u8])) {
+/// What makes another Set-Cookie line of the backend's; `None`: it stays.
+type Rewrite = fn(&Policy, &[u8], &[u8]) -> Option<Vec<u8>>;
+
+/// The backend's Set-Cookie lines, and ours if it is `wanted`, for a response with this status. `true`: ours is among them.
+pub(super) fn cookies(
+    response: &ResponseHead,
+    session: Option<&Session<'_>>,
+    status: u16,
+    wanted: bool,
+    mut line: impl FnMut(&[u8]),
+) -> bool {
     let theirs = || response.fields.values(Known::SetCookie);
-    let Content::Proxy(pass) = &request.location.content else { return theirs().for_each(line) };
-    let (Some(policy), Some(server)) = (&pass.upstream.sticky, &request.sticky.server) else {
-        return theirs().for_each(line);
+    let Some(session) = session else {
+        theirs().for_each(line);
+        return false;
     };
-    let hide_cookie = request.location.settings.hide_cookie;
-    let ours = || {
-        let now = clock::unix_seconds();
-        set_cookie(policy, &server.sid, now, request.sticky.first(now))
+    let (policy, sid) = (session.policy, &session.server.sid);
+    let mut rewrite = |rewrite: Rewrite| {
+        theirs().for_each(|theirs| match rewrite(policy, theirs, sid) {
+            Some(rewritten) => line(&rewritten),
+            None => line(theirs),
+        });
     };
-    let rewrite = |rewritten: Option<Vec<u8>>, theirs: &[u8], line: &mut dyn FnMut(&[u8])| match rewritten {
-        Some(rewritten) => line(&rewritten),
-        None => line(theirs),
-    };
-    match answer(policy, hide_cookie, status, request.sticky.is_assigned()) {
-        Answer::Pass => theirs().for_each(line),
-        Answer::Append => {
+    match session.answer(status) {
+        Answer::Prefix => rewrite(prefixed),
+        Answer::Rewrite => rewrite(rewritten),
+        Answer::Append if wanted => {
             theirs().for_each(&mut line);
-            line(&ours());
+            line(&session.cookie());
+            return true;
         }
-        Answer::Drop => theirs().filter(|line| !is_own(policy, line)).for_each(line),
-        Answer::Replace => {
+        Answer::Pass | Answer::Append => theirs().for_each(line),
+        Answer::Replace if wanted => {
             let mut placed = false;
             for theirs in theirs() {
                 if !is_own(policy, theirs) {
                     line(theirs);
                 } else if !std::mem::replace(&mut placed, true) {
-                    line(&ours());
+                    line(&session.cookie());
                 }
             }
             if !placed {
-                line(&ours());
+                line(&session.cookie());
             }
+            return true;
         }
-        Answer::Prefix => theirs().for_each(|one| rewrite(prefixed(policy, one, &server.sid), one, &mut line)),
-        Answer::Rewrite => theirs().for_each(|one| rewrite(rewritten(policy, one, &server.sid), one, &mut line)),
+        Answer::Drop | Answer::Replace => theirs().filter(|theirs| !is_own(policy, theirs)).for_each(line),
     }
+    false
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use limpet_balance::{Ask, Choice};
 use limpet_config::model::LogLevel;
-use limpet_sticky::{Policy, Session, read};
+use limpet_sticky::write::set_cookie;
+use limpet_sticky::{Answer, Policy, Session as Found, answer, read};
 
 use super::ctx::Request;
 use crate::clock;
 use crate::field::Known;
-use crate::runtime::{Backend, Key, Members};
+use crate::runtime::{Backend, Content, Key, Location, Members};
 
 /// `$session_sticky_state`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,7 +47,7 @@ impl State {
 }
 
 /// What is known of a request's session.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Stickiness {
     pub(crate) state: State,
     /// The server that the cookie names after this request.
@@ -77,19 +78,48 @@ impl Stickiness {
         self.held
     }
 
-    pub(crate) fn first(&self, now: i64) -> i64 {
-        self.first.unwrap_or(now)
-    }
-
-    pub(crate) fn is_assigned(&self) -> bool {
-        self.assigned
-    }
-
     /// This server has answered, and is the one to ask if the same request comes to the same upstream again.
     pub(crate) fn settle(&mut self, index: usize) {
         if self.is_read && self.state != State::Down {
             self.home = Some(index);
         }
+    }
+}
+
+/// The session of one answer, by which its Set-Cookie lines are made.
+pub(super) struct Session<'r> {
+    pub(super) policy: &'r Policy,
+    pub(super) server: &'r Backend,
+    hide_cookie: bool,
+    stickiness: &'r Stickiness,
+}
+
+impl<'r> Session<'r> {
+    /// `None` where the location's upstream keeps none, or no server was asked.
+    pub(super) fn of(location: &'r Location, stickiness: &'r Stickiness) -> Option<Self> {
+        let Content::Proxy(pass) = &location.content else { return None };
+        let hide_cookie = location.settings.hide_cookie;
+        Some(Session {
+            policy: pass.upstream.sticky.as_ref()?,
+            server: stickiness.server.as_ref()?,
+            hide_cookie,
+            stickiness,
+        })
+    }
+
+    pub(super) fn answer(&self, status: u16) -> Answer {
+        answer(self.policy, self.hide_cookie, status, self.stickiness.assigned)
+    }
+
+    /// Whether a response with this status brings our own cookie.
+    pub(super) fn is_sent(&self, status: u16) -> bool {
+        matches!(self.answer(status), Answer::Append | Answer::Replace)
+    }
+
+    /// Our own cookie.
+    pub(super) fn cookie(&self) -> Vec<u8> {
+        let now = clock::unix_seconds();
+        set_cookie(self.policy, &self.server.sid, now, self.stickiness.first.unwrap_or(now))
     }
 }
 
@@ -103,10 +133,10 @@ pub(super) fn read_session(request: &mut Request, policy: &Policy, members: &Mem
     let session = read(policy, cookies, clock::unix_seconds(), |sid| members.sids.find(sid));
     let falls_back = policy.falls_back();
     let (state, home, held, first) = match session {
-        Session::None => (State::New, None, false, None),
-        Session::Malformed => (State::Malformed, None, false, None),
-        Session::Expired => (State::Expired, None, false, None),
-        Session::Unknown { sid, first } => {
+        Found::None => (State::New, None, false, None),
+        Found::Malformed => (State::Malformed, None, false, None),
+        Found::Expired => (State::Expired, None, false, None),
+        Found::Unknown { sid, first } => {
             if !falls_back {
                 let sid = String::from_utf8_lossy(sid).into_owned();
                 let message = format!("session_sticky: no server has the SID \"{sid}\", and fallback is off");
@@ -114,7 +144,7 @@ pub(super) fn read_session(request: &mut Request, policy: &Policy, members: &Mem
             }
             (State::Unknown, None, !falls_back, first)
         }
-        Session::Known { peer, first } => (State::Kept, Some(peer), !falls_back, first),
+        Found::Known { peer, first } => (State::Kept, Some(peer), !falls_back, first),
     };
     request.sticky = Stickiness { state, named: home, home, held, first, is_read: true, ..Stickiness::default() };
 }
