@@ -234,3 +234,49 @@ fn servers_that_come_by_name_are_checked_too() {
     dns.set("app.test", &[Record::address(THREE)]);
     eventually("the other one is up", || ask(front) == "3");
 }
+
+#[test]
+fn a_resolver_that_lies_changes_nothing_and_circles_are_no_names() {
+    let (dns, front, back) = (Dns::start(), port(), port());
+    dns.set("app.test", &[Record::address(TWO)]);
+    let upstream = format!("{} resolver_timeout 500ms; server app.test:{back} resolve;", dns.resolver());
+    let limpet = Limpet::http(front, &configuration(front, back, &upstream));
+    assert_eq!(ask(front), "2");
+    // Answers to what was not asked.
+    dns.set("app.test", &[Record::address(THREE)]);
+    dns.set_lying(true);
+    limpet.logs("app.test could not be resolved (110: Operation timed out) in upstream u: its last addresses are kept");
+    assert_eq!(who(front), "2");
+    // Names that stand for each other.
+    dns.set("app.test", &[Record::Alias("other.test".into())]);
+    dns.set("other.test", &[Record::Alias("app.test".into())]);
+    dns.set_lying(false);
+    limpet.logs("app.test could not be resolved (3: Host not found) in upstream u: its servers are gone");
+    assert_eq!(get(front, "/", &[]).status, 502);
+    let queries = dns.queries();
+    assert!(queries < 500, "{queries} queries");
+    // An alias that leads somewhere is followed.
+    dns.set("other.test", &[Record::address(FOUR)]);
+    eventually("the alias is followed", || who(front) == "4");
+}
+
+#[test]
+fn a_hundred_thousand_addresses_are_ten_thousand_servers() {
+    let (dns, front, back) = (Dns::start(), port(), port());
+    let thousand: Vec<Record> =
+        (0..1000).map(|n| Record::Address([127, 1 + (n / 250) as u8, 0, 1 + (n % 250) as u8].into())).collect();
+    let targets: Vec<Record> = (0..100)
+        .map(|n| Record::Service { priority: 1, weight: 1, port: 20_000 + n, target: format!("t{n}.test") })
+        .collect();
+    (0..100).for_each(|n| dns.set(&format!("t{n}.test"), &thousand));
+    dns.set("_http._tcp.app.test", &targets);
+    let upstream = format!(
+        "{} server app.test service=http resolve; server 127.0.0.2:{back};",
+        dns.resolver().replace(';', " valid=1h;")
+    );
+    let limpet = Limpet::http(front, &configuration(front, back, &upstream));
+    limpet.logs("service http of app.test has more than 10000 addresses in upstream u: the rest is left out");
+    // The first ten targets, and one that shows that there are more.
+    assert!(dns.queries() < 60, "{} queries", dns.queries());
+    assert_eq!(get(front, "/new", &[]).text(), "new");
+}

@@ -56,6 +56,8 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// How soon a lookup is tried again that failed, where `resolver_timeout` is not shorter.
 const AGAIN: Duration = Duration::from_secs(10);
 const TIMEOUT: u64 = 30_000;
+/// No line of an upstream stands for more servers, whatever its answers say.
+const MOST: usize = 10_000;
 
 impl Names {
     /// The names of an upstream, if it has any. What `before` knows of the same lines is kept; `resolver` and `timeout`
@@ -189,9 +191,18 @@ async fn keep_up_line(
         let answer = tokio::time::timeout(names.timeout, ask(server, lookup, asker)).await;
         clock::tick();
         let rest = match answer.unwrap_or(Err(NetError::Timeout)) {
-            Ok((servers, counts)) => {
-                upstream.take(line, servers, shared);
+            Ok((mut servers, counts)) => {
+                let too_many = cut(&mut servers, MOST);
+                let is_news = upstream.take(line, servers, shared);
                 names.set_lost(line, false);
+                if too_many && is_news {
+                    let message = format!(
+                        "{} has more than {MOST} addresses in upstream {}: the rest is left out",
+                        lookup.shown(),
+                        upstream.name
+                    );
+                    log::write_default(LogLevel::Error, &message);
+                }
                 let valid = names.resolver.as_ref().and_then(|resolver| resolver.valid);
                 valid.map_or(counts, Duration::from_millis).max(SHORTEST)
             }
@@ -202,6 +213,19 @@ async fn keep_up_line(
     }
 }
 
+/// Leaves out what is beyond so many addresses. `true` when something was.
+fn cut(servers: &mut Vec<UpstreamServer>, most: usize) -> bool {
+    let mut left = most;
+    let mut is_cut = false;
+    for server in servers.iter_mut() {
+        is_cut |= server.addresses.len() > left;
+        server.addresses.truncate(left);
+        left -= server.addresses.len();
+    }
+    servers.retain(|server| !server.addresses.is_empty());
+    is_cut
+}
+
 /// Tells of a lookup that failed. How long to wait for the next.
 fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, shared: &Shared) -> Duration {
     let why = match error {
@@ -209,10 +233,7 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, s
         _ if is_none(error) => "3: Host not found",
         _ => "2: Server failure",
     };
-    let what = match &lookup.service {
-        Some(service) => format!("service {service} of {}", lookup.host),
-        None => lookup.host.clone(),
-    };
+    let what = lookup.shown();
     let Some(names) = &upstream.names else { return AGAIN };
     let dynamic = names.written.dynamic_resolve;
     let shuts_down = dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Shutdown);
@@ -305,11 +326,17 @@ async fn ask_service(server: &UpstreamServer, service: &str, host: &str, asker: 
         .collect();
     records.sort();
     let first = records.first().map(|(priority, ..)| *priority);
-    let mut servers = Vec::new();
+    let mut servers: Vec<UpstreamServer> = Vec::new();
+    let mut count = 0;
     for (priority, target, port, weight) in records {
+        if count > MOST {
+            // It is too many already.
+            break;
+        }
         match ask_host(&target, asker).await {
             Ok((addresses, ends)) => {
                 until = until.min(ends);
+                count += addresses.len();
                 servers.push(UpstreamServer {
                     name: target.trim_end_matches('.').to_owned(),
                     addresses: addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, port))).collect(),
@@ -336,14 +363,14 @@ fn left(until: Instant) -> Duration {
 }
 
 impl Upstream {
-    /// Puts the servers of a line in place, if they are others than before.
-    fn take(&self, line: usize, servers: Vec<UpstreamServer>, shared: &Shared) {
-        let Some(names) = &self.names else { return };
+    /// Puts the servers of a line in place, if they are others than before; `true` when they are.
+    fn take(&self, line: usize, servers: Vec<UpstreamServer>, shared: &Shared) -> bool {
+        let Some(names) = &self.names else { return false };
         {
             let mut present = names.present.lock();
             match present.get_mut(line) {
                 Some(old) if *old != servers => *old = servers,
-                _ => return,
+                _ => return false,
             }
         }
         let next = names.members(names.workers, shared);
@@ -358,5 +385,31 @@ impl Upstream {
         self.members.store(Arc::new(next));
         self.changed.notify_waiters();
         shared.forget_what_is_gone();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_beyond_the_bound_are_left_out() {
+        let server = |count: u16| {
+            let addresses = (1..=count).map(|port| Address::Ip(SocketAddr::from(([127, 0, 0, 1], port)))).collect();
+            UpstreamServer::new("s".into(), addresses)
+        };
+        for (counts, expected) in [
+            (vec![2, 3], (false, vec![2, 3])),
+            (vec![2, 4], (true, vec![2, 3])),
+            (vec![9, 1], (true, vec![5])),
+            (vec![5, 1, 1], (true, vec![5])),
+            (vec![5], (false, vec![5])),
+            (vec![], (false, vec![])),
+        ] {
+            let mut servers: Vec<UpstreamServer> = counts.iter().map(|count| server(*count)).collect();
+            let is_cut = cut(&mut servers, 5);
+            assert_eq!((is_cut, servers.iter().map(|server| server.addresses.len()).collect()), expected, "{counts:?}");
+        }
     }
 }

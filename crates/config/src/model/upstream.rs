@@ -112,6 +112,16 @@ pub struct Lookup {
     pub service: Option<String>,
 }
 
+impl Lookup {
+    /// What is looked up, for messages.
+    pub fn shown(&self) -> String {
+        match &self.service {
+            Some(service) => format!("service {service} of {}", self.host),
+            None => self.host.clone(),
+        }
+    }
+}
+
 impl UpstreamServer {
     /// A line with nothing but the server.
     pub fn new(name: String, addresses: Vec<Address>) -> Self {
