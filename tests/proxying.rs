@@ -321,3 +321,30 @@ fn large_answers_of_a_real_server_arrive_whole() {
     let etag = index.value("etag").to_owned();
     assert_eq!(client.request("GET /", &[&format!("If-None-Match: {etag}")]).status, 304);
 }
+
+#[test]
+fn slices_of_kept_connections_are_not_shared() {
+    for (size, other) in [("slice_conn=1", 0), ("slice_dyn=arg_n", 0), ("slice_dyn=$arg_none", 1)] {
+        let backend = Backend::new(Script::ok("ok"));
+        let front = port();
+        let http = format!(
+            "upstream u {{ server {}; keepalive 8 slice_key=$arg_k slice_keylen=2 {size}; }}
+             server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}",
+            backend.address()
+        );
+        let limpet = Limpet::http(front, &http);
+        let mut connections = Vec::new();
+        for key in ["aa", "aa", "b", "aa", "b", "aaa"] {
+            assert_eq!(get(front, &format!("/?k={key}&n=1"), &[]).status, 200);
+            connections.push(backend.connections());
+        }
+        match other {
+            0 => assert_eq!(connections, [1, 1, 2, 2, 2, 2], "{size}"),
+            _ => {
+                assert_eq!(connections, [1, 2, 3, 4, 5, 6], "{size}");
+                limpet.logs("[warn]");
+                assert!(limpet.error_log().contains("keepalive slice: invalid variable value"));
+            }
+        }
+    }
+}

@@ -225,6 +225,8 @@ pub(crate) struct Upstream {
     /// The configuration is in place: from then on it has a say in what is known of its servers.
     pub(crate) in_place: AtomicBool,
     pub(crate) pools: Arc<Pools>,
+    /// By which requests are told apart that share idle connections.
+    pub(crate) slices: Option<Slices>,
     /// What the pools are set to when this configuration is put in place.
     pub(crate) keepalive: limpet_config::model::Keepalive,
 }
@@ -245,6 +247,19 @@ impl Upstream {
             }
         }
     }
+}
+
+/// Tengine's `keepalive … slice_key=`.
+pub(crate) struct Slices {
+    pub(crate) key: Text,
+    pub(crate) most: SliceSize,
+    /// Bytes of the key that count.
+    pub(crate) key_length: usize,
+}
+
+pub(crate) enum SliceSize {
+    Number(u32),
+    Text(Text),
 }
 
 /// The text by which a method that hashes chooses.

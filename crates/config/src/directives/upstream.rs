@@ -1,12 +1,12 @@
 //! `upstream`, its `server` lines and `keepalive`.
 
-use limpet_syntax as syntax;
+use limpet_syntax::{self as syntax, Word};
 
 use super::http::milliseconds;
-use crate::builder::{Builder, Fault, arg, fault, text};
+use crate::builder::{Builder, Fault, arg, fault, template_in, text};
 use crate::directive::contexts;
-use crate::directive::prelude::{Directive, HTTP, MORE1, N1, N12, UPSTREAM, works};
-use crate::model::{LogLevel, Lookup, Method, Upstream, UpstreamServer};
+use crate::directive::prelude::{Directive, HTTP, MORE1, N1, UPSTREAM, works};
+use crate::model::{LogLevel, Lookup, Method, SliceSize, Slices, Upstream, UpstreamServer};
 use crate::value::{self, address};
 
 pub(crate) const ROWS: &[Directive] = &[
@@ -20,7 +20,15 @@ pub(crate) const ROWS: &[Directive] = &[
         server,
     )
     .repeatable(),
-    works("keepalive", UPSTREAM, N12, "How many idle backend connections a worker keeps. Default: 32.", keepalive),
+    works(
+        "keepalive",
+        UPSTREAM,
+        MORE1,
+        "How many idle backend connections a worker keeps. Default: 32. With `slice_key=` requests share them only where \
+         that text is the same, `slice_conn=` or the number in the variable `slice_dyn=` of them for each text \
+         (`slice_keylen=`, `slice_poolsize=`; Tengine).",
+        keepalive,
+    ),
     works(
         "keepalive_timeout",
         UPSTREAM,
@@ -179,13 +187,41 @@ fn keepalive(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result
     let Some(count) = count else {
         return fault(word, format!("invalid value \"{}\" in \"keepalive\" directive", word.text()));
     };
-    match directive.args.get(1) {
-        // Connections are told apart by location there; here every location of a worker shares them.
-        Some(word) if word.bytes != b"local" => return fault(word, format!("invalid parameter \"{}\"", word.text())),
-        _ => {}
-    }
     builder.upstream.keepalive.connections = count;
+    match directive.args.get(1..).unwrap_or_default() {
+        // Connections are told apart by location there; here every location of a worker shares them.
+        [word] if word.bytes == b"local" => {}
+        words => builder.upstream.keepalive.slices = slices(words)?,
+    }
     Ok(())
+}
+
+/// The arguments of Tengine's `keepalive`.
+fn slices(words: &[Word]) -> Result<Option<Slices>, Fault> {
+    let (mut key, mut most) = (None, None);
+    let (mut key_length, mut count) = (40, 20);
+    for word in words {
+        let invalid = || Fault::At(format!("invalid parameter \"{}\"", word.text()), word.span);
+        let parameter = text(word)?;
+        let (name, value) = parameter.split_once('=').filter(|(_, value)| !value.is_empty()).ok_or_else(invalid)?;
+        let number = || value::number(value.as_bytes()).and_then(|number| u32::try_from(number).ok());
+        match name {
+            "slice_key" => key = Some(template_in(word, value.as_bytes())?),
+            "slice_conn" => most = Some(SliceSize::Number(number().ok_or_else(invalid)?)),
+            "slice_dyn" => {
+                let variable = format!("${}", value.strip_prefix('$').unwrap_or(value));
+                most = Some(SliceSize::Variable(template_in(word, variable.as_bytes())?));
+            }
+            "slice_keylen" => key_length = number().ok_or_else(invalid)?,
+            "slice_poolsize" => count = number().ok_or_else(invalid)?,
+            _ => return Err(invalid()),
+        }
+    }
+    match (key, most) {
+        (None, _) => Ok(None),
+        (Some(_), None) => Err(Fault::Message("specific either slice_conn or slice_dyn".into())),
+        (Some(key), Some(most)) => Ok(Some(Slices { key, most, key_length, count })),
+    }
 }
 
 fn keepalive_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {

@@ -20,7 +20,9 @@ pub use proxy::{BackendHeader, BindAddress, Condition as NextCondition, HttpVers
 pub use resolver::{DynamicResolve, Fallback, Resolver};
 pub use rewrite::{Condition, Return, Step};
 pub use settings::{AddHeader, KeepaliveTimeout, Root, ServerTokens, Settings, Types};
-pub use upstream::{Hash, Keepalive, Lookup, Method, SessionSticky, StickyMode, Until, Upstream, UpstreamServer};
+pub use upstream::{
+    Hash, Keepalive, Lookup, Method, SessionSticky, SliceSize, Slices, StickyMode, Until, Upstream, UpstreamServer,
+};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -153,11 +153,32 @@ pub struct Keepalive {
     pub requests: u64,
     /// Milliseconds after which a connection serves no further request.
     pub time: u64,
+    /// By what they are told apart; `None`: by the server alone.
+    pub slices: Option<Slices>,
+}
+
+/// Tengine's parts of `keepalive`: requests share idle connections only where a text is the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slices {
+    pub key: Template,
+    /// Idle ones for each text.
+    pub most: SliceSize,
+    /// Bytes of the text that count.
+    pub key_length: u32,
+    /// Texts that have idle connections at a time.
+    pub count: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SliceSize {
+    Number(u32),
+    /// A number in a variable, as the request goes out.
+    Variable(Template),
 }
 
 impl Default for Keepalive {
     fn default() -> Self {
-        Keepalive { connections: 32, timeout: 60_000, requests: 1000, time: 3_600_000 }
+        Keepalive { connections: 32, timeout: 60_000, requests: 1000, time: 3_600_000, slices: None }
     }
 }
 

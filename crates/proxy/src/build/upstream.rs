@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::check::Rules;
 use crate::clock;
 use crate::resolve::Names;
-use crate::runtime::{Backend, Key, Members, Shared, Upstream};
+use crate::runtime::{Backend, Key, Members, Shared, SliceSize, Slices, Upstream};
 use crate::template::Text;
 use crate::upstream::Pools;
 
@@ -43,6 +43,7 @@ pub(super) fn upstream(upstream: &model::Upstream, http: &model::Http, workers: 
         changed: Notify::new(),
         in_place: AtomicBool::new(false),
         pools: pools(&upstream.name, workers, shared),
+        slices: upstream.keepalive.slices.as_ref().map(slices),
         keepalive: upstream.keepalive.clone(),
     }
 }
@@ -102,6 +103,17 @@ fn pools(upstream: &str, workers: usize, shared: &Shared) -> Arc<Pools> {
         *slot = Arc::downgrade(&pools);
         pools
     })
+}
+
+fn slices(slices: &model::Slices) -> Slices {
+    Slices {
+        key: Text::new(&slices.key),
+        most: match &slices.most {
+            model::SliceSize::Number(most) => SliceSize::Number(*most),
+            model::SliceSize::Variable(text) => SliceSize::Text(Text::new(text)),
+        },
+        key_length: slices.key_length as usize,
+    }
 }
 
 fn balance_server(server: &model::UpstreamServer, name: &str) -> balance::Server {

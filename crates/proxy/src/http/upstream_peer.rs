@@ -17,9 +17,9 @@ use super::sticky::{self, NoServer};
 use super::upstream_request;
 use crate::clock;
 use crate::front::head::Body;
-use crate::runtime::{BindTo, Content, Members, Pass, Upstream};
+use crate::runtime::{BindTo, Content, Members, Pass, SliceSize, Slices, Upstream};
 use crate::template::Text;
-use crate::upstream::{Dial, Trace};
+use crate::upstream::{Dial, Slice, Trace};
 
 pub(super) fn run(session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
     if accel::is_pending(request) {
@@ -84,6 +84,7 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Result<Bo
         send_timeout: pass.send_timeout,
         bind: bind(request, pass),
         socket_keepalive: pass.socket_keepalive,
+        slice: upstream.slices.as_ref().map(|slices| slice(request, slices)),
         may_upgrade: request.head.body == Body::None,
         is_head: request.head.is_head(),
         trace,
@@ -126,6 +127,23 @@ fn bind(request: &Request, pass: &Pass) -> Option<(SocketAddr, bool)> {
         }
     };
     Some((address, bind.transparent))
+}
+
+/// The requests that this one shares idle connections with.
+fn slice(request: &Request, slices: &Slices) -> Slice {
+    let mut key = slices.key.render(request);
+    key.truncate(slices.key_length);
+    let most = match &slices.most {
+        SliceSize::Number(most) => *most,
+        SliceSize::Text(text) => {
+            let number = text.render(request);
+            std::str::from_utf8(&number).ok().and_then(|number| number.parse().ok()).unwrap_or_else(|| {
+                request.log_error(LogLevel::Warn, "keepalive slice: invalid variable value");
+                0
+            })
+        }
+    };
+    Slice { key: key.into(), most }
 }
 
 /// The first try of a request: its upstream's servers, and its session.

@@ -23,7 +23,7 @@ use pingora::{Error, ErrorType};
 use tokio::net::{TcpSocket, UnixStream};
 
 use super::head::ResponseHead;
-use super::pool::{Connection, Pools, Way};
+use super::pool::{Connection, Pools, Slice, Way};
 use super::socket::BackendSocket;
 use crate::clock::{self, Moment};
 use crate::front::conn::Socket;
@@ -48,6 +48,8 @@ pub(crate) struct Dial {
     /// `proxy_bind`, and whether the address need not be the machine's own.
     pub(crate) bind: Option<(std::net::SocketAddr, bool)>,
     pub(crate) socket_keepalive: bool,
+    /// Which requests share its connection.
+    pub(crate) slice: Option<Slice>,
     /// The request has no body, so that the backend may change the protocol.
     pub(crate) may_upgrade: bool,
     /// The method is HEAD.
@@ -194,7 +196,11 @@ impl Trace {
 #[async_trait]
 impl L4Connect for Dial {
     async fn connect(&self, _address: &SocketAddr) -> pingora::Result<Stream> {
-        let way = Way { peer: Arc::clone(&self.backend.state), from: self.bind.map(|(address, _)| address) };
+        let way = Way {
+            peer: Arc::clone(&self.backend.state),
+            from: self.bind.map(|(address, _)| address),
+            slice: self.slice.clone(),
+        };
         let idle = if self.fresh { None } else { self.pools.take(self.worker, &way) };
         let mut connection = match idle {
             Some(idle) => {

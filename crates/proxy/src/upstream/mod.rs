@@ -7,4 +7,4 @@ mod socket;
 
 pub(crate) use connect::{Dial, Trace, is_our_own};
 pub(crate) use head::{Framing, ResponseHead};
-pub(crate) use pool::Pools;
+pub(crate) use pool::{Pools, Slice};

@@ -23,6 +23,8 @@ pub(crate) struct Pools {
     timeout_ms: AtomicU64,
     requests: AtomicU64,
     time_ms: AtomicU64,
+    /// Texts that have idle connections at a time, where they are told apart.
+    slices: AtomicU64,
 }
 
 /// A connection to a server.
@@ -51,19 +53,34 @@ struct Idle {
     way: Way,
 }
 
-/// Where a connection leads, and from where: one that was bound to another address is no substitute.
+/// Where a connection leads, and from where: one that was bound to another address is no substitute, nor is one for
+/// other requests.
 #[derive(Debug, Clone)]
 pub(crate) struct Way {
     pub(crate) peer: Arc<Peer>,
     pub(crate) from: Option<SocketAddr>,
+    pub(crate) slice: Option<Slice>,
 }
+
+/// The requests that share a connection, by Tengine's `slice_key=`.
+#[derive(Debug, Clone)]
+pub(crate) struct Slice {
+    pub(crate) key: Arc<[u8]>,
+    /// Idle connections for them.
+    pub(crate) most: u32,
+}
+
+/// A way, as it is looked up.
+type Key = (usize, Option<SocketAddr>, Option<Arc<[u8]>>);
 
 #[derive(Debug, Default)]
 struct Pool {
     /// By order of their return, so that the first one has been idle longest.
     idle: BTreeMap<u64, Idle>,
     /// The idle ones of a way, the latest last.
-    by_way: HashMap<(usize, Option<SocketAddr>), Vec<u64>>,
+    by_way: HashMap<Key, Vec<u64>>,
+    /// How many idle ones each slice has.
+    by_slice: HashMap<Arc<[u8]>, u32>,
     next: u64,
 }
 
@@ -75,6 +92,7 @@ impl Pools {
             timeout_ms: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             time_ms: AtomicU64::new(0),
+            slices: AtomicU64::new(0),
         }
     }
 
@@ -84,12 +102,13 @@ impl Pools {
         self.timeout_ms.store(keepalive.timeout, Relaxed);
         self.requests.store(keepalive.requests, Relaxed);
         self.time_ms.store(keepalive.time, Relaxed);
+        self.slices.store(keepalive.slices.as_ref().map_or(0, |slices| slices.count.into()), Relaxed);
     }
 
     /// The connection to a server that was idle for the shortest time, if there is a live one.
     pub(crate) fn take(&self, worker: usize, way: &Way) -> Option<Connection> {
         let mut pool = self.workers.get(worker)?.lock();
-        let Pool { idle: all, by_way, .. } = &mut *pool;
+        let Pool { idle: all, by_way, by_slice, .. } = &mut *pool;
         let key = way.key();
         loop {
             let numbers = by_way.get_mut(&key)?;
@@ -98,6 +117,7 @@ impl Pools {
                 by_way.remove(&key);
             }
             let idle = all.remove(&number)?;
+            leave_slice(by_slice, &idle.way);
             if clock::now().since(idle.since) < self.timeout() && is_quiet(&idle.connection.socket) {
                 return Some(idle.connection);
             }
@@ -114,6 +134,14 @@ impl Pools {
         }
         let Some(pool) = self.workers.get(worker) else { return };
         let mut pool = pool.lock();
+        if let Some(slice) = &way.slice {
+            let count = pool.by_slice.get(&slice.key).copied();
+            let is_full = count.unwrap_or(0) >= slice.most;
+            if is_full || count.is_none() && pool.by_slice.len() as u64 >= self.slices.load(Relaxed) {
+                return;
+            }
+            *pool.by_slice.entry(Arc::clone(&slice.key)).or_default() += 1;
+        }
         while pool.idle.len() as u64 >= capacity {
             pool.drop_oldest();
         }
@@ -161,14 +189,27 @@ impl Pool {
                 self.by_way.remove(&key);
             }
         }
+        leave_slice(&mut self.by_slice, &idle.way);
         Some(idle)
+    }
+}
+
+/// An idle connection of a slice is one no more.
+fn leave_slice(by_slice: &mut HashMap<Arc<[u8]>, u32>, way: &Way) {
+    let Some(slice) = &way.slice else { return };
+    let left = by_slice.get_mut(&slice.key).map(|count| {
+        *count -= 1;
+        *count
+    });
+    if left == Some(0) {
+        by_slice.remove(&slice.key);
     }
 }
 
 impl Way {
     /// A server is known by its counters, which outlive reloads; the idle connection keeps them alive.
-    fn key(&self) -> (usize, Option<SocketAddr>) {
-        (Arc::as_ptr(&self.peer) as usize, self.from)
+    fn key(&self) -> Key {
+        (Arc::as_ptr(&self.peer) as usize, self.from, self.slice.as_ref().map(|slice| Arc::clone(&slice.key)))
     }
 }
 
@@ -181,6 +222,8 @@ fn is_quiet(socket: &Socket) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use limpet_config::model::{SliceSize, Slices};
+    use limpet_config::template::Template;
     use tokio::net::{TcpListener, TcpStream};
 
     async fn connected(listener: &TcpListener) -> (Connection, TcpStream) {
@@ -189,7 +232,7 @@ mod tests {
     }
 
     fn way() -> Way {
-        Way { peer: Arc::default(), from: None }
+        Way { peer: Arc::default(), from: None, slice: None }
     }
 
     fn pools(connections: u32, requests: u64) -> Pools {
@@ -223,6 +266,32 @@ mod tests {
         pools.put(0, &here, connection);
         assert!(pools.take(0, &there).is_none());
         assert!(pools.take(0, &here).is_some());
+    }
+
+    #[tokio::test]
+    async fn slices_share_nothing_and_are_bounded() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let slices = Slices { key: Template::default(), most: SliceSize::Number(1), key_length: 1, count: 2 };
+        let keepalive = Keepalive { connections: 3, slices: Some(slices), ..Keepalive::default() };
+        let pools = Pools::new(1);
+        pools.configure(&keepalive);
+        let peer: Arc<Peer> = Arc::default();
+        let way = |key: &[u8], most| Way {
+            peer: Arc::clone(&peer),
+            from: None,
+            slice: Some(Slice { key: key.into(), most }),
+        };
+        let mut servers = Vec::new();
+        for (key, most) in [(b"a", 1), (b"a", 1), (b"b", 2), (b"b", 2), (b"c", 1)] {
+            let (connection, server) = connected(&listener).await;
+            servers.push(server);
+            pools.put(0, &way(key, most), connection);
+        }
+        let left = |key: &[u8]| std::iter::from_fn(|| pools.take(0, &way(key, 1))).count();
+        assert_eq!((left(b"a"), left(b"b"), left(b"c")), (1, 2, 0));
+        let (connection, _server) = connected(&listener).await;
+        pools.put(0, &way(b"c", 1), connection);
+        assert_eq!(left(b"c"), 1, "there is room for another text");
     }
 
     #[tokio::test]
