@@ -4,17 +4,14 @@
 //! Each name has a task that waits until its answer runs out. Requests never wait for it: they see the servers of the
 //! last good answer. A session stays with its address for as long as that is in the answer, as its SID is made of it.
 
-use std::net::{IpAddr, SocketAddr};
+mod ask;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{NetError, NoRecords};
-use hickory_resolver::proto::op::{Query, ResponseCode};
-use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_resolver::net::NetError;
 use limpet_config::Address;
 use limpet_config::model::{Fallback, LogLevel, Lookup, Resolver, Upstream as Written, UpstreamServer};
 use parking_lot::Mutex;
@@ -24,6 +21,7 @@ use crate::build::members;
 use crate::clock;
 use crate::log;
 use crate::runtime::{Members, Shared, Upstream};
+use ask::{Asker, MOST, is_none};
 
 /// The names of an upstream, and the servers that they stand for at present.
 pub(crate) struct Names {
@@ -41,23 +39,11 @@ pub(crate) struct Names {
     workers: usize,
 }
 
-/// Who asks, and for which kinds of addresses.
-struct Asker {
-    resolver: TokioResolver,
-    ipv4: bool,
-    ipv6: bool,
-}
-
-/// An answer, and how long it counts.
-type Answer = (Vec<UpstreamServer>, Duration);
-
 /// No answer counts for less.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How soon a lookup is tried again that failed, where `resolver_timeout` is not shorter.
 const AGAIN: Duration = Duration::from_secs(10);
 const TIMEOUT: u64 = 30_000;
-/// No line of an upstream stands for more servers, whatever its answers say.
-const MOST: usize = 10_000;
 
 impl Names {
     /// The names of an upstream, if it has any. What `before` knows of the same lines is kept; `resolver` and `timeout`
@@ -125,37 +111,6 @@ impl Names {
             slot.store(lost, Ordering::Relaxed);
         }
     }
-
-    fn asker(&self) -> Result<Asker, String> {
-        let mut options = ResolverOpts::default();
-        let config = match &self.resolver {
-            Some(resolver) => {
-                ResolverConfig::from_parts(None, Vec::new(), resolver.servers.iter().map(name_server).collect())
-            }
-            None => {
-                let (system, _) = hickory_resolver::system_conf::read_system_conf()
-                    .map_err(|error| format!("the system's name servers can't be read: {error}"))?;
-                ResolverConfig::from_parts(None, Vec::new(), system.name_servers().to_vec())
-            }
-        };
-        // Answers are kept here, by their own time or by `valid=`; and nginx knows no hosts file either.
-        options.cache_size = 0;
-        options.use_hosts_file = ResolveHosts::Never;
-        options.timeout = (self.timeout / 2).clamp(Duration::from_millis(100), Duration::from_secs(5));
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        *builder.options_mut() = options;
-        Ok(Asker {
-            resolver: builder.build().map_err(|error| error.to_string())?,
-            ipv4: self.resolver.as_ref().is_none_or(|resolver| resolver.ipv4),
-            ipv6: self.resolver.as_ref().is_none_or(|resolver| resolver.ipv6),
-        })
-    }
-}
-
-fn name_server(address: &SocketAddr) -> NameServerConfig {
-    let mut server = NameServerConfig::udp_and_tcp(address.ip());
-    server.connections.iter_mut().for_each(|connection: &mut ConnectionConfig| connection.port = address.port());
-    server
 }
 
 /// Begins to look up the names of an upstream. Each of them says `done` by letting go of it, after the first try.
@@ -166,7 +121,7 @@ pub(crate) fn keep_up(
     tasks: &mut JoinSet<()>,
 ) {
     let Some(names) = &upstream.names else { return };
-    let asker = match names.asker() {
+    let asker = match Asker::new(names.resolver.as_ref(), names.timeout) {
         Ok(asker) => Arc::new(asker),
         Err(why) => return log::write_default(LogLevel::Error, &format!("upstream {}: {why}", upstream.name)),
     };
@@ -188,14 +143,13 @@ async fn keep_up_line(
     let (Some(names), Some(lookup)) = (&upstream.names, &server.lookup) else { return };
     let mut done = Some(done);
     loop {
-        let answer = tokio::time::timeout(names.timeout, ask(server, lookup, asker)).await;
+        let answer = tokio::time::timeout(names.timeout, asker.ask(server, lookup)).await;
         clock::tick();
         let rest = match answer.unwrap_or(Err(NetError::Timeout)) {
-            Ok((mut servers, counts)) => {
-                let too_many = cut(&mut servers, MOST);
-                let is_news = upstream.take(line, servers, shared);
+            Ok(answer) => {
+                let is_news = upstream.take(line, answer.servers, shared);
                 names.set_lost(line, false);
-                if too_many && is_news {
+                if answer.is_cut && is_news {
                     let message = format!(
                         "{} has more than {MOST} addresses in upstream {}: the rest is left out",
                         lookup.shown(),
@@ -204,26 +158,13 @@ async fn keep_up_line(
                     log::write_default(LogLevel::Error, &message);
                 }
                 let valid = names.resolver.as_ref().and_then(|resolver| resolver.valid);
-                valid.map_or(counts, Duration::from_millis).max(SHORTEST)
+                valid.map_or(answer.counts, Duration::from_millis).max(SHORTEST)
             }
             Err(error) => failed(upstream, line, lookup, &error, shared),
         };
         drop(done.take());
         tokio::time::sleep(rest).await;
     }
-}
-
-/// Leaves out what is beyond so many addresses. `true` when something was.
-fn cut(servers: &mut Vec<UpstreamServer>, most: usize) -> bool {
-    let mut left = most;
-    let mut is_cut = false;
-    for server in servers.iter_mut() {
-        is_cut |= server.addresses.len() > left;
-        server.addresses.truncate(left);
-        left -= server.addresses.len();
-    }
-    servers.retain(|server| !server.addresses.is_empty());
-    is_cut
 }
 
 /// Tells of a lookup that failed. How long to wait for the next.
@@ -261,107 +202,6 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, s
     }
 }
 
-/// Whether an answer says that there is no such name, or nothing behind it.
-fn is_none(error: &NetError) -> bool {
-    error.is_nx_domain() || error.is_no_records_found()
-}
-
-async fn ask(server: &UpstreamServer, lookup: &Lookup, asker: &Asker) -> Result<Answer, NetError> {
-    match &lookup.service {
-        None => {
-            let (addresses, until) = ask_host(&lookup.host, asker).await?;
-            let addresses = addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, lookup.port))).collect();
-            Ok((vec![UpstreamServer { addresses, ..server.clone() }], left(until)))
-        }
-        Some(service) => ask_service(server, service, &lookup.host, asker).await,
-    }
-}
-
-/// The addresses of a name, in an order of their own, so that an answer in another order is no news. Of both kinds all must
-/// be known: half an answer would take the servers of the other half away.
-async fn ask_host(host: &str, asker: &Asker) -> Result<(Vec<IpAddr>, Instant), NetError> {
-    let of_kind = async |kind: RecordType, wanted: bool| match wanted {
-        true => asker.resolver.lookup(absolute(host), kind).await.map(Some),
-        false => Ok(None),
-    };
-    let both = tokio::join!(of_kind(RecordType::A, asker.ipv4), of_kind(RecordType::AAAA, asker.ipv6));
-    let (mut addresses, mut until, mut missing) = (Vec::new(), None, None);
-    for answer in [both.0, both.1] {
-        let answer = match answer {
-            Ok(None) => continue,
-            Ok(Some(answer)) => answer,
-            Err(error) if is_none(&error) => {
-                missing = Some(error);
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        addresses.extend(answer.answers().iter().filter_map(|record| record.data.ip_addr()));
-        until = until.into_iter().chain([answer.valid_until()]).min();
-    }
-    match (until, missing) {
-        (Some(until), _) if !addresses.is_empty() => {
-            addresses.sort();
-            addresses.dedup();
-            Ok((addresses, until))
-        }
-        (_, Some(missing)) => Err(missing),
-        _ => Err(NetError::from(NoRecords::new(Query::default(), ResponseCode::NoError))),
-    }
-}
-
-/// `_http._tcp.NAME` for `service=http`, and with a dot in it `SERVICE.NAME`. The lowest priority are the servers, all
-/// others their backups; a record's weight counts unless the line has one.
-async fn ask_service(server: &UpstreamServer, service: &str, host: &str, asker: &Asker) -> Result<Answer, NetError> {
-    let query = if service.contains('.') { format!("{service}.{host}") } else { format!("_{service}._tcp.{host}") };
-    let answer = asker.resolver.srv_lookup(absolute(&query)).await?;
-    let mut until = answer.valid_until();
-    let mut records: Vec<_> = answer
-        .answers()
-        .iter()
-        .filter_map(|record| match &record.data {
-            RData::SRV(record) => Some((record.priority, record.target.to_utf8(), record.port, record.weight)),
-            _ => None,
-        })
-        .collect();
-    records.sort();
-    let first = records.first().map(|(priority, ..)| *priority);
-    let mut servers: Vec<UpstreamServer> = Vec::new();
-    let mut count = 0;
-    for (priority, target, port, weight) in records {
-        if count > MOST {
-            // It is too many already.
-            break;
-        }
-        match ask_host(&target, asker).await {
-            Ok((addresses, ends)) => {
-                until = until.min(ends);
-                count += addresses.len();
-                servers.push(UpstreamServer {
-                    name: target.trim_end_matches('.').to_owned(),
-                    addresses: addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, port))).collect(),
-                    weight: if server.weight == 1 { u32::from(weight).max(1) } else { server.weight },
-                    backup: server.backup || Some(priority) != first,
-                    ..server.clone()
-                });
-            }
-            // A target that does not exist leaves the others.
-            Err(error) if is_none(&error) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((servers, left(until)))
-}
-
-/// A name that no search list is tried for.
-fn absolute(name: &str) -> String {
-    if name.ends_with('.') { name.to_owned() } else { format!("{name}.") }
-}
-
-fn left(until: Instant) -> Duration {
-    until.saturating_duration_since(Instant::now())
-}
-
 impl Upstream {
     /// Puts the servers of a line in place, if they are others than before; `true` when they are.
     fn take(&self, line: usize, servers: Vec<UpstreamServer>, shared: &Shared) -> bool {
@@ -386,30 +226,5 @@ impl Upstream {
         self.changed.notify_waiters();
         shared.forget_what_is_gone();
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_beyond_the_bound_are_left_out() {
-        let server = |count: u16| {
-            let addresses = (1..=count).map(|port| Address::Ip(SocketAddr::from(([127, 0, 0, 1], port)))).collect();
-            UpstreamServer::new("s".into(), addresses)
-        };
-        for (counts, expected) in [
-            (vec![2, 3], (false, vec![2, 3])),
-            (vec![2, 4], (true, vec![2, 3])),
-            (vec![9, 1], (true, vec![5])),
-            (vec![5, 1, 1], (true, vec![5])),
-            (vec![5], (false, vec![5])),
-            (vec![], (false, vec![])),
-        ] {
-            let mut servers: Vec<UpstreamServer> = counts.iter().map(|count| server(*count)).collect();
-            let is_cut = cut(&mut servers, 5);
-            assert_eq!((is_cut, servers.iter().map(|server| server.addresses.len()).collect()), expected, "{counts:?}");
-        }
     }
 }

@@ -1,0 +1,209 @@
+//! One lookup: what is asked, and which servers the answer names.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{NetError, NoRecords};
+use hickory_resolver::proto::op::{Query, ResponseCode};
+use hickory_resolver::proto::rr::{RData, RecordType};
+use limpet_config::Address;
+use limpet_config::model::{Lookup, Resolver, UpstreamServer};
+
+/// No line of an upstream stands for more servers, whatever its answers say.
+pub(super) const MOST: usize = 10_000;
+
+/// Who asks, and for which kinds of addresses.
+pub(super) struct Asker {
+    resolver: TokioResolver,
+    ipv4: bool,
+    ipv6: bool,
+}
+
+/// What a name stands for.
+pub(super) struct Answer {
+    pub(super) servers: Vec<UpstreamServer>,
+    /// How long it counts.
+    pub(super) counts: Duration,
+    /// There were more servers than [`MOST`].
+    pub(super) is_cut: bool,
+}
+
+impl Answer {
+    fn new(mut servers: Vec<UpstreamServer>, until: Instant) -> Answer {
+        let is_cut = cut(&mut servers, MOST);
+        Answer { servers, counts: until.saturating_duration_since(Instant::now()), is_cut }
+    }
+}
+
+impl Asker {
+    /// Asks the given name servers, or those of the system; a whole lookup may take so long.
+    pub(super) fn new(resolver: Option<&Resolver>, timeout: Duration) -> Result<Asker, String> {
+        let mut options = ResolverOpts::default();
+        let config = match resolver {
+            Some(resolver) => {
+                ResolverConfig::from_parts(None, Vec::new(), resolver.servers.iter().map(name_server).collect())
+            }
+            None => {
+                let (system, _) = hickory_resolver::system_conf::read_system_conf()
+                    .map_err(|error| format!("the system's name servers can't be read: {error}"))?;
+                ResolverConfig::from_parts(None, Vec::new(), system.name_servers().to_vec())
+            }
+        };
+        // Answers are kept here, by their own time or by `valid=`; and nginx knows no hosts file either.
+        options.cache_size = 0;
+        options.use_hosts_file = ResolveHosts::Never;
+        options.timeout = (timeout / 2).clamp(Duration::from_millis(100), Duration::from_secs(5));
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        *builder.options_mut() = options;
+        Ok(Asker {
+            resolver: builder.build().map_err(|error| error.to_string())?,
+            ipv4: resolver.is_none_or(|resolver| resolver.ipv4),
+            ipv6: resolver.is_none_or(|resolver| resolver.ipv6),
+        })
+    }
+
+    /// Asks for what a line of an upstream stands for.
+    pub(super) async fn ask(&self, server: &UpstreamServer, lookup: &Lookup) -> Result<Answer, NetError> {
+        match &lookup.service {
+            None => {
+                let (addresses, until) = self.ask_host(&lookup.host).await?;
+                let addresses = addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, lookup.port))).collect();
+                Ok(Answer::new(vec![UpstreamServer { addresses, ..server.clone() }], until))
+            }
+            Some(service) => self.ask_service(server, service, &lookup.host).await,
+        }
+    }
+
+    /// The addresses of a name, in an order of their own, so that an answer in another order is no news. Of both kinds all must
+    /// be known: half an answer would take the servers of the other half away.
+    async fn ask_host(&self, host: &str) -> Result<(Vec<IpAddr>, Instant), NetError> {
+        let of_kind = async |kind: RecordType, wanted: bool| match wanted {
+            true => self.resolver.lookup(absolute(host), kind).await.map(Some),
+            false => Ok(None),
+        };
+        let both = tokio::join!(of_kind(RecordType::A, self.ipv4), of_kind(RecordType::AAAA, self.ipv6));
+        let (mut addresses, mut until, mut missing) = (Vec::new(), None, None);
+        for answer in [both.0, both.1] {
+            let answer = match answer {
+                Ok(None) => continue,
+                Ok(Some(answer)) => answer,
+                Err(error) if is_none(&error) => {
+                    missing = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            addresses.extend(answer.answers().iter().filter_map(|record| record.data.ip_addr()));
+            until = until.into_iter().chain([answer.valid_until()]).min();
+        }
+        match (until, missing) {
+            (Some(until), _) if !addresses.is_empty() => {
+                addresses.sort();
+                addresses.dedup();
+                Ok((addresses, until))
+            }
+            (_, Some(missing)) => Err(missing),
+            _ => Err(NetError::from(NoRecords::new(Query::default(), ResponseCode::NoError))),
+        }
+    }
+
+    /// `_http._tcp.NAME` for `service=http`, and with a dot in it `SERVICE.NAME`. The lowest priority are the servers, all
+    /// others their backups; a record's weight counts unless the line has one.
+    async fn ask_service(&self, server: &UpstreamServer, service: &str, host: &str) -> Result<Answer, NetError> {
+        let query = if service.contains('.') { format!("{service}.{host}") } else { format!("_{service}._tcp.{host}") };
+        let answer = self.resolver.srv_lookup(absolute(&query)).await?;
+        let mut until = answer.valid_until();
+        let mut records: Vec<_> = answer
+            .answers()
+            .iter()
+            .filter_map(|record| match &record.data {
+                RData::SRV(record) => Some((record.priority, record.target.to_utf8(), record.port, record.weight)),
+                _ => None,
+            })
+            .collect();
+        records.sort();
+        let first = records.first().map(|(priority, ..)| *priority);
+        let mut servers: Vec<UpstreamServer> = Vec::new();
+        let mut count = 0;
+        for (priority, target, port, weight) in records {
+            if count > MOST {
+                // It is too many already.
+                break;
+            }
+            match self.ask_host(&target).await {
+                Ok((addresses, ends)) => {
+                    until = until.min(ends);
+                    count += addresses.len();
+                    servers.push(UpstreamServer {
+                        name: target.trim_end_matches('.').to_owned(),
+                        addresses: addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, port))).collect(),
+                        weight: if server.weight == 1 { u32::from(weight).max(1) } else { server.weight },
+                        backup: server.backup || Some(priority) != first,
+                        ..server.clone()
+                    });
+                }
+                // A target that does not exist leaves the others.
+                Err(error) if is_none(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Answer::new(servers, until))
+    }
+}
+
+fn name_server(address: &SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    server.connections.iter_mut().for_each(|connection: &mut ConnectionConfig| connection.port = address.port());
+    server
+}
+
+/// Whether an answer says that there is no such name, or nothing behind it.
+pub(super) fn is_none(error: &NetError) -> bool {
+    error.is_nx_domain() || error.is_no_records_found()
+}
+
+/// A name that no search list is tried for.
+fn absolute(name: &str) -> String {
+    if name.ends_with('.') { name.to_owned() } else { format!("{name}.") }
+}
+
+/// Leaves out what is beyond so many addresses. `true` when something was.
+fn cut(servers: &mut Vec<UpstreamServer>, most: usize) -> bool {
+    let mut left = most;
+    let mut is_cut = false;
+    for server in servers.iter_mut() {
+        is_cut |= server.addresses.len() > left;
+        server.addresses.truncate(left);
+        left -= server.addresses.len();
+    }
+    servers.retain(|server| !server.addresses.is_empty());
+    is_cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_beyond_the_bound_are_left_out() {
+        let server = |count: u16| {
+            let addresses = (1..=count).map(|port| Address::Ip(SocketAddr::from(([127, 0, 0, 1], port)))).collect();
+            UpstreamServer::new("s".into(), addresses)
+        };
+        for (counts, expected) in [
+            (vec![2, 3], (false, vec![2, 3])),
+            (vec![2, 4], (true, vec![2, 3])),
+            (vec![9, 1], (true, vec![5])),
+            (vec![5, 1, 1], (true, vec![5])),
+            (vec![5], (false, vec![5])),
+            (vec![], (false, vec![])),
+        ] {
+            let mut servers: Vec<UpstreamServer> = counts.iter().map(|count| server(*count)).collect();
+            let is_cut = cut(&mut servers, 5);
+            assert_eq!((is_cut, servers.iter().map(|server| server.addresses.len()).collect()), expected, "{counts:?}");
+        }
+    }
+}
