@@ -149,7 +149,9 @@ fn services_name_hosts_ports_weights_and_backups() {
     let mut answers: Vec<String> = (0..8).map(|_| ask(front)).collect();
     answers.sort();
     assert_eq!(answers.concat(), "22222233");
-    dns.set("_http._tcp.app.test", &[service(9, 1, "four.test")]);
+    // By another name.
+    dns.set("srv.test", &[service(9, 1, "four.test")]);
+    dns.set("_http._tcp.app.test", &[Record::Alias("srv.test".into())]);
     eventually("the last one is no backup any more", || who(front) == "4");
 }
 

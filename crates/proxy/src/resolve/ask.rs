@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{NetError, NoRecords};
 use hickory_resolver::proto::op::{Query, ResponseCode};
@@ -14,6 +15,9 @@ use limpet_config::model::{Lookup, Resolver, UpstreamServer};
 
 /// No line of an upstream stands for more servers, whatever its answers say.
 pub(super) const MOST: usize = 10_000;
+
+/// So many names may stand for each other before one with records.
+const MOST_ALIASES: usize = 8;
 
 /// Who asks, and for which kinds of addresses.
 pub(super) struct Asker {
@@ -110,11 +114,32 @@ impl Asker {
         }
     }
 
+    /// The SRV records of a name, which may stand for another one: the resolver follows aliases to addresses only.
+    async fn srv_records(&self, mut name: String) -> Result<lookup::Lookup, NetError> {
+        let mut aliases = 0;
+        loop {
+            let missing = match self.resolver.lookup(name.as_str(), RecordType::SRV).await {
+                Err(error) if is_none(&error) && aliases < MOST_ALIASES => error,
+                answer => return answer,
+            };
+            let Ok(answer) = self.resolver.lookup(name.as_str(), RecordType::CNAME).await else { return Err(missing) };
+            let target = answer.answers().iter().find_map(|record| match &record.data {
+                RData::CNAME(target) => Some(target.to_utf8()),
+                _ => None,
+            });
+            match target {
+                Some(target) => name = absolute(&target),
+                None => return Err(missing),
+            }
+            aliases += 1;
+        }
+    }
+
     /// `_http._tcp.NAME` for `service=http`, and with a dot in it `SERVICE.NAME`. The lowest priority are the servers, all
     /// others their backups; a record's weight counts unless the line has one.
     async fn ask_service(&self, server: &UpstreamServer, service: &str, host: &str) -> Result<Answer, NetError> {
         let query = if service.contains('.') { format!("{service}.{host}") } else { format!("_{service}._tcp.{host}") };
-        let answer = self.resolver.srv_lookup(absolute(&query)).await?;
+        let answer = self.srv_records(absolute(&query)).await?;
         let mut until = answer.valid_until();
         let mut records: Vec<_> = answer
             .answers()
