@@ -40,6 +40,7 @@ impl Setup {
                  location /files {{ internal; add_header X-Location files; location ~ \\.pdf$ {{ }} }}
                  location /slash/ {{ internal; proxy_pass http://{3}; }}
                  location /small {{ internal; alias html/files/x; client_max_body_size 10; }}
+                 location @small {{ client_max_body_size 1; return 200 small; }}
                  location @second {{ proxy_pass http://{3}; }}
                  location @text {{ return 200 'named $uri'; }}
                  location @text {{ return 200 never; }} }}",
@@ -178,7 +179,7 @@ fn the_body_is_sent_again_with_the_clients_method() {
         assert_eq!(client.response().status, status, "{target}");
     }
     // What is known of a body without a length counts for the next location, too.
-    for (target, status) in [("/small", 413), ("/files/x", 200)] {
+    for (target, status) in [("/small", 413), ("/files/x", 200), ("@small", 200)] {
         let mut client = Client::connect(setup.front);
         client.send(format!("POST /app?to={target} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
         client.send("b\r\nhello world\r\n0\r\n\r\n");
@@ -277,6 +278,40 @@ fn the_applications_own_cookie_is_treated_by_the_status_of_the_answer() {
             let response = cookies(target);
             assert_eq!(&response.values("set-cookie"), expected, "{mode} {target}");
         }
+    }
+}
+
+#[test]
+fn a_server_without_room_keeps_the_session_and_the_one_that_answered_goes_on() {
+    let full = Backend::new(Script::Hang);
+    let others: Vec<Backend> = (0..2)
+        .map(|_| {
+            Backend::planned(|_, request| match request.starts_with("GET /one") {
+                true => Script::page(200, "X-Accel-Redirect: /two\r\n", ""),
+                false => Script::ok("two"),
+            })
+        })
+        .collect();
+    let front = port();
+    let http = format!(
+        "upstream u {{ server {} max_conns=1; server {}; server {}; session_sticky hash=plain; }}
+         server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}",
+        full.address(),
+        others[0].address(),
+        others[1].address()
+    );
+    let _limpet = Limpet::http(front, &http);
+    let cookie = format!("Cookie: route={}", full.address());
+    let mut waiting = Client::connect(front);
+    waiting.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{cookie}\r\n\r\n"));
+    eventually("it is there", || full.requests().len() == 1);
+    for _ in 0..4 {
+        let response = get(front, "/one", &[&cookie]);
+        assert_eq!((response.text().as_str(), response.values("set-cookie").len()), ("two", 0));
+    }
+    for other in &others {
+        let requests = other.requests();
+        assert_eq!(requests.len(), 2 * requests.iter().filter(|request| request.starts_with("GET /one")).count());
     }
 }
 

@@ -324,7 +324,7 @@ fn large_answers_of_a_real_server_arrive_whole() {
 
 #[test]
 fn slices_of_kept_connections_are_not_shared() {
-    for (size, other) in [("slice_conn=1", 0), ("slice_dyn=arg_n", 0), ("slice_dyn=$arg_none", 1)] {
+    for (size, other) in [("slice_conn=1", 0), ("slice_dyn=arg_n", 0), ("slice_dyn=$arg_none slice_conn=1", 1)] {
         let backend = Backend::new(Script::ok("ok"));
         let front = port();
         let http = format!(

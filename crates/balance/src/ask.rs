@@ -12,27 +12,54 @@ pub struct Ask<'a> {
 
 /// The servers that one request has been sent to.
 #[derive(Debug, Clone, Default)]
-pub struct Tried(Vec<u32>);
+pub struct Tried {
+    list: Vec<u32>,
+    /// A bit for each server, once the list is too long to be looked through for each of them.
+    bits: Vec<u64>,
+}
+
+/// The longest list that is looked through.
+const FEW: usize = 16;
 
 impl Tried {
     pub fn add(&mut self, index: usize) {
-        self.0.push(index as u32);
+        self.list.push(index as u32);
+        if self.list.len() == FEW + 1 {
+            for index in self.list.clone() {
+                self.mark(index as usize);
+            }
+        } else if self.list.len() > FEW {
+            self.mark(index);
+        }
+    }
+
+    fn mark(&mut self, index: usize) {
+        let word = index / 64;
+        if self.bits.len() <= word {
+            self.bits.resize(word + 1, 0);
+        }
+        if let Some(bits) = self.bits.get_mut(word) {
+            *bits |= 1 << (index % 64);
+        }
     }
 
     pub fn contains(&self, index: usize) -> bool {
-        self.0.contains(&(index as u32))
+        if self.bits.is_empty() {
+            return self.list.contains(&(index as u32));
+        }
+        self.bits.get(index / 64).is_some_and(|bits| bits & 1 << (index % 64) != 0)
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + Clone + '_ {
-        self.0.iter().map(|index| *index as usize)
+        self.list.iter().map(|index| *index as usize)
     }
 }
 
@@ -46,4 +73,21 @@ pub enum Choice {
     Tried,
     /// An active check says so.
     Dead,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_and_many_servers_are_told_apart() {
+        let mut tried = Tried::default();
+        for (count, index) in (0..200).step_by(3).enumerate() {
+            assert!(!tried.contains(index));
+            tried.add(index);
+            assert_eq!(tried.len(), count + 1);
+            assert!((0..300).all(|other| tried.contains(other) == (other <= index && other % 3 == 0)), "{index}");
+        }
+        assert_eq!(tried.iter().count(), 67);
+    }
 }

@@ -57,6 +57,8 @@ pub struct Peer {
     pub(crate) checked: AtomicI64,
     /// An active check has found it dead.
     dead: AtomicBool,
+    /// Its name can't be looked up, and it is not to be asked for that.
+    lost: AtomicBool,
     /// It is probed.
     is_checked: AtomicBool,
     /// Probes in a row that passed, and that failed.
@@ -74,9 +76,19 @@ impl Peer {
         self.connections.load(Relaxed)
     }
 
-    /// Whether an active check lets the server be asked. It does until one has said otherwise.
+    /// Whether nothing that is known without asking speaks against the server: its check, and its name.
     pub fn is_alive(&self) -> bool {
+        self.passes() && !self.lost.load(Relaxed)
+    }
+
+    /// Whether an active check lets the server be asked. It does until one has said otherwise.
+    pub fn passes(&self) -> bool {
         !self.dead.load(Relaxed)
+    }
+
+    /// Its name can't be looked up, or can be again.
+    pub fn set_lost(&self, lost: bool) {
+        self.lost.store(lost, Relaxed);
     }
 
     /// A request comes, if there is room. Every `true` wants one of [`crate::Group::finished`].

@@ -63,12 +63,14 @@ impl Ring {
     }
 
     /// Tengine's: points from the `id=` if it is a number, else from the server's address.
-    pub(crate) fn tengine<'a>(servers: impl Iterator<Item = &'a Server>) -> Self {
+    pub(crate) fn tengine<'a>(servers: impl Iterator<Item = &'a Server> + Clone) -> Self {
+        let points = |server: &Server| (u64::from(server.weight) * POINTS).min(MOST_POINTS);
+        let scale = servers.clone().map(points).sum::<u64>().div_ceil(MOST_IN_ALL).max(1);
         let mut ring = Ring { points: Vec::new(), nodes: Vec::new() };
         for (position, server) in servers.enumerate() {
             ring.nodes.push(vec![position as u32]);
             let base = server.number.map_or_else(|| murmur2(server.name.as_bytes()), u32::from);
-            for number in 0..(u64::from(server.weight) * POINTS).min(MOST_POINTS) as u32 {
+            for number in 0..(points(server) / scale).max(1) as u32 {
                 let hash = murmur2(&base.wrapping_mul(4096).wrapping_add(number).to_le_bytes());
                 ring.points.push(Point { hash, node: position as u32 });
             }
@@ -169,6 +171,24 @@ mod tests {
             ("a:", ("a", "")),
         ] {
             assert_eq!(host_and_port(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_ring_is_larger_than_the_bound_and_nobody_is_left_out() {
+        let servers: Vec<Server> = (0..600)
+            .map(|n| Server {
+                text: format!("a{n}:1").into(),
+                name: format!("a{n}:1").into(),
+                weight: 102,
+                ..Server::default()
+            })
+            .collect();
+        for ring in [Ring::ketama(servers.iter()), Ring::tengine(servers.iter())] {
+            assert!(ring.points.len() as u64 <= MOST_IN_ALL);
+            let mut present = vec![false; servers.len()];
+            ring.points.iter().for_each(|point| present[point.node as usize] = true);
+            assert!(present.into_iter().all(|present| present));
         }
     }
 

@@ -235,7 +235,11 @@ impl Upstream {
     /// The configuration is in place.
     pub(crate) fn begin(&self) {
         self.in_place.store(true, Ordering::Relaxed);
-        self.begin_checks(&self.members.load());
+        let members = self.members.load();
+        self.begin_checks(&members);
+        if !self.names.as_ref().is_some_and(Names::goes_on) {
+            members.backends.iter().for_each(|backend| backend.state.set_lost(false));
+        }
     }
 
     /// Tells the servers whether they are probed.

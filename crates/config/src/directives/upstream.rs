@@ -198,7 +198,7 @@ fn keepalive(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result
 
 /// The arguments of Tengine's `keepalive`.
 fn slices(words: &[Word]) -> Result<Option<Slices>, Fault> {
-    let (mut key, mut most) = (None, None);
+    let (mut key, mut most, mut variable) = (None, None, None);
     let (mut key_length, mut count) = (40, 20);
     for word in words {
         let invalid = || Fault::At(format!("invalid parameter \"{}\"", word.text()), word.span);
@@ -209,15 +209,16 @@ fn slices(words: &[Word]) -> Result<Option<Slices>, Fault> {
             "slice_key" => key = Some(template_in(word, value.as_bytes())?),
             "slice_conn" => most = Some(SliceSize::Number(number().ok_or_else(invalid)?)),
             "slice_dyn" => {
-                let variable = format!("${}", value.strip_prefix('$').unwrap_or(value));
-                most = Some(SliceSize::Variable(template_in(word, variable.as_bytes())?));
+                let name = format!("${}", value.strip_prefix('$').unwrap_or(value));
+                variable = Some(SliceSize::Variable(template_in(word, name.as_bytes())?));
             }
             "slice_keylen" => key_length = number().ok_or_else(invalid)?,
             "slice_poolsize" => count = number().ok_or_else(invalid)?,
             _ => return Err(invalid()),
         }
     }
-    match (key, most) {
+    // The variable counts, wherever it stands.
+    match (key, variable.or(most)) {
         (None, _) => Ok(None),
         (Some(_), None) => Err(Fault::Message("specific either slice_conn or slice_dyn".into())),
         (Some(key), Some(most)) => Ok(Some(Slices { key, most, key_length, count })),

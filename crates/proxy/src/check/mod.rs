@@ -24,7 +24,8 @@ use probe::{Connection, Failure};
 /// How the servers of an upstream are probed.
 pub(crate) struct Rules {
     pub(crate) check: Check,
-    expected: Expected,
+    /// `None`: what is usual for the protocol.
+    expected: Option<Expected>,
     /// Probes over one connection.
     requests: u32,
     /// What a probe sends, where that is always the same.
@@ -34,12 +35,8 @@ pub(crate) struct Rules {
 impl Rules {
     /// The check of an upstream.
     pub(crate) fn new(check: &Check, upstream: &Written) -> Rules {
-        let expected = match check.kind {
-            CheckKind::Fastcgi => [true; 5],
-            _ => [false, true, true, false, false],
-        };
         Rules {
-            expected: upstream.check_expected.unwrap_or(expected),
+            expected: upstream.check_expected,
             requests: upstream.check_requests.unwrap_or(1),
             question: match check.kind {
                 CheckKind::Http => check.send.clone().unwrap_or_else(|| HTTP.to_vec()),

@@ -4,7 +4,7 @@ use std::io;
 use std::mem::MaybeUninit;
 
 use limpet_config::Address;
-use limpet_config::model::CheckKind;
+use limpet_config::model::{CheckKind, Expected};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
@@ -15,8 +15,11 @@ use crate::upstream::is_our_own;
 
 /// CPong of the Apache JServ Protocol 1.3.
 const AJP_PONG: [u8; 5] = [0x41, 0x42, 0x00, 0x01, 0x09];
-/// No answer is read further.
-const MOST: usize = 64 << 10;
+/// No answer is read further: the longest record of FastCGI, and a bit.
+const MOST: usize = (64 << 10) + 8;
+
+/// 2xx and 3xx, which an HTTP probe takes for good where nothing else is said.
+const GOOD: Expected = [false, true, true, false, false];
 
 /// Why a server has not passed.
 #[derive(Debug)]
@@ -97,7 +100,7 @@ pub(super) async fn run(rules: &Rules, target: &Address, slot: &mut Option<Conne
     let mut answer = Vec::new();
     loop {
         let verdict = match check.kind {
-            CheckKind::Http => http(&answer, rules.expected, keeps),
+            CheckKind::Http => http(&answer, rules.expected.unwrap_or(GOOD), keeps),
             CheckKind::SslHello => ssl_hello(&answer),
             CheckKind::Mysql => mysql(&answer),
             CheckKind::Ajp => ajp(&answer),
@@ -252,8 +255,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    const GOOD: [bool; 5] = [false, true, true, false, false];
 
     #[test]
     fn a_status_line_decides() {

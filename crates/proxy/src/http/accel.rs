@@ -56,11 +56,14 @@ impl Phase {
     /// nginx's choice of the header lines that the client gets all the same, and the cookies by the status of the
     /// response that it gets. `supersedes`: another answer brings the cookie of the session.
     fn append_lines(&self, status: u16, superseded: bool, out: &mut Vec<u8>) {
-        for (_, name, value) in self.response.fields.iter() {
+        let mut expires = false;
+        for (known, name, value) in self.response.fields.iter() {
             let is = |other: &&str| name.eq_ignore_ascii_case(other.as_bytes());
             // A redirect and a page about an error have no ranges.
             let stands = is(&"Accept-Ranges") && status < 300;
-            if stands || ["Cache-Control", "Content-Disposition", "Expires"].iter().any(is) {
+            // The first one counts.
+            let first = known == Known::Expires && !std::mem::replace(&mut expires, true);
+            if stands || first || ["Cache-Control", "Content-Disposition"].iter().any(is) {
                 append_line(out, name, value);
             }
         }

@@ -88,7 +88,7 @@ fn rows(runtime: &Runtime) -> Vec<Row> {
                     index: rows.len(),
                     upstream: upstream.name.to_string(),
                     name: backend.name.to_string(),
-                    up: backend.state.is_alive(),
+                    up: backend.state.passes(),
                     rise,
                     fall,
                     kind: rules.check.kind.word(),

@@ -50,6 +50,8 @@ pub(crate) struct Request {
     pub(crate) head_bytes: u64,
     /// The response went out whole.
     pub(crate) complete: bool,
+    /// The largest body, by the location that the URI has led to; 0: any.
+    pub(crate) most_body: u64,
     /// Bytes of the request's body that Pingora has read.
     pub(crate) body_received: u64,
     id: std::sync::OnceLock<String>,
@@ -218,6 +220,7 @@ impl Request {
             body_bytes: 0,
             head_bytes: 0,
             complete: false,
+            most_body: 0,
             body_received: 0,
             id: std::sync::OnceLock::new(),
             sticky: Stickiness::default(),

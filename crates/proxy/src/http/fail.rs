@@ -38,10 +38,11 @@ pub(super) fn to_connect(request: &mut Request, mut error: Box<Error>) -> Box<Er
     error
 }
 
-/// The server that was chosen is not to be asked. `true` when another one is.
-pub(super) fn unasked(request: &mut Request, why: &str, condition: Condition) -> bool {
-    request.log_error(LogLevel::Error, &format!("{why} while connecting to upstream"));
-    server_failed(request, 502, "connecting to upstream") && may_retry(request, condition)
+/// `proxy_allow_upstream` forbids to ask the server that was chosen. `true` when another one may be.
+pub(super) fn denied(request: &mut Request) -> bool {
+    let message = "access to the server is denied by \"proxy_allow_upstream\" while connecting to upstream";
+    request.log_error(LogLevel::Error, message);
+    server_failed(request, 502, "connecting to upstream") && may_retry(request, Condition::Denied)
 }
 
 /// Whether a response is not to be passed on, but the request to go to another server

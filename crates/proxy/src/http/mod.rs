@@ -63,7 +63,7 @@ impl ProxyHttp for Hooks {
     }
 
     async fn upstream_peer(&self, session: &mut Session, slot: &mut Slot) -> Result<Box<HttpPeer>> {
-        upstream_peer::run(session, ctx::of(slot)?)
+        upstream_peer::run(session, ctx::of(slot)?).await
     }
 
     fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, slot: &mut Slot, error: Box<Error>) -> Box<Error> {

@@ -12,7 +12,7 @@ pub(super) fn run(request: &mut Request, body: &mut Option<Bytes>, end: bool) ->
         *body = None;
     }
     let length = body.as_ref().map_or(0, Bytes::len) as u64;
-    let most = request.location.settings.client_max_body_size;
+    let most = request.most_body;
     let received = request.body_received;
     request.body_received = received + length;
     if most != 0 && request.body_received > most {

@@ -79,8 +79,9 @@ pub(super) fn route(request: &mut Request) -> Answer {
     answer.unwrap_or_else(|undecided| give_up(request, undecided))
 }
 
-/// What answers in a named location.
+/// What answers in a named location. Whoever sent the request there has let it in.
 pub(super) fn route_in(request: &mut Request, location: &Arc<Location>) -> Answer {
+    request.location = Arc::clone(location);
     match enter(request, location) {
         Ok(Next::Answer(answer)) => answer,
         Ok(Next::Redirect(uri)) => go_to(request, uri).unwrap_or_else(|| route(request)),
@@ -134,16 +135,19 @@ fn by_uri(request: &mut Request) -> std::result::Result<Next, Undecided> {
         Found::Slash(index) => {
             let location = server.locations.get(index).unwrap_or(&server.outside);
             request.location = Arc::clone(location);
+            request.most_body = location.settings.client_max_body_size;
             return Ok(Next::Answer(forbidden(request).unwrap_or_else(|| add_slash(request))));
         }
         Found::Nothing => None,
         Found::Undecided => return Err(Undecided("a location's pattern can't be decided".into())),
     };
-    enter(request, location.unwrap_or(&server.outside))
+    reach(request, location.unwrap_or(&server.outside))
 }
 
-fn enter(request: &mut Request, location: &Arc<Location>) -> std::result::Result<Next, Undecided> {
+/// A location that a URI has led to.
+fn reach(request: &mut Request, location: &Arc<Location>) -> std::result::Result<Next, Undecided> {
     request.location = Arc::clone(location);
+    request.most_body = location.settings.client_max_body_size;
     if let Some(regex) = &location.regex
         && let Some(captures) = Captures::of(regex, &request.uri)?
     {
@@ -152,6 +156,11 @@ fn enter(request: &mut Request, location: &Arc<Location>) -> std::result::Result
     if let Some(answer) = forbidden(request) {
         return Ok(Next::Answer(answer));
     }
+    enter(request, location)
+}
+
+/// The steps of a location, and what answers there.
+fn enter(request: &mut Request, location: &Location) -> std::result::Result<Next, Undecided> {
     if let steps::Outcome::Return { code, text } = steps::run(request, &location.steps, &location.ifs)? {
         return Ok(Next::Answer(return_(request, code, text)));
     }
@@ -175,11 +184,10 @@ fn enter(request: &mut Request, location: &Arc<Location>) -> std::result::Result
 /// 404 for a location that clients do not reach, and 413 for a request that is larger than the location takes, as far as
 /// that is known.
 fn forbidden(request: &mut Request) -> Option<Answer> {
-    let settings = &request.location.settings;
-    if settings.internal && request.redirects == 0 {
+    if request.location.settings.internal && request.redirects == 0 {
         return Some(error_page(request, 404));
     }
-    let most = settings.client_max_body_size;
+    let most = request.most_body;
     let length = match request.head.body {
         Body::None => 0,
         Body::Length(length) => length,

@@ -80,7 +80,7 @@ impl Stickiness {
 
     /// This server has answered, and is the one to ask if the same request comes to the same upstream again.
     pub(crate) fn settle(&mut self, index: usize) {
-        if self.is_read && self.state != State::Down {
+        if self.is_read {
             self.home = Some(index);
         }
     }
@@ -159,7 +159,9 @@ pub(super) fn choose(request: &mut Request, key: &Key, members: &Members) -> Res
         let choice = members.group.visit(home, &request.tried, clock::steady_milliseconds());
         match choice {
             Choice::Usable => {
-                set_server(request, members, home);
+                // A server that had no room keeps the session, even if another one answers twice.
+                let keeps = request.sticky.named.filter(|_| request.sticky.state == State::Down);
+                set_server(request, members, keeps.unwrap_or(home));
                 return Ok(home);
             }
             Choice::Full | Choice::Dead if request.sticky.held => {
@@ -189,8 +191,8 @@ pub(super) fn choose(request: &mut Request, key: &Key, members: &Members) -> Res
     let key = request.key.as_deref().unwrap_or_default();
     let ask = Ask { key, tried: &request.tried, now: clock::steady_milliseconds() };
     let index = members.group.next(&mut progress.lock(), &ask).ok_or(NoServer::NoneLeft)?;
-    match request.sticky.home {
-        Some(home) if request.sticky.state == State::Down => set_server(request, members, home),
+    match request.sticky.named {
+        Some(named) if request.sticky.state == State::Down => set_server(request, members, named),
         _ => set_server(request, members, index),
     }
     Ok(index)

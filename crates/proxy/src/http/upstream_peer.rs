@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use limpet_config::local;
-use limpet_config::model::{LogLevel, NextCondition as Condition};
+use limpet_config::model::LogLevel;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
@@ -21,7 +21,7 @@ use crate::runtime::{BindTo, Content, Members, Pass, SliceSize, Slices, Upstream
 use crate::template::Text;
 use crate::upstream::{Dial, Slice, Trace};
 
-pub(super) fn run(session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
+pub(super) async fn run(session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
     if accel::is_pending(request) {
         let goes_on = accel::follow(session, request);
         request_filter::prepare(session, request);
@@ -37,10 +37,15 @@ pub(super) fn run(session: &mut Session, request: &mut Request) -> Result<Box<Ht
     };
     loop {
         let peer = next(request, pass, &members)?;
-        let Some((why, condition)) = forbidden(request, pass) else { return Ok(peer) };
-        if !fail::unasked(request, &why, condition) {
+        let is_true = |text: &Text| !matches!(text.render(request).as_slice(), b"" | b"0");
+        if pass.allow.iter().all(is_true) {
+            return Ok(peer);
+        }
+        if !fail::denied(request) {
             return Error::err(ErrorType::HTTPStatus(502));
         }
+        // There may be many, and other requests wait.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -93,17 +98,6 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Result<Bo
     peer.options.custom_l4 = Some(Arc::clone(&dial) as _);
     request.flight = Some(Flight::new(Arc::clone(members), index, dial));
     Ok(peer)
-}
-
-/// Why the server that was chosen is not asked after all, and which word of `proxy_next_upstream` that is.
-fn forbidden(request: &Request, pass: &Pass) -> Option<(String, Condition)> {
-    let is_true = |text: &Text| !matches!(text.render(request).as_slice(), b"" | b"0");
-    if !pass.allow.iter().all(is_true) {
-        return Some(("access to the server is denied by \"proxy_allow_upstream\"".into(), Condition::Denied));
-    }
-    let names = pass.upstream.names.as_ref()?;
-    let host = names.lost(request.flight.as_ref()?.dial.backend.line)?;
-    Some((format!("{host} could not be resolved"), Condition::Error))
 }
 
 /// The local address for the connection. Text that is none is told, and leaves the choice to the system.

@@ -7,19 +7,23 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{NetError, NoRecords};
+use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{RData, RecordType};
 use limpet_config::Address;
 use limpet_config::model::{Lookup, Resolver, UpstreamServer};
+use tokio::task::JoinSet;
 
 /// No line of an upstream stands for more servers, whatever its answers say.
 pub(super) const MOST: usize = 10_000;
 
+/// So many targets of a service are looked up at a time.
+const AT_A_TIME: usize = 32;
 /// So many names may stand for each other before one with records.
 const MOST_ALIASES: usize = 8;
 
 /// Who asks, and for which kinds of addresses.
+#[derive(Clone)]
 pub(super) struct Asker {
     resolver: TokioResolver,
     ipv4: bool,
@@ -33,12 +37,14 @@ pub(super) struct Answer {
     pub(super) counts: Duration,
     /// There were more servers than [`MOST`].
     pub(super) is_cut: bool,
+    /// Why part of it could not be looked up; the servers of that part are those of the last answer.
+    pub(super) failure: Option<NetError>,
 }
 
 impl Answer {
     fn new(mut servers: Vec<UpstreamServer>, until: Instant) -> Answer {
         let is_cut = cut(&mut servers, MOST);
-        Answer { servers, counts: until.saturating_duration_since(Instant::now()), is_cut }
+        Answer { servers, counts: until.saturating_duration_since(Instant::now()), is_cut, failure: None }
     }
 }
 
@@ -69,15 +75,20 @@ impl Asker {
         })
     }
 
-    /// Asks for what a line of an upstream stands for.
-    pub(super) async fn ask(&self, server: &UpstreamServer, lookup: &Lookup) -> Result<Answer, NetError> {
+    /// Asks for what a line of an upstream stands for. `known` are its servers by the last answer.
+    pub(super) async fn ask(
+        &self,
+        server: &UpstreamServer,
+        lookup: &Lookup,
+        known: &[UpstreamServer],
+    ) -> Result<Answer, NetError> {
         match &lookup.service {
             None => {
                 let (addresses, until) = self.ask_host(&lookup.host).await?;
                 let addresses = addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, lookup.port))).collect();
                 Ok(Answer::new(vec![UpstreamServer { addresses, ..server.clone() }], until))
             }
-            Some(service) => self.ask_service(server, service, &lookup.host).await,
+            Some(service) => self.ask_service(server, service, &lookup.host, known).await,
         }
     }
 
@@ -110,7 +121,7 @@ impl Asker {
                 Ok((addresses, until))
             }
             (_, Some(missing)) => Err(missing),
-            _ => Err(NetError::from(NoRecords::new(Query::default(), ResponseCode::NoError))),
+            _ => Err(nothing()),
         }
     }
 
@@ -122,7 +133,10 @@ impl Asker {
                 Err(error) if is_none(&error) && aliases < MOST_ALIASES => error,
                 answer => return answer,
             };
-            let Ok(answer) = self.resolver.lookup(name.as_str(), RecordType::CNAME).await else { return Err(missing) };
+            let answer = match self.resolver.lookup(name.as_str(), RecordType::CNAME).await {
+                Err(error) if is_none(&error) => return Err(missing),
+                answer => answer?,
+            };
             let target = answer.answers().iter().find_map(|record| match &record.data {
                 RData::CNAME(target) => Some(target.to_utf8()),
                 _ => None,
@@ -137,7 +151,13 @@ impl Asker {
 
     /// `_http._tcp.NAME` for `service=http`, and with a dot in it `SERVICE.NAME`. The lowest priority are the servers, all
     /// others their backups; a record's weight counts unless the line has one.
-    async fn ask_service(&self, server: &UpstreamServer, service: &str, host: &str) -> Result<Answer, NetError> {
+    async fn ask_service(
+        &self,
+        server: &UpstreamServer,
+        service: &str,
+        host: &str,
+        known: &[UpstreamServer],
+    ) -> Result<Answer, NetError> {
         let query = if service.contains('.') { format!("{service}.{host}") } else { format!("_{service}._tcp.{host}") };
         let answer = self.srv_records(absolute(&query)).await?;
         let mut until = answer.valid_until();
@@ -152,31 +172,59 @@ impl Asker {
         records.sort();
         let first = records.first().map(|(priority, ..)| *priority);
         let mut servers: Vec<UpstreamServer> = Vec::new();
-        let mut count = 0;
-        for (priority, target, port, weight) in records {
+        let (mut count, mut failure) = (0, None);
+        for records in records.chunks(AT_A_TIME) {
+            let mut targets = JoinSet::new();
+            for (place, (_, target, ..)) in records.iter().enumerate() {
+                let (asker, target) = (self.clone(), target.clone());
+                targets.spawn(async move { (place, asker.ask_host(&target).await) });
+            }
+            let mut found = targets.join_all().await;
+            found.sort_by_key(|(place, _)| *place);
+            for ((priority, target, port, weight), (_, found)) in records.iter().zip(found) {
+                let name = target.trim_end_matches('.').to_owned();
+                let addresses: Vec<Address> = match found {
+                    Ok((addresses, ends)) => {
+                        until = until.min(ends);
+                        addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, *port))).collect()
+                    }
+                    // A target that does not exist leaves the others.
+                    Err(error) if is_none(&error) => continue,
+                    // And one that can't be looked up keeps what is known of it.
+                    Err(error) => {
+                        failure = Some(error);
+                        let has_port = |address: &&Address| matches!(address, Address::Ip(ip) if ip.port() == *port);
+                        let of_target = known.iter().find(|server| server.name == name);
+                        of_target.into_iter().flat_map(|server| &server.addresses).filter(has_port).cloned().collect()
+                    }
+                };
+                count += addresses.len();
+                servers.push(UpstreamServer {
+                    name,
+                    addresses,
+                    weight: if server.weight == 1 { u32::from(*weight).max(1) } else { server.weight },
+                    backup: server.backup || Some(*priority) != first,
+                    ..server.clone()
+                });
+            }
             if count > MOST {
                 // It is too many already.
                 break;
             }
-            match self.ask_host(&target).await {
-                Ok((addresses, ends)) => {
-                    until = until.min(ends);
-                    count += addresses.len();
-                    servers.push(UpstreamServer {
-                        name: target.trim_end_matches('.').to_owned(),
-                        addresses: addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, port))).collect(),
-                        weight: if server.weight == 1 { u32::from(weight).max(1) } else { server.weight },
-                        backup: server.backup || Some(priority) != first,
-                        ..server.clone()
-                    });
-                }
-                // A target that does not exist leaves the others.
-                Err(error) if is_none(&error) => {}
-                Err(error) => return Err(error),
-            }
         }
-        Ok(Answer::new(servers, until))
+        match failure {
+            Some(failure) if count == 0 => Err(failure),
+            None if count == 0 => Err(nothing()),
+            // The rest is asked for again soon.
+            Some(_) => Ok(Answer { failure, ..Answer::new(servers, Instant::now()) }),
+            None => Ok(Answer::new(servers, until)),
+        }
     }
+}
+
+/// What an answer without records is.
+fn nothing() -> NetError {
+    NetError::from(NoRecords::new(Query::default(), ResponseCode::NoError))
 }
 
 fn name_server(address: &SocketAddr) -> NameServerConfig {
@@ -187,7 +235,11 @@ fn name_server(address: &SocketAddr) -> NameServerConfig {
 
 /// Whether an answer says that there is no such name, or nothing behind it.
 pub(super) fn is_none(error: &NetError) -> bool {
-    error.is_nx_domain() || error.is_no_records_found()
+    matches!(
+        error,
+        NetError::Dns(DnsError::NoRecordsFound(answer))
+            if matches!(answer.response_code, ResponseCode::NXDomain | ResponseCode::NoError)
+    )
 }
 
 /// A name that no search list is tried for.

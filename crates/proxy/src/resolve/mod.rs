@@ -8,7 +8,7 @@ mod ask;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hickory_resolver::net::NetError;
@@ -29,9 +29,8 @@ pub(crate) struct Names {
     written: Written,
     /// For each of its lines, its servers.
     present: Mutex<Vec<Vec<UpstreamServer>>>,
-    /// For each of its lines, whether the name can't be looked up and the servers are not to be asked for that
-    /// (`fallback=next`).
-    lost: Vec<AtomicBool>,
+    /// For each of its lines, whether its servers are those of an answer, and not only what the file said.
+    answered: Mutex<Vec<bool>>,
     /// Who is asked; `None`: the system's name servers.
     resolver: Option<Resolver>,
     /// For a whole lookup.
@@ -56,13 +55,13 @@ impl Names {
         workers: usize,
     ) -> Option<Names> {
         upstream.servers.iter().find(|server| server.lookup.is_some())?;
-        let present = upstream.servers.iter().map(|server| match before.and_then(|before| before.servers_of(server)) {
-            Some(known) if !known.is_empty() => known,
-            _ => vec![server.clone()],
-        });
+        let known = upstream.servers.iter().map(|server| before.and_then(|before| before.servers_of(server)));
+        let known: Vec<Option<Vec<UpstreamServer>>> = known.collect();
+        let answered = known.iter().map(Option::is_some).collect();
+        let present = upstream.servers.iter().zip(known).map(|(server, known)| known.unwrap_or(vec![server.clone()]));
         Some(Names {
             present: Mutex::new(present.collect()),
-            lost: upstream.servers.iter().map(|_| AtomicBool::new(false)).collect(),
+            answered: Mutex::new(answered),
             resolver: upstream.resolver.as_ref().or(resolver).cloned(),
             timeout: Duration::from_millis(upstream.resolver_timeout.or(timeout).unwrap_or(TIMEOUT)),
             written: upstream.clone(),
@@ -87,6 +86,9 @@ impl Names {
             backup: if lookup.service.is_some() { old.backup } else { server.backup },
             ..server.clone()
         };
+        if !*self.answered.lock().get(line)? {
+            return None;
+        }
         let known = self.present.lock().get(line)?.iter().map(with_parameters).collect::<Vec<_>>();
         Some(known).filter(|known| known.iter().any(|server| !server.addresses.is_empty()))
     }
@@ -100,16 +102,11 @@ impl Names {
         members(&Written { servers, ..self.written.clone() }, &lines, workers, shared)
     }
 
-    /// The name of a line whose servers are not to be asked, as it can't be looked up.
-    pub(crate) fn lost(&self, line: usize) -> Option<&str> {
-        self.lost.get(line).filter(|lost| lost.load(Ordering::Relaxed))?;
-        self.written.servers.get(line)?.lookup.as_ref().map(|lookup| lookup.host.as_str())
-    }
-
-    fn set_lost(&self, line: usize, lost: bool) {
-        if let Some(slot) = self.lost.get(line) {
-            slot.store(lost, Ordering::Relaxed);
-        }
+    /// While a name can't be looked up, its servers are left out, and others asked. Within `fail_timeout` Tengine asks the
+    /// last address, whatever the fallback.
+    pub(crate) fn goes_on(&self) -> bool {
+        let dynamic = self.written.dynamic_resolve;
+        dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Next && dynamic.fail_timeout == 0)
     }
 }
 
@@ -143,12 +140,25 @@ async fn keep_up_line(
     let (Some(names), Some(lookup)) = (&upstream.names, &server.lookup) else { return };
     let mut done = Some(done);
     loop {
-        let answer = tokio::time::timeout(names.timeout, asker.ask(server, lookup)).await;
+        let known = names.present.lock().get(line).cloned().unwrap_or_default();
+        let answer = tokio::time::timeout(names.timeout, asker.ask(server, lookup, &known)).await;
         clock::tick();
         let rest = match answer.unwrap_or(Err(NetError::Timeout)) {
             Ok(answer) => {
                 let is_news = upstream.take(line, answer.servers, shared);
-                names.set_lost(line, false);
+                upstream.set_lost(line, false);
+                if let Some(answered) = names.answered.lock().get_mut(line) {
+                    *answered = true;
+                }
+                if let Some(error) = &answer.failure {
+                    let message = format!(
+                        "a server of {} could not be resolved ({}) in upstream {}: its last addresses are kept",
+                        lookup.shown(),
+                        why(error),
+                        upstream.name
+                    );
+                    log::write_default(LogLevel::Error, &message);
+                }
                 if answer.is_cut && is_news {
                     let message = format!(
                         "{} has more than {MOST} addresses in upstream {}: the rest is left out",
@@ -167,19 +177,23 @@ async fn keep_up_line(
     }
 }
 
-/// Tells of a lookup that failed. How long to wait for the next.
-fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, shared: &Shared) -> Duration {
-    let why = match error {
+/// nginx's number and words.
+fn why(error: &NetError) -> &'static str {
+    match error {
         NetError::Timeout => "110: Operation timed out",
         _ if is_none(error) => "3: Host not found",
         _ => "2: Server failure",
-    };
+    }
+}
+
+/// Tells of a lookup that failed. How long to wait for the next.
+fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, shared: &Shared) -> Duration {
+    let why = why(error);
     let what = lookup.shown();
     let Some(names) = &upstream.names else { return AGAIN };
     let dynamic = names.written.dynamic_resolve;
     let shuts_down = dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Shutdown);
-    // Within `fail_timeout` Tengine asks the last address, whatever the fallback.
-    let goes_on = dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Next && dynamic.fail_timeout == 0);
+    let goes_on = names.goes_on();
     // That there is no such name is an answer as well, and no failure (nginx); `dynamic_resolve` makes no difference.
     let is_gone = is_none(error) && dynamic.is_none();
     let count = names.present.lock().get(line).map_or(0, |servers| servers.iter().flat_map(|s| &s.addresses).count());
@@ -195,7 +209,7 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, s
     if shuts_down || is_gone {
         upstream.take(line, Vec::new(), shared);
     }
-    names.set_lost(line, goes_on);
+    upstream.set_lost(line, goes_on);
     match dynamic.map(|dynamic| dynamic.fail_timeout) {
         None | Some(0) => again,
         Some(milliseconds) => Duration::from_millis(milliseconds).max(SHORTEST),
@@ -203,6 +217,13 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, s
 }
 
 impl Upstream {
+    /// The name of a line can't be looked up, or can be again.
+    fn set_lost(&self, line: usize, lost: bool) {
+        let members = self.members.load();
+        members.backends.iter().filter(|backend| backend.line == line).for_each(|backend| backend.state.set_lost(lost));
+        members.group.returned();
+    }
+
     /// Puts the servers of a line in place, if they are others than before; `true` when they are.
     fn take(&self, line: usize, servers: Vec<UpstreamServer>, shared: &Shared) -> bool {
         let Some(names) = &self.names else { return false };
@@ -218,7 +239,7 @@ impl Upstream {
             let new: Vec<_> = next.backends.iter().filter(|backend| !backend.state.is_checked()).collect();
             self.begin_checks(&next);
             // Where all servers have moved at once nobody would be asked before the first probes.
-            if !self.members.load().backends.is_empty() && !next.backends.iter().any(|b| b.state.is_alive()) {
+            if !self.members.load().backends.is_empty() && !next.backends.iter().any(|b| b.state.passes()) {
                 new.iter().for_each(|backend| backend.state.presume_alive());
             }
         }
