@@ -249,3 +249,27 @@ impl Upstream {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_keeps_what_an_answer_has_said_and_nothing_else() {
+        let upstream = |ip: u8, port: u16| {
+            let lookup = Some(Lookup { host: "a.test".into(), port, service: None });
+            let addresses = vec![Address::Ip(SocketAddr::from(([127, 0, 0, ip], port)))];
+            let server = UpstreamServer { lookup, ..UpstreamServer::new(format!("a.test:{port}"), addresses) };
+            Written { servers: vec![server], ..Written::default() }
+        };
+        let names = |written: &Written, before| Names::new(written, None, None, before, 1).expect("there is a name");
+        let shown = |names: &Names| names.present.lock()[0][0].addresses[0].to_string();
+        let before = names(&upstream(1, 80), None);
+        // The system's answer of today is newer than its answer of then.
+        assert_eq!(shown(&names(&upstream(2, 80), Some(&before))), "127.0.0.2:80");
+        before.answered.lock()[0] = true;
+        assert_eq!(shown(&names(&upstream(2, 80), Some(&before))), "127.0.0.1:80");
+        let moved = names(&upstream(2, 81), Some(&before));
+        assert_eq!((shown(&moved).as_str(), moved.answered.lock()[0]), ("127.0.0.1:81", true));
+    }
+}
