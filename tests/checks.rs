@@ -347,6 +347,8 @@ fn the_status_comes_in_four_formats() {
     let page = get(front, "/status", &[]);
     assert_eq!(page.value("content-type"), "text/html; charset=utf-8");
     assert!(page.text().contains("<h2>&lt;b></h2>"), "{}", page.text());
+    // It updates itself, with scripts and without.
+    assert!(page.text().contains("setInterval(") && page.text().contains("http-equiv=\"refresh\""));
     assert!(page.text().contains(&one.address()) && page.text().contains("<tr class=\"down\"><td>127.0.0.1:1<td>"));
     // An argument that makes no sense is left out, and other methods are not served.
     assert_eq!(get(front, "/status?format=xml", &[]).value("content-type"), "text/html; charset=utf-8");

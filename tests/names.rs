@@ -169,6 +169,21 @@ fn services_name_hosts_ports_weights_and_backups() {
 }
 
 #[test]
+fn a_target_that_could_not_be_looked_up_is_asked_for_again_soon() {
+    let (dns, front, back) = (Dns::start(), port(), port());
+    let service = |target: &str| Record::Service { priority: 1, weight: 1, port: back, target: target.into() };
+    dns.set("two.test", &[Record::failure(TWO)]);
+    dns.set("four.test", &[Record::address(FOUR)]);
+    dns.set("_http._tcp.app.test", &[service("two.test"), service("four.test")]);
+    // Whole answers count for an hour.
+    let upstream = format!("{} server app.test service=http resolve;", dns.resolver().replace(';', " valid=1h;"));
+    let _limpet = Limpet::http(front, &configuration(front, back, &upstream));
+    assert_eq!(who(front), "4");
+    dns.set("two.test", &[Record::address(TWO)]);
+    eventually("both answer", || who(front) == "24");
+}
+
+#[test]
 fn dynamic_resolve_looks_every_name_up_again() {
     for (fallback, kept) in [("stale", true), ("next", true), ("shutdown", false)] {
         // Within `fail_timeout` the next server is not asked for the last address's sake, as in Tengine.

@@ -297,7 +297,7 @@ fn connections_leave_from_where_proxy_bind_says() {
     let (front, back) = (port(), port());
     let http = format!(
         "server {{ listen 127.0.0.1:{back}; return 200 $remote_addr; }}
-         server {{ listen 127.0.0.1:{front}; proxy_bind 127.0.0.9; proxy_socket_keepalive on;
+         server {{ listen 127.0.0.1:{front}; proxy_bind 127.0.0.9;
          location / {{ proxy_pass http://127.0.0.1:{back}; }}
          location /off {{ proxy_bind off; proxy_pass http://127.0.0.1:{back}; }}
          location /variable {{ proxy_bind $arg_from; proxy_pass http://127.0.0.1:{back}; }}

@@ -1,6 +1,6 @@
 //! What backends get, and what clients get of their answers.
 
-use limpet_tests::{Backend, Client, Limpet, Script, get, nginx, port};
+use limpet_tests::{Backend, Client, Limpet, Script, eventually, get, nginx, port};
 
 fn through(backend: &Backend, location: &str) -> (Limpet, u16) {
     let front = port();
@@ -346,5 +346,62 @@ fn slices_of_kept_connections_are_not_shared() {
                 assert!(limpet.error_log().contains("keepalive slice: invalid variable value"));
             }
         }
+    }
+}
+
+#[test]
+fn kept_connections_end_by_requests_age_and_idleness() {
+    for (directive, ends) in
+        [("", false), ("keepalive_requests 2;", true), ("keepalive_time 1ms;", true), ("keepalive_timeout 1ms;", true)]
+    {
+        let backend = Backend::new(Script::ok("ok"));
+        let front = port();
+        let http = format!(
+            "upstream u {{ server {}; keepalive 4; {directive} }}
+             server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}",
+            backend.address()
+        );
+        let _limpet = Limpet::http(front, &http);
+        let mut asked = 0_usize;
+        let mut ask = || {
+            assert_eq!(get(front, "/", &[]).status, 200);
+            asked += 1;
+            asked
+        };
+        match ends {
+            true => eventually(directive, || ask() >= 6 && backend.connections() >= 3),
+            false => eventually("it is asked", || ask() >= 12),
+        }
+        if !ends {
+            assert_eq!(backend.connections(), 1);
+        }
+        if directive.starts_with("keepalive_requests") {
+            assert_eq!(backend.connections(), asked.div_ceil(2));
+        }
+    }
+}
+
+#[test]
+fn connections_to_backends_are_probed_by_tcp_where_it_is_switched_on() {
+    for (switch, timer) in [("on", "02"), ("off", "00")] {
+        let backend = Backend::new(Script::ok("ok"));
+        let front = port();
+        let http = format!(
+            "upstream u {{ server {}; }} server {{ listen 127.0.0.1:{front}; proxy_socket_keepalive {switch};
+             location / {{ proxy_pass http://u; }} }}",
+            backend.address()
+        );
+        let _limpet = Limpet::http(front, &http);
+        assert_eq!(get(front, "/", &[]).status, 200);
+        let remote = format!("0100007F:{:04X}", backend.port);
+        // Of our end: the remote address is column 2, the state column 3, and column 5 begins with the timer that runs;
+        // 02 is that of the probes.
+        eventually(switch, || {
+            let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
+            table.lines().any(|line| {
+                let columns: Vec<&str> = line.split_whitespace().collect();
+                columns[2] == remote && columns[3] == "01" && columns[5].starts_with(timer)
+            })
+        });
     }
 }

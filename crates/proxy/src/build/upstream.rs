@@ -25,7 +25,7 @@ pub(super) fn upstream(upstream: &model::Upstream, http: &model::Http, workers: 
     let before = before.and_then(|before| before.names.as_ref());
     let names = Names::new(upstream, http.resolver.as_ref(), http.resolver_timeout, before, workers);
     let members = match &names {
-        Some(names) => names.members(workers, shared),
+        Some(names) => names.members(shared),
         None => members(upstream, &[], workers, shared),
     };
     let id_with_bar = members.backends.iter().any(|backend| backend.sid.contains(&b'|'));

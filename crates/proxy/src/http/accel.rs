@@ -54,7 +54,7 @@ impl Phase {
     }
 
     /// nginx's choice of the header lines that the client gets all the same, and the cookies by the status of the
-    /// response that it gets. `supersedes`: another answer brings the cookie of the session.
+    /// response that it gets. `superseded`: another answer brings the cookie of the session.
     fn append_lines(&self, status: u16, superseded: bool, out: &mut Vec<u8>) {
         let mut expires = false;
         for (known, name, value) in self.response.fields.iter() {

@@ -94,12 +94,12 @@ impl Names {
     }
 
     /// The servers of the last answers.
-    pub(crate) fn members(&self, workers: usize, shared: &Shared) -> Members {
+    pub(crate) fn members(&self, shared: &Shared) -> Members {
         let present = self.present.lock().clone();
         let lines = present.iter().enumerate();
         let lines: Vec<usize> = lines.flat_map(|(line, servers)| servers.iter().map(move |_| line)).collect();
         let servers = present.into_iter().flatten().collect();
-        members(&Written { servers, ..self.written.clone() }, &lines, workers, shared)
+        members(&Written { servers, ..self.written.clone() }, &lines, self.workers, shared)
     }
 
     /// While a name can't be looked up, its servers are left out, and others asked. Within `fail_timeout` Tengine asks the
@@ -167,7 +167,9 @@ async fn keep_up_line(
                     );
                     log::write_default(LogLevel::Error, &message);
                 }
+                // What could not be looked up is asked for again soon, whatever the rest counts for.
                 let valid = names.resolver.as_ref().and_then(|resolver| resolver.valid);
+                let valid = valid.filter(|_| answer.failure.is_none());
                 valid.map_or(answer.counts, Duration::from_millis).max(SHORTEST)
             }
             Err(error) => failed(upstream, line, lookup, &error, shared),
@@ -194,7 +196,7 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, s
     let dynamic = names.written.dynamic_resolve;
     let shuts_down = dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Shutdown);
     let goes_on = names.goes_on();
-    // That there is no such name is an answer as well, and no failure (nginx); `dynamic_resolve` makes no difference.
+    // That there is no such name is an answer as well, and no failure (nginx); for `dynamic_resolve` it is one.
     let is_gone = is_none(error) && dynamic.is_none();
     let count = names.present.lock().get(line).map_or(0, |servers| servers.iter().flat_map(|s| &s.addresses).count());
     let (kept, again) = match count {
@@ -234,7 +236,7 @@ impl Upstream {
                 _ => return false,
             }
         }
-        let next = names.members(names.workers, shared);
+        let next = names.members(shared);
         if self.in_place.load(Ordering::Relaxed) {
             let new: Vec<_> = next.backends.iter().filter(|backend| !backend.state.is_checked()).collect();
             self.begin_checks(&next);
