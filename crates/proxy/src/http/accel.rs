@@ -10,8 +10,8 @@ use pingora::{Error, ErrorType, Result};
 
 use super::ctx::Request;
 use super::reply::append_line;
-use super::request_filter::{Answer, count_redirect, error_page, go_to, route, route_in};
 use super::response_filter::cookies;
+use super::routing::{Answer, count_redirect, error_page, go_to, route, route_in};
 use super::sticky::{Session, Stickiness};
 use crate::clock;
 use crate::field::Known;

@@ -17,7 +17,7 @@ use pingora::proxy::Session;
 use super::ctx::Request;
 use super::ranges::{self, Ranges};
 use super::reply::{self, Length, Reply};
-use super::request_filter::{Answer, add_slash, error_page};
+use super::routing::{Answer, add_slash, error_page};
 use crate::field::Known;
 use crate::log::os_error;
 

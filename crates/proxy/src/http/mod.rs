@@ -13,6 +13,7 @@ mod request_body_filter;
 mod request_filter;
 mod response_body_filter;
 mod response_filter;
+mod routing;
 mod steps;
 mod sticky;
 mod upstream_peer;
