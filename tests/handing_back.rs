@@ -151,7 +151,8 @@ fn a_change_of_protocol_is_none_then() {
     ));
     let front = port();
     let http = format!(
-        "server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://{}; }} location /text {{ return 200 text; }} }}",
+        "server {{ listen 127.0.0.1:{front}; location / {{ proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
+         proxy_pass http://{}; }} location /text {{ return 200 text; }} }}",
         application.address()
     );
     let _limpet = Limpet::http(front, &http);

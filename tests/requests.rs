@@ -451,13 +451,40 @@ fn a_line_end_in_a_variable_begins_no_header() {
 }
 
 #[test]
-fn a_client_that_waits_for_100_continue_and_gets_a_final_answer_is_told_that_the_connection_closes() {
+fn a_client_that_waits_for_100_continue_and_gets_an_error_is_told_that_the_connection_closes() {
     let backend = echo_length();
     let (_limpet, port) = front(&backend, "");
     let mut client = Client::connect(port);
-    client.send("POST /local HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    client.send("POST /files/none HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
     let response = client.response();
-    assert_eq!((response.status, response.value("connection")), (200, "close"));
+    assert_eq!((response.status, response.value("connection")), (404, "close"));
+}
+
+#[test]
+fn whoever_expects_100_continue_gets_it_and_keeps_the_connection() {
+    let backend = echo_length();
+    let (_limpet, port) = front(&backend, "");
+    for (target, answer) in [("/local", ["local", "local", "local"]), ("/", ["3", "0", "0"])] {
+        // With the body, without one, and with an empty one.
+        for (length, body) in [("Content-Length: 3\r\n", "abc"), ("", ""), ("Content-Length: 0\r\n", "")] {
+            let mut client = Client::connect(port);
+            let expecting = format!("POST {target} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{length}\r\n{body}");
+            client.send(format!("{expecting}GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            assert_eq!(client.response().status, 100, "{expecting}");
+            let answer = if body.is_empty() { answer[1] } else { answer[0] };
+            let response = client.response();
+            assert_eq!((response.text().as_str(), response.value("connection")), (answer, "keep-alive"), "{expecting}");
+            assert_eq!(client.response().status, 200, "{expecting}");
+        }
+    }
+    // Where the body comes later it is read away, or passed on.
+    for target in ["/local", "/"] {
+        let mut client = Client::connect(port);
+        client.send(format!("POST {target} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"));
+        assert_eq!(client.response().status, 100, "{target}");
+        client.send(format!("abcGET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_eq!((client.response().status, client.response().status), (200, 200), "{target}");
+    }
 }
 
 #[test]

@@ -84,6 +84,32 @@ impl Backend {
         backend
     }
 
+    /// Leaves each connection, and when to end it, to the test. They are numbered from 0.
+    pub fn driven(drive: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> Backend {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let backend = Backend {
+            port: listener.local_addr().expect("an address").port(),
+            stop: Arc::default(),
+            seen: Arc::default(),
+            connections: Arc::default(),
+        };
+        let (stop, connections) = (Arc::clone(&backend.stop), Arc::clone(&backend.connections));
+        let drive = Arc::new(drive);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stop.load(Ordering::Acquire) {
+                    return;
+                }
+                let Ok(stream) = stream else { continue };
+                let _ = stream.set_read_timeout(Some(Duration::from_secs(20)));
+                let number = connections.fetch_add(1, Ordering::AcqRel);
+                let drive = Arc::clone(&drive);
+                std::thread::spawn(move || drive(number, stream));
+            }
+        });
+        backend
+    }
+
     /// A port on which nobody listens.
     pub fn refusing() -> u16 {
         crate::port()

@@ -152,6 +152,16 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).expect("half closed");
     }
 
+    /// Ends the connection with a reset, which overtakes what is still to be sent.
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a linger time");
+    }
+
+    /// How long sending may take before it is given up.
+    pub fn set_write_patience(&mut self, patience: Duration) {
+        self.stream.set_write_timeout(Some(patience)).expect("a time-out");
+    }
+
     pub fn set_patience(&mut self, patience: Duration) {
         self.stream.set_read_timeout(Some(patience)).expect("a time-out");
     }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use limpet_syntax::{self as syntax, Diagnostic, FileId, Item, Origin, Sources, Span, Word};
 
-use crate::directive::{Contexts, Directive, State, contexts, named};
+use crate::directive::{Accepted, Contexts, Directive, Form, POOL_LEAST, POOL_STEP, State, contexts, named};
 use crate::merge::merge;
 use crate::model::{Config, Http, Location, LogLevel, PassTarget, Place, Server, Settings, Upstream};
 use crate::template::Template;
-use crate::value::address;
+use crate::value::{self, address};
 use crate::verify::verify;
 
 /// A message that is no error: a warning, or a notice about a directive without effect.
@@ -145,10 +145,12 @@ impl<'t> Builder<'t> {
         }
         match row.state {
             State::Works(apply) => apply(self, directive).map_err(|fault| self.blame(directive, fault)),
-            State::NoEffect => {
+            State::NoEffect(accepted) => {
+                accept(accepted, directive).map_err(|fault| self.blame(directive, fault))?;
                 self.note_without_effect(row, directive);
                 Ok(())
             }
+            State::AtDefault(accepted) => accept(accepted, directive).map_err(|fault| self.blame(directive, fault)),
             State::Refused => Ok(()),
         }
     }
@@ -237,6 +239,87 @@ impl<'t> Builder<'t> {
             _ => &mut self.http.settings,
         }
     }
+}
+
+/// Checks the arguments of a directive that is not acted on.
+fn accept(accepted: Accepted, directive: &syntax::Directive) -> Result<(), Fault> {
+    match accepted {
+        Accepted::Lines(lines) | Accepted::ExactLines(lines) => {
+            let words: Vec<_> = directive.args.iter().map(Word::text).collect();
+            let line = words.join(" ");
+            let exact = matches!(accepted, Accepted::ExactLines(_));
+            let is = |known: &str| if exact { known == line } else { known.eq_ignore_ascii_case(&line) };
+            if lines.iter().any(|known| is(known)) {
+                return Ok(());
+            }
+            let written = format!("{} {line}", directive.name.text());
+            Err(Fault::Message(format!(
+                "\"{}\" is not supported by limpet, only \"{}\" is",
+                written.trim_end(),
+                lines.join("\", \"")
+            )))
+        }
+        Accepted::Forms(forms) => {
+            let Some(last) = forms.last() else { return Ok(()) };
+            for (index, word) in directive.args.iter().enumerate() {
+                check_form(*forms.get(index).unwrap_or(last), word, directive)?;
+            }
+            match last {
+                Form::Parameter(known) => check_needed(known, directive),
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+/// nginx's words for an argument that is not of the form that its directive takes.
+fn check_form(form: Form, word: &Word, directive: &syntax::Directive) -> Result<(), Fault> {
+    if form.accepts(&word.bytes) {
+        return Ok(());
+    }
+    let (text, name) = (word.text(), directive.name.text());
+    match (form, value::size(&word.bytes)) {
+        (Form::Flag, _) => Err(Fault::At(not_a_flag(word, directive), word.span)),
+        (Form::PowerOfTwo, _) if Form::Number.accepts(&word.bytes) => Err(Fault::Directive("must be a power of two")),
+        (Form::Number | Form::Integer | Form::PowerOfTwo, _) => Err(Fault::Directive("invalid number")),
+        (Form::NamedNumber, _) => fault(word, format!("invalid number \"{text}\"")),
+        (Form::PoolSize, Some(..POOL_LEAST)) => fault(word, format!("the pool size must be no less than {POOL_LEAST}")),
+        (Form::PoolSize, Some(_)) => fault(word, format!("the pool size must be a multiple of {POOL_STEP}")),
+        (Form::SizeAmong([first @ .., last]), Some(_)) => {
+            fault(word, format!("\"{name}\" directive must be {}, or {last}", first.join(", ")))
+        }
+        (Form::CpuMask, _) => {
+            // nginx reads it from its end.
+            let wrong = word.bytes.iter().rfind(|byte| !matches!(byte, b'0' | b'1' | b' '));
+            let wrong = char::from(wrong.copied().unwrap_or_default());
+            fault(word, format!("invalid character \"{wrong}\" in \"{name}\""))
+        }
+        (Form::Word(_), _) => fault(word, format!("invalid value \"{text}\"")),
+        (Form::Kind(what, _), _) => fault(word, format!("invalid {what} \"{text}\"")),
+        (Form::Parameter(_), _) => fault(word, format!("invalid \"{name}\" parameter \"{text}\"")),
+        (Form::Or(_, form), _) => check_form(*form, word, directive),
+        _ => Err(Fault::Directive("invalid value")),
+    }
+}
+
+/// The first of a directive's parameters has to be there, unless a word without `=` is.
+fn check_needed(known: &[(&str, Form)], directive: &syntax::Directive) -> Result<(), Fault> {
+    let Some((needed, _)) = known.first() else { return Ok(()) };
+    let is_there = |word: &Word| {
+        let is_bare = !word.bytes.ends_with(b"=") && known.iter().any(|(name, _)| name.as_bytes() == word.bytes);
+        word.bytes.starts_with(needed.as_bytes()) || is_bare
+    };
+    if directive.args.iter().any(is_there) {
+        return Ok(());
+    }
+    let needed = needed.trim_end_matches('=');
+    Err(Fault::Message(format!("\"{}\" must have the \"{needed}\" parameter", directive.name.text())))
+}
+
+/// nginx's words for what is neither `on` nor `off`.
+pub(crate) fn not_a_flag(word: &Word, directive: &syntax::Directive) -> String {
+    let (word, name) = (word.text(), directive.name.text());
+    format!("invalid value \"{word}\" in \"{name}\" directive, it must be \"on\" or \"off\"")
 }
 
 /// An argument by its index from 0. The table has checked that it is there.

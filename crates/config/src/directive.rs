@@ -6,17 +6,21 @@ use std::sync::LazyLock;
 use limpet_syntax as syntax;
 
 use crate::builder::{Builder, Fault};
-use crate::directives;
+use crate::{directives, value};
 
 /// What the rows' files are written with.
 pub(crate) mod prelude {
+    pub(crate) use super::Form::{
+        CpuMask, Exactly, Flag, Integer, Kind, NamedNumber, Number, Offset, Or, Parameter, PoolSize, Positive,
+        PositiveSize, PowerOfTwo, Seconds, Size, SizeAmong, Text, Time, Word,
+    };
     pub(crate) use super::arity::{ANY, FLAG, MORE1, MORE2, N0, N1, N2, N3, N4};
     pub(crate) use super::arity::{N12, N13, N23, N34, N123, N1234};
     pub(crate) use super::contexts::{
         ANYWHERE, EVENTS, HTTP, LIMIT_EXCEPT, LOCATION, LOCATION_IF, MAIL, MAIL_SERVER, MAIN, SERVER, SERVER_IF,
         STREAM, STREAM_SERVER, STREAM_UPSTREAM, UPSTREAM,
     };
-    pub(crate) use super::{Directive, no_effect, refused, works};
+    pub(crate) use super::{Directive, at_default, no_effect, refused, works};
 }
 
 /// A set of the blocks in which a directive may stand.
@@ -120,9 +124,113 @@ pub(crate) type Apply = fn(&mut Builder<'_>, &syntax::Directive) -> Result<(), F
 pub(crate) enum State {
     Works(Apply),
     /// Accepted, and named once as a notice.
-    NoEffect,
+    NoEffect(Accepted),
+    /// Not built, but these words ask for what limpet does anyway.
+    AtDefault(Accepted),
     /// Known, and an error: leaving it out would change what clients get or who gets in.
     Refused,
+}
+
+/// Which arguments are taken of a directive that is not acted on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Accepted {
+    /// These, each line the words with a blank between them; case does not count.
+    Lines(&'static [&'static str]),
+    /// The same, where case counts.
+    ExactLines(&'static [&'static str]),
+    /// Those of these forms, one for each argument; the last one stands for all that follow.
+    Forms(&'static [Form]),
+}
+
+/// What an argument must be for nginx, and so in which words it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Anything.
+    Text,
+    /// `on` or `off`
+    Flag,
+    /// Digits: `invalid number` otherwise.
+    Number,
+    /// Digits: `invalid number "x"` otherwise.
+    NamedNumber,
+    /// Digits, with a sign or without: `invalid number` otherwise.
+    Integer,
+    /// Digits, and more than 0: `invalid value` otherwise.
+    Positive,
+    /// 1, 2, 4 and so on.
+    PowerOfTwo,
+    /// Bytes with `k` or `m`: `invalid value` otherwise.
+    Size,
+    /// The same, and more than 0.
+    PositiveSize,
+    /// The size of a pool of nginx's: at least 112 bytes, and a multiple of 16.
+    PoolSize,
+    /// One of these sizes, however it is written.
+    SizeAmong(&'static [&'static str]),
+    /// Bytes with `k`, `m` or `g`.
+    Offset,
+    /// A time of milliseconds and more.
+    Time,
+    /// A time of whole seconds.
+    Seconds,
+    /// Processors, a digit for each, 1 or 0; blanks do not count.
+    CpuMask,
+    /// One of these, whatever the case of its letters: `invalid value "x"` otherwise.
+    Word(&'static [&'static str]),
+    /// One of these as it is written, or with anything behind it if it ends in `=`: `invalid value` otherwise.
+    Exactly(&'static [&'static str]),
+    /// One of these as it is written; the first text says what they are: `invalid WHAT "x"` otherwise.
+    Kind(&'static str, &'static [&'static str]),
+    /// `name=` with a value of a form behind it, or a word without `=`; an empty name stands for any other word. The first
+    /// of them has to be there, unless a word without `=` is.
+    Parameter(&'static [(&'static str, Form)]),
+    /// The word, or what is of the form.
+    Or(&'static str, &'static Form),
+}
+
+/// The size of nginx's smallest pool, and what the size of any is a multiple of.
+pub(crate) const POOL_LEAST: u64 = 112;
+pub(crate) const POOL_STEP: u64 = 16;
+
+impl Form {
+    pub(crate) fn accepts(self, word: &[u8]) -> bool {
+        match self {
+            Form::Text => true,
+            Form::Flag => value::flag(word).is_some(),
+            Form::Number | Form::NamedNumber => value::number(word).is_some(),
+            Form::Integer => {
+                let digits = word.strip_prefix(b"-").or(word.strip_prefix(b"+")).unwrap_or(word);
+                value::number(digits).is_some()
+            }
+            Form::Positive => value::number(word).is_some_and(|number| number > 0),
+            Form::PowerOfTwo => value::number(word).is_some_and(u64::is_power_of_two),
+            Form::Size => value::size(word).is_some(),
+            Form::PositiveSize => value::size(word).is_some_and(|size| size > 0),
+            Form::PoolSize => {
+                value::size(word).is_some_and(|size| size >= POOL_LEAST && size.is_multiple_of(POOL_STEP))
+            }
+            Form::SizeAmong(sizes) => value::size(word)
+                .is_some_and(|size| sizes.iter().any(|known| value::size(known.as_bytes()) == Some(size))),
+            Form::Offset => value::offset(word).is_some(),
+            Form::Time => value::milliseconds(word).is_some(),
+            Form::Seconds => value::seconds(word).is_some(),
+            Form::CpuMask => word.iter().all(|byte| matches!(byte, b'0' | b'1' | b' ')),
+            Form::Word(words) => words.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word)),
+            Form::Exactly(words) => words.iter().any(|known| behind(known, word).is_some()),
+            Form::Kind(_, words) => words.iter().any(|known| known.as_bytes() == word),
+            Form::Parameter(known) => {
+                let mut known = known.iter().filter_map(|(name, form)| Some((form, behind(name, word)?)));
+                known.next().is_some_and(|(form, value)| form.accepts(value))
+            }
+            Form::Or(known, form) => known.as_bytes() == word || form.accepts(word),
+        }
+    }
+}
+
+/// What stands in a word behind `name`, if that is empty or ends in `=`; nothing may stand behind another name.
+fn behind<'w>(name: &str, word: &'w [u8]) -> Option<&'w [u8]> {
+    let rest = word.strip_prefix(name.as_bytes())?;
+    (rest.is_empty() || name.is_empty() || name.ends_with('=')).then_some(rest)
 }
 
 /// One row of the table.
@@ -147,8 +255,29 @@ pub(crate) const fn works(
     Directive { name, contexts, arity, doc, state: State::Works(apply), repeatable: false }
 }
 
-pub(crate) const fn no_effect(name: &'static str, contexts: Contexts, arity: Arity, doc: &'static str) -> Directive {
-    Directive { name, contexts, arity, doc, state: State::NoEffect, repeatable: true }
+/// A row that is accepted without effect. `forms` are those of its arguments; none: anything.
+pub(crate) const fn no_effect(
+    name: &'static str,
+    contexts: Contexts,
+    arity: Arity,
+    doc: &'static str,
+    forms: &'static [Form],
+) -> Directive {
+    let state = State::NoEffect(Accepted::Forms(forms));
+    Directive { name, contexts, arity, doc, state, repeatable: false }
+}
+
+/// A row that is refused but for `lines`, the arguments that ask for what limpet does anyway. No lines: it only adjusts
+/// something that is off as long as the directive that would switch it on is refused, so any argument is as good.
+pub(crate) const fn at_default(
+    name: &'static str,
+    contexts: Contexts,
+    arity: Arity,
+    doc: &'static str,
+    lines: &'static [&'static str],
+) -> Directive {
+    let accepted = if lines.is_empty() { Accepted::Forms(&[]) } else { Accepted::Lines(lines) };
+    Directive { name, contexts, arity, doc, state: State::AtDefault(accepted), repeatable: false }
 }
 
 pub(crate) const fn refused(name: &'static str, contexts: Contexts, arity: Arity, doc: &'static str) -> Directive {
@@ -161,12 +290,29 @@ impl Directive {
         self
     }
 
-    /// `works`, `no effect` or `refused`.
+    /// Case counts in the lines that are taken.
+    pub(crate) const fn exact(mut self) -> Directive {
+        if let State::AtDefault(Accepted::Lines(lines)) = self.state {
+            self.state = State::AtDefault(Accepted::ExactLines(lines));
+        }
+        self
+    }
+
+    /// `works`, `no effect`, `works at its default` or `refused`.
     pub fn state(&self) -> &'static str {
         match self.state {
             State::Works(_) => "works",
-            State::NoEffect => "no effect",
+            State::NoEffect(_) => "no effect",
+            State::AtDefault(_) => "works at its default",
             State::Refused => "refused",
+        }
+    }
+
+    /// The arguments that are taken of a directive which works at its default only; empty: any.
+    pub fn default_lines(&self) -> &'static [&'static str] {
+        match self.state {
+            State::AtDefault(Accepted::Lines(lines) | Accepted::ExactLines(lines)) => lines,
+            _ => &[],
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use crate::directive::sections;
+use crate::directive::{Directive, sections};
 
 /// The text of the page.
 pub fn render() -> String {
     let mut page = String::from(INTRODUCTION);
-    let mut counts = [("works", 0), ("no effect", 0), ("refused", 0)];
+    let mut counts = [("works", 0), ("no effect", 0), ("works at its default", 0), ("refused", 0)];
     for (_, rows) in sections() {
         for row in rows {
             for (state, count) in &mut counts {
@@ -28,12 +28,20 @@ pub fn render() -> String {
                 "| `{}{block}` | {} | {} | {} |",
                 row.name,
                 row.context_names(),
-                row.state(),
+                state(row),
                 row.doc.replace('|', "\\|")
             );
         }
     }
     page
+}
+
+/// The state of a row, with the values that are taken where not all are.
+fn state(row: &Directive) -> String {
+    match row.default_lines() {
+        [] => row.state().into(),
+        lines => format!("{}: `{}`", row.state(), lines.join("`, `")),
+    }
 }
 
 const INTRODUCTION: &str = "\
@@ -42,7 +50,10 @@ const INTRODUCTION: &str = "\
 Made from the table in `crates/config/src/directives`; a test fails when this page is stale (`make docs` writes it anew).
 
 - *works*: does what nginx's manual says, with what the line here names.
-- *no effect*: accepted, harmless by design, and named once by `-t` as a notice.
+- *no effect*: accepted, harmless by design, its arguments checked, and named once by `-t` as a notice.
+- *works at its default*: not built, but the values named here ask for what limpet does anyway, and are accepted; any
+  other is refused. Where none is named any value is accepted: the directive only adjusts something that stays off, as
+  the one that would switch it on is refused.
 - *refused*: known, and an error, because leaving it out would change what clients get or who gets in.
 
 What stands in no row is nginx's `unknown directive`.

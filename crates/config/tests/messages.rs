@@ -130,7 +130,7 @@ fn directives_in_a_server_are_checked() {
         ("access_log a nope;", "unknown log format \"nope\""),
         ("session_sticky_hide_cookie u;", "invalid argument of \"u\""),
         ("session_sticky_hide_cookie upstream=u;", "invalid upstream name \"u\": no such upstream block"),
-        ("auth_basic x;", "\"auth_basic\" is an nginx directive that limpet does not support"),
+        ("rewrite a b;", "\"rewrite\" is an nginx directive that limpet does not support"),
         ("types { a { } }", "unexpected \"{\""),
         ("proxy_next_upstream http_501;", "invalid value \"http_501\""),
         ("proxy_next_upstream_tries -1;", "\"proxy_next_upstream_tries\" directive invalid number"),
@@ -301,6 +301,23 @@ fn beginnings_of_words_are_taken_with_a_warning() {
 }
 
 #[test]
+fn directives_that_are_not_acted_on_have_their_arguments_checked() {
+    for line in include_str!("not_acted_on.txt").lines().filter(|line| !line.starts_with('#')) {
+        let [context, text, expected] = line.splitn(3, " | ").collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let file = match context {
+            "main" => format!("{text}\nevents {{}}"),
+            "events" => format!("events {{ {text} }}"),
+            "http" => format!("events {{}} http {{ {text} }}"),
+            "server" => format!("events {{}} http {{ server {{ {text} }} }}"),
+            "location" => format!("events {{}} http {{ server {{ location / {{ {text} }} }} }}"),
+            _ => panic!("{line}"),
+        };
+        let said = read(&file, "").config.map_or_else(|error| error.to_string(), |_| "ok".into());
+        assert_eq!(said.trim_end_matches(" in /n.conf:1"), expected, "{line}");
+    }
+}
+
+#[test]
 fn what_does_nothing_is_told() {
     let all = |http: &str| warnings(&format!("events {{}} http {{ {http} }}"));
     let upstream = |arguments: &str| {
@@ -308,7 +325,7 @@ fn what_does_nothing_is_told() {
     };
     let to = |location: &str| format!("server {{ location / {{ proxy_pass http://u; {location} }} }}");
     for (text, expected) in [
-        ("sendfile on; sendfile on;".to_owned(), "\"sendfile\" has no effect in limpet"),
+        ("sendfile on; server { sendfile on; }".to_owned(), "\"sendfile\" has no effect in limpet"),
         ("proxy_ignore_headers Vary vary;".to_owned(), "duplicate value \"vary\""),
         (upstream("maxage=1 maxidle=2"), "upstream u: maxage has no effect together with maxidle or maxlife"),
         (

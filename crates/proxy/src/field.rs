@@ -236,12 +236,12 @@ impl Known {
     }
 }
 
-/// A line without its end: a line feed, and carriage returns before it.
+/// A line without its end: a line feed, and a carriage return before it.
 pub(crate) fn trim_line_end(text: &[u8], line: Range<usize>) -> Range<usize> {
     let bytes = text.get(line.clone()).unwrap_or_default();
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let returns = bytes.iter().rev().take_while(|byte| **byte == b'\r').count();
-    line.start..line.start + bytes.len() - returns
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    line.start..line.start + bytes.len()
 }
 
 /// The beginning of a line up to a byte that can't be there, as nginx shows it.

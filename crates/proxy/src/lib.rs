@@ -10,6 +10,7 @@ pub mod build;
 mod check;
 pub mod clock;
 mod field;
+mod framing;
 pub mod front;
 mod http;
 pub mod log;

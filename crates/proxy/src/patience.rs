@@ -1,13 +1,10 @@
 //! How long a socket may make no progress.
 
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-
-use pingora::time::fast_timeout::fast_sleep;
 
 use crate::clock::{self, Moment};
 
@@ -23,7 +20,7 @@ pub(crate) struct Patience {
 
 struct Alarm {
     at: Moment,
-    timer: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+    timer: Pin<Box<tokio::time::Sleep>>,
 }
 
 impl Patience {
@@ -48,10 +45,10 @@ impl Patience {
                 Some(alarm) if alarm.at <= deadline => alarm,
                 slot => {
                     let left = deadline.since(clock::now());
-                    slot.insert(Alarm { at: deadline, timer: Box::pin(fast_sleep(left)) })
+                    slot.insert(Alarm { at: deadline, timer: Box::pin(tokio::time::sleep(left)) })
                 }
             };
-            if alarm.timer.as_mut().poll(cx).is_pending() {
+            if Future::poll(alarm.timer.as_mut(), cx).is_pending() {
                 return Poll::Pending;
             }
             self.alarm = None;

@@ -2,7 +2,7 @@
 
 use limpet_syntax as syntax;
 
-use crate::builder::{Builder, Fault, arg, fault, set, text};
+use crate::builder::{Builder, Fault, arg, fault, not_a_flag, set, text};
 use crate::directive::contexts;
 use crate::directive::prelude::{ANYWHERE, Directive, FLAG, MAIN, N0, N1, N12, works};
 use crate::model::{LogLevel, User, Workers};
@@ -35,14 +35,7 @@ pub(super) fn flag(directive: &syntax::Directive) -> Result<bool, Fault> {
     let word = arg(directive, 0)?;
     match value::flag(&word.bytes) {
         Some(flag) => Ok(flag),
-        None => fault(
-            word,
-            format!(
-                "invalid value \"{}\" in \"{}\" directive, it must be \"on\" or \"off\"",
-                word.text(),
-                directive.name.text()
-            ),
-        ),
+        None => fault(word, not_a_flag(word, directive)),
     }
 }
 

@@ -2,24 +2,26 @@
 
 use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use limpet_config::Address;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::framing::Framing;
 use super::tunnel::Tunnel;
 use crate::clock::{self, Moment};
+use crate::framing::Framing;
 use crate::runtime::Shared;
 
-/// nginx's `send_timeout`, for what is sent before a location is known.
-const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+/// nginx's `send_timeout` and `client_body_timeout`, for the time before a location is known.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connected socket of either family.
 #[derive(Debug)]
@@ -113,6 +115,18 @@ impl Socket {
         socket.peek(&mut byte).is_ok_and(|count| count > 0)
     }
 
+    /// Whether the other side has ended the connection, or its half of it, also where there is still something to read
+    /// before that end.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        let descriptor = match self {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
+        };
+        let hung_up = PollFlags::from_bits_retain(nix::libc::POLLRDHUP) | PollFlags::POLLHUP | PollFlags::POLLERR;
+        let mut asked = [PollFd::new(descriptor, hung_up)];
+        poll(&mut asked, PollTimeout::ZERO).is_ok_and(|found| found > 0)
+    }
+
     /// No more is read: who waits for bytes sees the end.
     pub(crate) fn shutdown_read(&self) {
         self.shutdown(std::net::Shutdown::Read);
@@ -164,13 +178,34 @@ pub(crate) struct Conn {
     exchange: Mutex<Exchange>,
 }
 
+/// Why a request's body can't be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyFault {
+    /// Its chunks are broken.
+    Broken,
+    /// It is larger than the location takes: bytes that came, and bytes that were announced behind them.
+    TooLarge { received: u64, announced: u64 },
+    /// Nothing came of it for `client_body_timeout`.
+    TimedOut,
+    /// The client has gone while its body could not be passed on.
+    Gone,
+}
+
 /// What passes between the front and the hooks during one request.
 pub(crate) struct Exchange {
     /// Bytes that came and belong to nobody yet.
     pub(crate) input: Vec<u8>,
     pub(crate) framing: Framing,
-    /// The client waits for `100 Continue` before it sends the body.
+    /// The client waits for `100 Continue` before it sends the body, as far as that has not come already.
     pub(crate) awaits_continue: bool,
+    /// A `100 Continue` that was not sent yet goes before the response.
+    pub(crate) continues: bool,
+    /// Why the body can't be read on.
+    pub(crate) fault: Option<BodyFault>,
+    /// The most bytes of a body (`client_max_body_size`); 0: any number.
+    pub(crate) most_body: u64,
+    /// How long nothing may come of the body (`client_body_timeout`).
+    pub(crate) body_timeout: Duration,
     /// The response's head as the client gets it, until it is written.
     pub(crate) head: Option<Vec<u8>>,
     /// The response's end has been handed over: what is left of it may wait for its turn.
@@ -212,12 +247,16 @@ impl Conn {
                 input: Vec::new(),
                 framing: Framing::Done,
                 awaits_continue: false,
+                continues: false,
+                fault: None,
+                most_body: 0,
+                body_timeout: CLIENT_TIMEOUT,
                 head: None,
                 ending: false,
                 unsent: Vec::new(),
                 reusable: false,
                 patience: Duration::ZERO,
-                send_timeout: SEND_TIMEOUT,
+                send_timeout: CLIENT_TIMEOUT,
                 tunnel: None,
             }),
         }

@@ -586,6 +586,7 @@ mod tests {
             ("CONNECT h:443 HTTP/1.1", 405),
             ("TRACE / HTTP/1.1", 405),
             ("\x16\x03\x01", 400),
+            ("GET / HTTP/1.1\r", 400),
         ] {
             let found =
                 parse(&format!("{line}\r\nHost: h\r\n\r\n")).map_or_else(|error| error[..3].parse().unwrap(), |_| 0);
@@ -596,7 +597,7 @@ mod tests {
     #[test]
     fn broken_header_lines_are_rejected_and_odd_names_ignored() {
         let fields = |lines: &str| parse(&format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n"));
-        for bad in ["X A: 1", " X: 1", ": 1", "X: a\0b", "X: a\rb", "\tX: 1"] {
+        for bad in ["X A: 1", " X: 1", ": 1", "X: a\0b", "X: a\rb", "\tX: 1", "X: a\r", "\r"] {
             assert!(fields(bad).unwrap_err().starts_with("400 client sent invalid header line"), "{bad:?}");
         }
         for ignored in ["X_Y: 1", "X.Y: 1", "X\u{e9}: 1"] {

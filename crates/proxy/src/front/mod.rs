@@ -4,7 +4,6 @@
 //! gets is already framed: the heads that travel on the wires, in both directions, are ours; bodies are Pingora's.
 
 pub(crate) mod conn;
-pub(crate) mod framing;
 pub(crate) mod head;
 pub mod listen;
 #[cfg(test)]

@@ -4,9 +4,9 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
-use super::framing::Framing;
 use super::head::{Body, Head, HeadLimits, Unread};
 use crate::field::Known;
+use crate::framing::Framing;
 use crate::route::uri;
 use crate::upstream::ResponseHead;
 

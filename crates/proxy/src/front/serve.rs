@@ -14,14 +14,14 @@ use limpet_config::model::LogLevel;
 use nix::errno::Errno;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
-use pingora::time::fast_timeout::fast_timeout;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::time::timeout;
 
-use super::conn::{Conn, Exchange, Socket};
-use super::framing::Framing;
+use super::conn::{BodyFault, Conn, Exchange, Socket};
 use super::head::{Head, HeadLimits, Rejection, Unread};
 use super::stream::ClientStream;
 use super::tunnel;
+use crate::framing::Framing;
 use crate::http::{Reply, Request};
 use crate::log;
 use crate::patience::Patience;
@@ -138,15 +138,15 @@ async fn wait(
     waiting: &mut Patience,
     first: bool,
 ) -> Option<Vec<u8>> {
-    let timeout = patience.unwrap_or_else(|| head_bounds(&worker.shared.runtime.load(), conn).0);
+    let limit = patience.unwrap_or_else(|| head_bounds(&worker.shared.runtime.load(), conn).0);
     if !conn.begin_idle() && !first {
         return None;
     }
-    let timeout = if conn.is_draining() { timeout.min(LAST_WORDS) } else { timeout };
+    let limit = if conn.is_draining() { limit.min(LAST_WORDS) } else { limit };
     let bytes = poll_fn(|cx| {
         scratch::with(|buffer| {
             let read = conn.socket.poll_read(cx, buffer);
-            waiting.bound(cx, timeout, read).map_ok(|count| buffer.get(..count).unwrap_or_default().to_vec())
+            waiting.bound(cx, limit, read).map_ok(|count| buffer.get(..count).unwrap_or_default().to_vec())
         })
     })
     .await;
@@ -160,13 +160,13 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
     conn.begin_request(pipelined);
     drop_blank_lines(&mut input);
     // Most heads are there at once, and the configuration is asked for but once.
-    let (read, timeout, limits) = {
+    let (read, limit, limits) = {
         let runtime = worker.shared.runtime.load();
-        let (timeout, limits) = head_bounds(&runtime, conn);
-        (Head::parse(&input, limits).map(|head| begin(&runtime, conn, head)), timeout, limits)
+        let (limit, limits) = head_bounds(&runtime, conn);
+        (Head::parse(&input, limits).map(|head| begin(&runtime, conn, head)), limit, limits)
     };
     let read = match read {
-        Err(Unread::Incomplete) => match fast_timeout(timeout, read_head(conn, &mut input, limits)).await {
+        Err(Unread::Incomplete) => match timeout(limit, read_head(conn, &mut input, limits)).await {
             Ok(read) => read.map(|head| begin(&worker.shared.runtime.load(), conn, head)),
             Err(_) => {
                 reject(
@@ -205,7 +205,12 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
         let mut exchange = conn.exchange();
         exchange.reusable = false;
         exchange.ending = false;
-        exchange.awaits_continue = request.head.expects_continue;
+        exchange.continues = false;
+        // What is wrong with a body that came with its head, or all of it, is known before anybody is asked.
+        let mut framing = Framing::new(request.head.body);
+        framing.advance(&input);
+        exchange.awaits_continue = request.head.expects_continue && !framing.is_done();
+        exchange.fault = (framing == Framing::Lost).then_some(BodyFault::Broken);
     }
     let stream = ClientStream::new(Arc::clone(conn), &request.head, input);
     let mut session = ServerSession::new_http1(Box::new(stream));
@@ -347,13 +352,13 @@ async fn discard_body(conn: &Conn) -> bool {
                     _ => {}
                 }
             }
-            match fast_timeout(LINGER_IDLE, read_some(conn)).await {
+            match timeout(LINGER_IDLE, read_some(conn)).await {
                 Ok(Some(bytes)) => conn.exchange().input = bytes,
                 _ => return false,
             }
         }
     };
-    fast_timeout(LINGER, discard).await.unwrap_or(false)
+    timeout(LINGER, discard).await.unwrap_or(false)
 }
 
 async fn read_some(conn: &Conn) -> Option<Vec<u8>> {
@@ -371,8 +376,8 @@ async fn read_some(conn: &Conn) -> Option<Vec<u8>> {
 /// is closed first, and what comes is read away for a while.
 async fn linger(conn: &Conn) {
     conn.socket.shutdown_write();
-    let rest = async { while let Ok(Some(_)) = fast_timeout(LINGER_IDLE, read_some(conn)).await {} };
-    let _ = fast_timeout(LINGER, rest).await;
+    let rest = async { while let Ok(Some(_)) = timeout(LINGER_IDLE, read_some(conn)).await {} };
+    let _ = timeout(LINGER, rest).await;
 }
 
 /// How long a head may take, and how large it may be: what the server says that answers by default there.

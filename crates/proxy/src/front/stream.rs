@@ -4,7 +4,7 @@
 //! not a byte further. The head that it writes is swallowed and the one that the hooks made goes out in its place.
 
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -18,9 +18,9 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::conn::Conn;
-use super::framing::Framing;
+use super::conn::{BodyFault, Conn};
 use super::head::{Body, Head};
+use crate::framing::Framing;
 use crate::patience::Patience;
 use crate::scratch;
 
@@ -37,7 +37,14 @@ pub(crate) struct ClientStream {
     head: Vec<u8>,
     head_read: usize,
     framing: Framing,
+    /// The client waits for `100 Continue`.
     awaits_continue: bool,
+    /// Bytes of data that came of a chunked body.
+    body_received: u64,
+    /// Data of a chunked body, framed anew for Pingora.
+    encoded: Vec<u8>,
+    /// How much of `encoded` was handed over.
+    encoded_read: usize,
     input: Vec<u8>,
     /// How much of `input` was handed over.
     consumed: usize,
@@ -53,6 +60,7 @@ pub(crate) struct ClientStream {
     ending: bool,
     send_failed: bool,
     read_failed: bool,
+    reading: Patience,
     sending: Patience,
 }
 
@@ -63,6 +71,9 @@ impl ClientStream {
             head_read: 0,
             framing: Framing::new(head.body),
             awaits_continue: head.expects_continue,
+            body_received: 0,
+            encoded: Vec::new(),
+            encoded_read: 0,
             may_wait: head.body == Body::None,
             ending: false,
             send_failed: false,
@@ -73,59 +84,168 @@ impl ClientStream {
             head_written: false,
             lull: false,
             read_failed: false,
+            reading: Patience::new(),
             sending: Patience::new(),
             conn,
         }
     }
 
     /// Bytes of the body that were read together with the head.
-    fn take_buffered(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+    fn take_buffered(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<bool> {
         let waiting = self.input.get(self.consumed..).unwrap_or_default();
         if waiting.is_empty() {
-            return false;
+            return Ok(false);
+        }
+        if let Framing::Chunked(_) = self.framing {
+            let mut bytes = std::mem::take(&mut self.input).split_off(self.consumed);
+            self.consumed = 0;
+            let taken = self.decode(&mut bytes)?;
+            self.input = bytes.split_off(taken);
+            return Ok(true);
         }
         let offered = waiting.get(..waiting.len().min(buffer.remaining())).unwrap_or_default();
         let taken = self.framing.advance(offered);
         buffer.put_slice(offered.get(..taken).unwrap_or_default());
         self.conn.count_body(taken);
         self.consumed += taken;
-        taken > 0
+        Ok(taken > 0)
+    }
+
+    /// Takes the data out of chunks and frames it anew for Pingora, in chunks that nobody can read otherwise. The result
+    /// is how many of the bytes belong to the body.
+    ///
+    /// # Errors
+    /// The chunks are broken, or more is announced than the location takes. Pingora gets nothing of them then.
+    fn decode(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let (taken, kept) = self.framing.compact(bytes);
+        self.conn.count_body(taken);
+        let received = self.body_received;
+        self.body_received += kept as u64;
+        let announced = self.framing.announced();
+        let most = self.conn.exchange().most_body;
+        if self.framing == Framing::Lost {
+            return Err(self.failed(BodyFault::Broken));
+        }
+        if most != 0 && self.body_received.saturating_add(announced) > most {
+            let announced = announced.saturating_add(kept as u64);
+            return Err(self.failed(BodyFault::TooLarge { received, announced }));
+        }
+        if kept > 0 {
+            let _ = write!(self.encoded, "{kept:x}\r\n");
+            self.encoded.extend_from_slice(bytes.get(..kept).unwrap_or_default());
+            self.encoded.extend_from_slice(b"\r\n");
+        }
+        if self.framing.is_done() {
+            self.encoded.extend_from_slice(b"0\r\n\r\n");
+        }
+        Ok(taken)
+    }
+
+    /// What was framed anew and Pingora has not read yet.
+    fn take_encoded(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let waiting = self.encoded.get(self.encoded_read..).unwrap_or_default();
+        let part = waiting.get(..waiting.len().min(buffer.remaining())).unwrap_or_default();
+        buffer.put_slice(part);
+        self.encoded_read += part.len();
+        let any = !part.is_empty();
+        if self.encoded_read == self.encoded.len() {
+            self.encoded.clear();
+            self.encoded_read = 0;
+        }
+        any
+    }
+
+    fn failed(&mut self, fault: BodyFault) -> io::Error {
+        self.read_failed = true;
+        self.conn.exchange().fault = Some(fault);
+        io::ErrorKind::InvalidData.into()
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.take_buffered(buffer) {
-            return Poll::Ready(Ok(()));
+        loop {
+            if self.take_encoded(buffer) {
+                return Poll::Ready(Ok(()));
+            }
+            if self.framing.is_done() {
+                return self.poll_gone(cx);
+            }
+            let before = buffer.filled().len();
+            if self.take_buffered(buffer)? {
+                if buffer.filled().len() > before {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            if std::mem::take(&mut self.awaits_continue) && !self.head_written {
+                self.out.extend_from_slice(CONTINUE);
+                self.conn.exchange().awaits_continue = false;
+            }
+            if self.head_written {
+                self.send_in_lulls(cx)?;
+            }
+            if !self.out.is_empty() && !self.head_written {
+                ready!(self.poll_send(cx))?;
+            }
+            let count = ready!(self.poll_read_body(cx, buffer))?;
+            if count == 0 || buffer.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
         }
-        if std::mem::take(&mut self.awaits_continue) && !self.head_written {
-            self.out.extend_from_slice(CONTINUE);
-            self.conn.exchange().awaits_continue = false;
-        }
-        if self.head_written {
-            self.send_in_lulls(cx)?;
-        }
-        if !self.out.is_empty() && !self.head_written {
-            ready!(self.poll_send(cx))?;
-        }
-        let space = buffer.initialize_unfilled();
-        let space = match self.framing {
+    }
+
+    /// Reads more of the body: right into Pingora's buffer where its length is known, else to be decoded.
+    fn poll_read_body(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        let count = match self.framing {
             // Not a byte beyond the body, so that nothing has to be kept.
             Framing::Length(left) => {
+                let space = buffer.initialize_unfilled();
                 let most = usize::try_from(left).unwrap_or(usize::MAX).min(space.len());
-                space.get_mut(..most).unwrap_or_default()
+                let space = space.get_mut(..most).unwrap_or_default();
+                let read = self.conn.socket.poll_read(cx, space);
+                let count = ready!(self.reading(cx, read))?;
+                let taken = self.framing.advance(space.get(..count).unwrap_or_default());
+                self.conn.count_body(taken);
+                buffer.advance(taken);
+                count
             }
-            _ => space,
+            _ => {
+                self.input.clear();
+                self.consumed = 0;
+                let input = &mut self.input;
+                let read = scratch::with(|space| {
+                    self.conn.socket.poll_read(cx, space).map_ok(|count| {
+                        input.extend_from_slice(space.get(..count).unwrap_or_default());
+                        count
+                    })
+                });
+                ready!(self.reading(cx, read))?
+            }
         };
-        let count = ready!(self.conn.socket.poll_read(cx, space)).inspect_err(|_| self.read_failed = true)?;
-        let read = space.get(..count).unwrap_or_default();
-        let taken = self.framing.advance(read);
-        let beyond = read.get(taken..).unwrap_or_default();
-        self.input.clear();
-        self.consumed = 0;
-        self.input.extend_from_slice(beyond);
         self.read_failed |= count == 0;
-        self.conn.count_body(taken);
-        buffer.advance(taken);
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(count))
+    }
+
+    /// Ends a wait of more than `client_body_timeout` for more of the body.
+    fn reading<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let limit = if result.is_pending() { self.conn.exchange().body_timeout } else { Duration::ZERO };
+        let result = self.reading.bound(cx, limit, result);
+        if let Poll::Ready(Err(error)) = &result {
+            self.read_failed = true;
+            if error.kind() == io::ErrorKind::TimedOut {
+                self.conn.exchange().fault = Some(BodyFault::TimedOut);
+            }
+        }
+        result
+    }
+
+    /// The response comes before anybody has asked for the body. As nginx does, `100 Continue` goes before it where it is
+    /// none of our own about an error: the client sends its body then, and another request may follow it.
+    fn continue_late(&mut self) {
+        let mut exchange = self.conn.exchange();
+        if exchange.continues {
+            exchange.awaits_continue = false;
+            self.out.extend_from_slice(CONTINUE);
+        }
     }
 
     /// The body is over: all that can be seen here is the client going away. What it sends is kept for the next request.
@@ -246,7 +366,7 @@ impl AsyncRead for ClientStream {
             this.head_read += part.len();
             return Poll::Ready(Ok(()));
         }
-        if this.framing.is_done() { this.poll_gone(cx) } else { this.poll_body(cx, buffer) }
+        if this.framing.is_done() && this.encoded.is_empty() { this.poll_gone(cx) } else { this.poll_body(cx, buffer) }
     }
 }
 
@@ -255,7 +375,11 @@ impl AsyncWrite for ClientStream {
         let this = self.get_mut();
         if !this.head_written {
             this.head_written = true;
-            if let Some(mut head) = this.conn.exchange().head.take() {
+            let head = this.conn.exchange().head.take();
+            if let Some(mut head) = head {
+                if std::mem::take(&mut this.awaits_continue) {
+                    this.continue_late();
+                }
                 // `100 Continue` may still wait to be sent.
                 head.splice(0..0, this.out.drain(..));
                 this.out = head;

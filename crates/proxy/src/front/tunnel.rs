@@ -1,11 +1,9 @@
-//! A connection after its protocol was changed: bytes both ways, until both ends are done or nothing moves for too long.
+//! A connection after its protocol was changed: bytes both ways, until one end is done or nothing moves for too long.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 use std::time::Duration;
-
-use pingora::time::fast_timeout::fast_timeout;
 
 use super::conn::Conn;
 use crate::clock;
@@ -22,17 +20,23 @@ pub(crate) struct Tunnel {
     pub(crate) patience: Duration,
 }
 
+/// How long the other way may stand still once one way has ended. nginx ends both at once; so what is on its way to an end
+/// that has only stopped sending still arrives.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Carries the bytes, and logs the request when it is over, as nginx does.
 pub(super) async fn run(conn: &Conn, tunnel: Tunnel) {
     let Tunnel { mut request, backend, early, patience } = tunnel;
     let mut up = Direction { waiting: std::mem::take(&mut conn.exchange().input), ..Direction::default() };
     let mut down = Direction { waiting: early, ..Direction::default() };
     loop {
+        let is_parting = (up.ended && down.waiting.is_empty()) || (down.ended && up.waiting.is_empty());
+        let patience = if is_parting { patience.min(FAREWELL) } else { patience };
         let step = poll_fn(|cx| {
             let moved = up.poll(cx, &conn.socket, &backend)? | down.poll(cx, &backend, &conn.socket)?;
             if moved || (up.ended && down.ended) { Poll::Ready(Ok::<(), io::Error>(())) } else { Poll::Pending }
         });
-        match fast_timeout(patience, step).await {
+        match tokio::time::timeout(patience, step).await {
             Ok(Ok(())) if up.ended && down.ended => break,
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => break,

@@ -104,7 +104,6 @@ pub(super) fn take_back(request: &mut Request) -> Result<()> {
     if let Some(mut flight) = request.flight.take() {
         let header = request.tries.last().and_then(|last| last.header);
         flight.completed(header.unwrap_or_default());
-        flight.dial.trace.release();
         // A tunnel is not wanted.
         drop(flight.dial.trace.take_tunnel());
         request.sticky.settle(flight.index);

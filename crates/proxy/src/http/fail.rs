@@ -7,11 +7,15 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::accel;
-use super::ctx::Request;
+use super::ctx::{Flight, Request};
 use super::page;
 use super::reply::{self, Reply};
 use super::request_filter;
 use crate::clock;
+use crate::front::conn::BodyFault;
+
+/// nginx's words for chunks of a client that can't be read.
+pub(super) const BROKEN_BODY: &str = "client sent invalid chunked body";
 
 /// No connection came about.
 pub(super) fn to_connect(request: &mut Request, mut error: Box<Error>) -> Box<Error> {
@@ -91,7 +95,8 @@ pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut e
         error.set_retry(true);
         return error;
     }
-    if *error.esource() == ErrorSource::Downstream || request.flight.is_none() {
+    let is_gone = request.conn.exchange().fault == Some(BodyFault::Gone);
+    if *error.esource() == ErrorSource::Downstream || is_gone || request.flight.is_none() {
         return error;
     }
     let answered = request.reply.is_some();
@@ -99,7 +104,11 @@ pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut e
     let silent = trace.as_ref().is_some_and(|trace| trace.received() == 0);
     let reused = trace.as_ref().is_some_and(|trace| trace.is_reused());
     let timed_out = is_timeout(&error) || trace.as_ref().is_some_and(|trace| trace.has_timed_out());
-    let doing = if answered { "reading upstream" } else { "reading response header from upstream" };
+    let doing = match &trace {
+        _ if answered => "reading upstream",
+        Some(trace) if timed_out && trace.has_sending_failed() => "sending request to upstream",
+        _ => "reading response header from upstream",
+    };
     let failure = trace.as_ref().and_then(|trace| trace.failure());
     let message = failure.unwrap_or_else(|| what_failed(&error, timed_out));
     request.log_error(LogLevel::Error, &format!("{message} while {doing}"));
@@ -124,20 +133,32 @@ pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut e
         (false, false) => Condition::Error,
     };
     let status = if timed_out { 504 } else { 502 };
-    let elsewhere = server_failed(request, status, doing) && safe && may_retry(request, condition);
+    // What the client owes is not the server's fault: a connection that breaks while it waits for more of the request.
+    let failed = match trace.is_some_and(|trace| trace.is_owed_body()) && !timed_out {
+        true => try_failed(request, status).is_some(),
+        false => server_failed(request, status, doing),
+    };
+    let elsewhere = failed && safe && may_retry(request, condition);
     request.body_received = 0;
     error.set_retry(elsewhere);
     error
 }
 
+/// Ends a try without a result for the client. The server counts as tried, and its connection serves no other request.
+fn try_failed(request: &mut Request, status: u16) -> Option<Flight> {
+    let flight = request.flight.take()?;
+    request.end_try(Some((status, &flight.dial.trace)));
+    flight.dial.trace.spoil();
+    request.tried.add(flight.index);
+    Some(flight)
+}
+
 /// Marks the server, and ends the try. `true` when another server may be asked at all.
 fn server_failed(request: &mut Request, status: u16, doing: &str) -> bool {
-    let Some(flight) = request.flight.take() else { return false };
-    request.end_try(Some((status, &flight.dial.trace)));
+    let Some(flight) = try_failed(request, status) else { return false };
     let members = Arc::clone(&flight.members);
     let Some(progress) = members.progress.get(request.conn.worker) else { return false };
     let disabled = members.group.failed(&mut progress.lock(), flight.index, clock::steady_milliseconds());
-    request.tried.add(flight.index);
     if disabled {
         request.flight = Some(flight);
         request.log_error(LogLevel::Warn, &format!("upstream server temporarily disabled while {doing}"));
@@ -211,9 +232,19 @@ pub(super) async fn finally(session: &mut Session, request: &mut Request, error:
         }
         return request.status;
     }
+    let fault = request.conn.exchange().fault.take();
     let status = match (error.esource(), error.etype()) {
+        _ if fault == Some(BodyFault::Gone) => 499,
+        (ErrorSource::Downstream, _) if fault.is_some() => match fault {
+            Some(BodyFault::TooLarge { received, announced }) => {
+                let message = format!("client intended to send too large chunked body: {received}+{announced} bytes");
+                request.log_error(LogLevel::Error, &message);
+                413
+            }
+            Some(BodyFault::TimedOut) => 408,
+            _ => 400,
+        },
         (_, ErrorType::HTTPStatus(status)) => *status,
-        (ErrorSource::Downstream, ErrorType::ReadTimedout) => 408,
         (ErrorSource::Downstream, ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError) => 499,
         (ErrorSource::Downstream, _) => 400,
         (ErrorSource::Upstream, _) => request.failure(),
@@ -225,7 +256,7 @@ pub(super) async fn finally(session: &mut Session, request: &mut Request, error:
             let message = "client prematurely closed connection, so upstream connection is closed too";
             request.log_error(LogLevel::Info, message);
         }
-        400 => request.log_error(LogLevel::Error, "client sent invalid chunked body"),
+        400 => request.log_error(LogLevel::Error, BROKEN_BODY),
         // A status that a hook has decided on was told by it.
         500 if !matches!(error.etype(), ErrorType::HTTPStatus(_)) => {
             request.log_error(LogLevel::Error, &format!("internal error: {error}"));

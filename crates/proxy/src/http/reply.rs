@@ -201,8 +201,7 @@ pub(super) fn send_head_with(request: &mut Request, mut reply: Reply, body: &[u8
         && !settings.keepalive_timeout.is_zero()
         && request.conn.requests() < settings.keepalive_requests
         && !request.conn.is_draining()
-        // Whether a body still comes is the client's secret: no next request could be told from it.
-        && !(request.head.expects_continue && request.conn.exchange().awaits_continue)
+        && !is_unsure_of_body(request, &reply)
         && (reply.length != Length::Open || request.head.http_1_1 || request.head.is_head())
         && reply.status != 101;
     request.keepalive = may_be_kept;
@@ -217,6 +216,18 @@ pub(super) fn send_head_with(request: &mut Request, mut reply: Reply, body: &[u8
         exchange.ending |= !body.is_empty();
     }
     request.reply = Some(reply);
+}
+
+/// Whether the client waits for `100 Continue` in vain. Whether its body still comes is its secret then: no next request
+/// could be told from it.
+fn is_unsure_of_body(request: &Request, reply: &Reply) -> bool {
+    if !request.head.expects_continue {
+        return false;
+    }
+    let mut exchange = request.conn.exchange();
+    // nginx sends it but before its own pages about errors.
+    exchange.continues = reply.status < 400 || request.response.is_some();
+    exchange.awaits_continue && !exchange.continues
 }
 
 /// Answers a request with a body that is at hand.

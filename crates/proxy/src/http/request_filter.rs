@@ -1,16 +1,23 @@
 //! The beginning of a request: where it is routed to. Answers that need no backend are sent from here.
 
+use limpet_config::model::LogLevel;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::ctx::Request;
-use super::routing::{Answer, route};
+use super::fail::BROKEN_BODY;
+use super::routing::{Answer, error_page, route};
 use super::{files, reply};
+use crate::front::conn::BodyFault;
 
 /// `true` when the response has been sent.
 pub(super) async fn run(session: &mut Session, request: &mut Request) -> Result<bool> {
-    let answer = route(request);
-    prepare(session, request);
+    let mut answer = route(request);
+    prepare(request);
+    if request.conn.exchange().fault == Some(BodyFault::Broken) && !matches!(answer, Answer::Close) {
+        request.log_error(LogLevel::Error, BROKEN_BODY);
+        answer = error_page(request, 400);
+    }
     if let Answer::Backend = answer {
         session.set_ignore_info_resp(true);
         return Ok(false);
@@ -18,11 +25,13 @@ pub(super) async fn run(session: &mut Session, request: &mut Request) -> Result<
     give(session, request, answer).await.map(|()| true)
 }
 
-/// The times that the client has are its location's.
-pub(super) fn prepare(session: &mut Session, request: &Request) {
+/// The time that the client has, and how much it may send, are its location's.
+pub(super) fn prepare(request: &Request) {
     let settings = &request.location.settings;
-    session.set_read_timeout(Some(settings.client_body_timeout));
-    request.conn.exchange().send_timeout = settings.send_timeout;
+    let mut exchange = request.conn.exchange();
+    exchange.body_timeout = settings.client_body_timeout;
+    exchange.send_timeout = settings.send_timeout;
+    exchange.most_body = request.most_body;
 }
 
 /// Sends an answer that is no backend's.

@@ -16,7 +16,6 @@ use super::request_filter;
 use super::sticky::{self, NoServer};
 use super::upstream_request;
 use crate::clock;
-use crate::front::head::Body;
 use crate::runtime::{BindTo, Content, Members, Pass, SliceSize, Slices, Upstream};
 use crate::template::Text;
 use crate::upstream::{Dial, Slice, Trace};
@@ -24,7 +23,7 @@ use crate::upstream::{Dial, Slice, Trace};
 pub(super) async fn run(session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
     if accel::is_pending(request) {
         let goes_on = accel::follow(session, request);
-        request_filter::prepare(session, request);
+        request_filter::prepare(request);
         if !goes_on {
             return Error::err(ErrorType::HTTPStatus(500));
         }
@@ -76,13 +75,13 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Result<Bo
             head
         }
     };
-    let trace = Arc::new(Trace::new());
+    let trace = Arc::new(Trace::new(request.head.body));
     request.tries.push(Try::new(Arc::clone(&backend.name), Some(Arc::clone(&trace))));
     let dial = Arc::new(Dial {
         backend: Arc::clone(backend),
         pools: Arc::clone(&upstream.pools),
         worker: request.conn.worker,
-        head,
+        head: head.clone(),
         fresh: request.again.take().is_some(),
         connect_timeout: pass.connect_timeout,
         read_timeout: pass.read_timeout,
@@ -90,9 +89,11 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Result<Bo
         bind: bind(request, pass),
         socket_keepalive: pass.socket_keepalive,
         slice: upstream.slices.as_ref().map(|slices| slice(request, slices)),
-        may_upgrade: request.head.body == Body::None,
+        body: request.head.body,
+        upgrades: upstream_request::asks_for_upgrade(request, &head),
         is_head: request.head.is_head(),
         trace,
+        client: Arc::clone(&request.conn),
     });
     let mut peer = Box::new(backend.template.clone());
     peer.options.custom_l4 = Some(Arc::clone(&dial) as _);

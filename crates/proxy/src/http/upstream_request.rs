@@ -6,7 +6,7 @@ use limpet_sticky::{Hidden, hide};
 
 use super::ctx::Request;
 use super::reply::ends_line;
-use crate::field::Known;
+use crate::field::{Known, has_word};
 use crate::front::head::Body;
 use crate::route::uri;
 use crate::runtime::Pass;
@@ -75,6 +75,24 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
     }
     out.extend_from_slice(b"\r\n");
     out.into()
+}
+
+/// Whether the client has asked for another protocol and the backend was told so: nobody else may change it.
+pub(super) fn asks_for_upgrade(request: &Request, head: &[u8]) -> bool {
+    if request.head.value(Known::Upgrade).is_none() {
+        return false;
+    }
+    let lines = head.split(|byte| *byte == b'\n').skip(1).filter_map(|line| {
+        let at = line.iter().position(|byte| *byte == b':')?;
+        let (name, value) = line.split_at_checked(at)?;
+        Some((Known::of(name), value.get(1..)?.trim_ascii()))
+    });
+    let (mut upgrade, mut connection) = (false, false);
+    for (known, value) in lines {
+        upgrade |= known == Known::Upgrade && !value.is_empty();
+        connection |= known == Known::Connection && has_word(value, b"upgrade");
+    }
+    upgrade && connection
 }
 
 /// Takes the session's cookie out of the Cookie headers, for the backend and for whatever its head is made of.

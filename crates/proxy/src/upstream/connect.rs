@@ -1,5 +1,6 @@
 //! One try at one backend: an idle connection, or a new one.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -18,22 +19,22 @@ use pingora::connectors::L4Connect;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::VirtualSocketStream;
-use pingora::time::timeout;
 use pingora::{Error, ErrorType};
 use tokio::net::{TcpSocket, UnixStream};
+use tokio::time::timeout;
 
 use super::head::ResponseHead;
 use super::pool::{Connection, Pools, Slice, Way};
 use super::socket::BackendSocket;
 use crate::clock::{self, Moment};
-use crate::front::conn::Socket;
+use crate::front::conn::{Conn, Socket};
+use crate::front::head::Body;
 use crate::log::{self, os_error};
 use crate::patience::Patience;
 use crate::runtime::Backend;
 use crate::turn::Turn;
 
 /// What a try is made with. Pingora asks it for the connection.
-#[derive(Debug)]
 pub(crate) struct Dial {
     pub(crate) backend: Arc<Backend>,
     pub(crate) pools: Arc<Pools>,
@@ -50,11 +51,15 @@ pub(crate) struct Dial {
     pub(crate) socket_keepalive: bool,
     /// Which requests share its connection.
     pub(crate) slice: Option<Slice>,
-    /// The request has no body, so that the backend may change the protocol.
-    pub(crate) may_upgrade: bool,
+    /// How the request's body is delimited on its way to the backend.
+    pub(crate) body: Body,
+    /// The request asks for another protocol, so that the backend may change it.
+    pub(crate) upgrades: bool,
     /// The method is HEAD.
     pub(crate) is_head: bool,
     pub(crate) trace: Arc<Trace>,
+    /// Whose request it is.
+    pub(crate) client: Arc<Conn>,
 }
 
 /// What is known of a try from the outside.
@@ -75,15 +80,20 @@ pub(crate) struct Trace {
     timed_out: AtomicBool,
     /// The failure is one of the response's head.
     invalid: AtomicBool,
-    /// Nobody wants more of the response than its head.
-    released: AtomicBool,
+    /// The request could not be sent.
+    sending_failed: AtomicBool,
+    /// All of the request's body has come from the client.
+    body_ended: AtomicBool,
+    /// The connection is not to serve another request, whatever came of this one.
+    spoiled: AtomicBool,
     head: OnceLock<Arc<ResponseHead>>,
     /// The connection after a 101, and what came behind its head.
     tunnel: Mutex<Option<(Socket, Vec<u8>)>>,
 }
 
 impl Trace {
-    pub(crate) fn new() -> Self {
+    /// A try that begins now, of a request with this body.
+    pub(crate) fn new(body: Body) -> Self {
         Trace {
             started: clock::now(),
             reused: AtomicBool::new(false),
@@ -94,7 +104,9 @@ impl Trace {
             continued: AtomicBool::new(false),
             timed_out: AtomicBool::new(false),
             invalid: AtomicBool::new(false),
-            released: AtomicBool::new(false),
+            body_ended: AtomicBool::new(matches!(body, Body::None | Body::Length(0))),
+            sending_failed: AtomicBool::new(false),
+            spoiled: AtomicBool::new(false),
             head: OnceLock::new(),
             tunnel: Mutex::new(None),
         }
@@ -154,6 +166,15 @@ impl Trace {
         self.timed_out.load(Relaxed)
     }
 
+    pub(super) fn set_sending_failed(&self) {
+        self.sending_failed.store(true, Relaxed);
+    }
+
+    /// Whether the server has not taken the request.
+    pub(crate) fn has_sending_failed(&self) -> bool {
+        self.sending_failed.load(Relaxed)
+    }
+
     pub(super) fn noting_timeout<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if matches!(&result, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut) {
             self.timed_out.store(true, Relaxed);
@@ -161,13 +182,23 @@ impl Trace {
         result
     }
 
-    /// The response's head was all that is wanted; where nothing follows it, the connection can serve another request.
-    pub(crate) fn release(&self) {
-        self.released.store(true, Relaxed);
+    /// The client has sent the last of its body.
+    pub(crate) fn set_body_ended(&self) {
+        self.body_ended.store(true, Relaxed);
     }
 
-    pub(super) fn is_released(&self) -> bool {
-        self.released.load(Relaxed)
+    /// Whether it is the client that the server waits for.
+    pub(crate) fn is_owed_body(&self) -> bool {
+        !self.body_ended.load(Relaxed)
+    }
+
+    /// The server has failed: its connection serves no other request.
+    pub(crate) fn spoil(&self) {
+        self.spoiled.store(true, Relaxed);
+    }
+
+    pub(super) fn is_spoiled(&self) -> bool {
+        self.spoiled.load(Relaxed)
     }
 
     pub(super) fn set_head(&self, head: ResponseHead) {
@@ -183,8 +214,13 @@ impl Trace {
         self.tunnel.lock().take()
     }
 
+    /// The response's head can't be read.
     pub(super) fn set_invalid(&self, message: String) {
         self.invalid.store(true, Relaxed);
+        self.set_failure(message);
+    }
+
+    pub(super) fn set_failure(&self, message: String) {
         *self.failure.lock() = Some(message);
     }
 
@@ -218,7 +254,12 @@ impl L4Connect for Dial {
             out: Vec::new(),
             input: Vec::new(),
             answered: false,
-            fit: false,
+            framing: None,
+            body: self.body,
+            body_sent: 0,
+            last_chunk_sent: false,
+            send_failed: None,
+            read_failed: None,
             worker: self.worker,
             way,
             pools: Arc::clone(&self.pools),
@@ -226,11 +267,19 @@ impl L4Connect for Dial {
             read_timeout: self.read_timeout,
             send_timeout: self.send_timeout,
             sending: Patience::new(),
-            may_upgrade: self.may_upgrade,
+            upgrades: self.upgrades,
+            client: Arc::clone(&self.client),
+            watch: None,
             is_head: self.is_head,
             turn: Turn::default(),
         };
         Ok(Stream::from(VirtualSocketStream::new(Box::new(socket))))
+    }
+}
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "try at {}", self.backend.name)
     }
 }
 
@@ -293,7 +342,7 @@ impl Dial {
 
     fn failed(&self, kind: ErrorType, failure: String) -> Box<Error> {
         clock::tick();
-        *self.trace.failure.lock() = Some(failure.clone());
+        self.trace.set_failure(failure.clone());
         Error::explain(kind, failure)
     }
 }

@@ -31,8 +31,6 @@ pub(crate) struct ResponseHead {
     pub(crate) body: Option<Bytes>,
     /// The connection may serve another request.
     pub(super) keepalive: bool,
-    /// All of the response was there with its head.
-    pub(super) is_whole: bool,
 }
 
 /// Why there is no head yet.
@@ -81,15 +79,8 @@ impl ResponseHead {
             }
             if line.is_empty() {
                 fields.keep(Bytes::copy_from_slice(text.get(..end).unwrap_or_default()));
-                let head = ResponseHead {
-                    status,
-                    reason,
-                    fields,
-                    framing: Framing::Close,
-                    body: None,
-                    keepalive: http_1_1,
-                    is_whole: false,
-                };
+                let head =
+                    ResponseHead { status, reason, fields, framing: Framing::Close, body: None, keepalive: http_1_1 };
                 return Ok((head.finish()?, end));
             }
             if let Err(bad) = fields.add(text, line.clone()) {
@@ -155,17 +146,16 @@ impl ResponseHead {
         text.get(self.reason.clone()).map(|reason| text.slice_ref(reason)).unwrap_or_default()
     }
 
-    /// Takes what came behind the head, if that is the whole of its body; gives it back otherwise.
-    pub(super) fn take_body(&mut self, rest: Vec<u8>) -> Vec<u8> {
+    /// Takes what came behind the head, if that is the whole of its body.
+    pub(super) fn take_body(&mut self, rest: &mut Vec<u8>) -> bool {
         let is_whole = !rest.is_empty() && self.framing == Framing::Length(rest.len() as u64);
-        if !is_whole || matches!(self.status, 204 | 304) {
-            return rest;
+        if is_whole {
+            self.body = Some(std::mem::take(rest).into());
         }
-        self.body = Some(rest.into());
-        Vec::new()
+        is_whole
     }
 
-    /// The head that Pingora parses: the status, and how the body is framed.
+    /// The head that Pingora parses: the status, and how long the body is where that is known.
     pub(crate) fn synthetic(&self) -> Vec<u8> {
         if self.status == 101 {
             // What follows is no HTTP: for Pingora the exchange ends here.
@@ -182,8 +172,8 @@ impl ResponseHead {
                 head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
                 head.extend_from_slice(b"\r\n");
             }
-            Framing::Chunked => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-            Framing::Close => {}
+            // The data of chunks is told without them, and ends with the end of what can be read.
+            Framing::Chunked | Framing::Close => {}
         }
         if !self.keepalive {
             head.extend_from_slice(b"connection: close\r\n");
@@ -199,15 +189,17 @@ fn status_line(text: &[u8], line: Range<usize>) -> Result<(u16, Range<usize>, bo
     let invalid = || Unread::Invalid("upstream sent no valid HTTP/1.0 header".into());
     let version = bytes.get(5..8).ok_or_else(invalid)?;
     let [major, b'.', minor] = version else { return Err(invalid()) };
-    if !major.is_ascii_digit() || !minor.is_ascii_digit() || bytes.get(8) != Some(&b' ') {
+    let blanks = bytes.iter().skip(8).take_while(|byte| **byte == b' ').count();
+    if !major.is_ascii_digit() || !minor.is_ascii_digit() || blanks == 0 {
         return Err(invalid());
     }
-    let digits = bytes.get(9..12).ok_or_else(invalid)?;
+    let (start, end) = (8 + blanks, 8 + blanks + 3);
+    let digits = bytes.get(start..end).ok_or_else(invalid)?;
     let status = decimal(digits).filter(|status| *status >= 100).ok_or_else(invalid)? as u16;
-    if bytes.get(12).is_some_and(|byte| *byte != b' ') {
+    if bytes.get(end).is_some_and(|byte| *byte != b' ') || bytes.contains(&b'\r') {
         return Err(invalid());
     }
-    Ok((status, line.start + 12..line.end, version != b"1.0" && *major != b'0'))
+    Ok((status, line.start + end..line.end, version != b"1.0" && *major != b'0'))
 }
 
 #[cfg(test)]
@@ -232,7 +224,9 @@ mod tests {
         assert_eq!((head.status, &head.reason()[..], head.framing), (200, &b" Fine Reason"[..], Framing::Length(5)));
         assert_eq!(&text[length..], "hello");
         assert_eq!(head.synthetic(), b"HTTP/1.1 200 \r\ncontent-length: 5\r\n\r\n");
-        for (text, reason) in [("HTTP/1.1 200", ""), ("HTTP/1.1 200 ", " "), ("HTTP/1.0 200 x", " x")] {
+        for (text, reason) in
+            [("HTTP/1.1 200", ""), ("HTTP/1.1 200 ", " "), ("HTTP/1.0 200 x", " x"), ("HTTP/1.1  200 OK", " OK")]
+        {
             assert_eq!(parse(&format!("{text}\n\n")).unwrap().0.reason(), reason.as_bytes());
         }
     }
@@ -275,6 +269,9 @@ mod tests {
             "HTTP/1.1 99 OK\r\n\r\n",
             "HTTP/1 200 OK\r\n\r\n",
             "HTTP/1.1 2000\r\n\r\n",
+            "HTTP/1.1 200 OK\r\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX: 1\r\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\r\n",
         ] {
             assert!(matches!(parse(text), Err(Unread::Invalid(_))), "{text}");
         }
@@ -284,16 +281,16 @@ mod tests {
     fn a_body_that_came_whole_with_its_head_is_kept_from_pingora() {
         let take = |head: &str, rest: &str| {
             let (mut head, _) = parse(head).unwrap();
-            let left = head.take_body(rest.into());
+            let mut rest = rest.into();
+            head.take_body(&mut rest);
             let told = String::from_utf8(head.synthetic()).unwrap();
-            (head.body.is_some(), left.len(), told.contains("content-length: 0"))
+            (head.body.is_some(), rest.len(), told.contains("content-length: 0"))
         };
         let five = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
         assert_eq!(take(five, "hello"), (true, 0, true));
         for rest in ["", "hell", "hello!"] {
             assert_eq!(take(five, rest), (false, rest.len(), false), "{rest}");
         }
-        assert_eq!(take("HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n", "hello"), (false, 5, false));
         assert_eq!(take("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "hello"), (false, 5, false));
     }
 

@@ -4,54 +4,85 @@ use crate::directive::prelude::*;
 
 pub(crate) const ROWS: &[Directive] = &[
     // ngx_http_core_module.c: hashes, memory and buffers
-    no_effect("variables_hash_max_size", HTTP, N1, "Largest size of the hash table of variables."),
-    no_effect("variables_hash_bucket_size", HTTP, N1, "Bucket size of the hash table of variables, in bytes."),
-    no_effect("server_names_hash_max_size", HTTP, N1, "Largest size of the hash tables of server names."),
-    no_effect("server_names_hash_bucket_size", HTTP, N1, "Bucket size of the hash tables of server names, in bytes."),
-    no_effect("types_hash_max_size", HTTP | SERVER | LOCATION, N1, "Largest size of the hash tables of MIME types."),
+    no_effect("variables_hash_max_size", HTTP, N1, "Largest size of the hash table of variables.", &[Number]),
+    no_effect(
+        "variables_hash_bucket_size",
+        HTTP,
+        N1,
+        "Bucket size of the hash table of variables, in bytes.",
+        &[Number],
+    ),
+    no_effect("server_names_hash_max_size", HTTP, N1, "Largest size of the hash tables of server names.", &[Number]),
+    no_effect(
+        "server_names_hash_bucket_size",
+        HTTP,
+        N1,
+        "Bucket size of the hash tables of server names, in bytes.",
+        &[Number],
+    ),
+    no_effect(
+        "types_hash_max_size",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Largest size of the hash tables of MIME types.",
+        &[Number],
+    ),
     no_effect(
         "types_hash_bucket_size",
         HTTP | SERVER | LOCATION,
         N1,
         "Bucket size of the hash tables of MIME types, in bytes.",
+        &[Number],
     ),
-    no_effect("connection_pool_size", HTTP | SERVER, N1, "First memory allocation for a connection, in bytes."),
-    no_effect("request_pool_size", HTTP | SERVER, N1, "First memory allocation for a request, in bytes."),
+    no_effect(
+        "connection_pool_size",
+        HTTP | SERVER,
+        N1,
+        "First memory allocation for a connection, in bytes.",
+        &[PoolSize],
+    ),
+    no_effect("request_pool_size", HTTP | SERVER, N1, "First memory allocation for a request, in bytes.", &[PoolSize]),
     no_effect(
         "client_header_buffer_size",
         HTTP | SERVER,
         N1,
         "First buffer for a request line and its header, in bytes.",
+        &[Size],
     ),
     no_effect(
         "client_body_buffer_size",
         HTTP | SERVER | LOCATION,
         N1,
         "Buffer for a request body before it goes to a file, in bytes.",
+        &[Size],
     ),
     no_effect(
         "client_body_temp_path",
         HTTP | SERVER | LOCATION,
         N1234,
         "Folder and subfolder levels for request bodies kept in files.",
+        &[Text, Positive],
     ),
     no_effect(
         "client_body_in_single_buffer",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Keeps a whole request body in one piece of memory.",
+        &[Flag],
     ),
     no_effect(
         "subrequest_output_buffer_size",
         HTTP | SERVER | LOCATION,
         N1,
         "Buffer for the body of an answer to a subrequest, in bytes.",
+        &[Size],
     ),
     no_effect(
         "postpone_output",
         HTTP | SERVER | LOCATION,
         N1,
         "Amount of output gathered before anything is sent, in bytes.",
+        &[Size],
     ),
     // ngx_http_core_module.c: kernel and file tuning
     no_effect(
@@ -59,65 +90,93 @@ pub(crate) const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION | LOCATION_IF,
         FLAG,
         "Kernel file transmission; limpet always picks its own way of sending.",
+        &[Flag],
     ),
-    no_effect("sendfile_max_chunk", HTTP | SERVER | LOCATION, N1, "Most bytes handed to one `sendfile` call."),
-    no_effect("aio", HTTP | SERVER | LOCATION, N1, "Asynchronous file reading, by the kernel or by threads."),
-    no_effect("aio_write", HTTP | SERVER | LOCATION, FLAG, "Asynchronous writing of temporary files."),
+    no_effect("sendfile_max_chunk", HTTP | SERVER | LOCATION, N1, "Most bytes handed to one `sendfile` call.", &[Size]),
+    no_effect(
+        "aio",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Asynchronous file reading, by the kernel or by threads.",
+        &[Exactly(&["on", "off", "threads", "threads="])],
+    ),
+    no_effect("aio_write", HTTP | SERVER | LOCATION, FLAG, "Asynchronous writing of temporary files.", &[Flag]),
     no_effect(
         "read_ahead",
         HTTP | SERVER | LOCATION,
         N1,
         "Amount of a file that the kernel reads in advance, in bytes.",
+        &[Size],
     ),
-    no_effect("directio", HTTP | SERVER | LOCATION, N1, "File size from which reading bypasses the page cache."),
+    no_effect(
+        "directio",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "File size from which reading bypasses the page cache.",
+        &[Or("off", &Offset)],
+    ),
     no_effect(
         "directio_alignment",
         HTTP | SERVER | LOCATION,
         N1,
         "Alignment of reads that bypass the page cache, in bytes.",
+        &[Offset],
     ),
     no_effect(
         "tcp_nopush",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Holds back partial packets (`TCP_CORK`, `TCP_NOPUSH`) until a response is complete.",
+        &[Flag],
     ),
-    no_effect("tcp_nodelay", HTTP | SERVER | LOCATION, FLAG, "Switches off Nagle's algorithm on client connections."),
+    no_effect(
+        "tcp_nodelay",
+        HTTP | SERVER | LOCATION,
+        FLAG,
+        "Switches off Nagle's algorithm on client connections.",
+        &[Flag],
+    ),
     no_effect(
         "send_lowat",
         HTTP | SERVER | LOCATION,
         N1,
         "Send low-water mark of client sockets, in bytes; without meaning on Linux.",
+        &[Size],
     ),
     no_effect(
         "open_file_cache",
         HTTP | SERVER | LOCATION,
         N12,
         "Cache of open files, their sizes and times, and of folders that exist.",
+        &[Parameter(&[("max=", Positive), ("inactive=", Seconds), ("off", Text)])],
     ),
     no_effect(
         "open_file_cache_valid",
         HTTP | SERVER | LOCATION,
         N1,
         "Time after which an entry of the open file cache is looked at again.",
+        &[Seconds],
     ),
     no_effect(
         "open_file_cache_min_uses",
         HTTP | SERVER | LOCATION,
         N1,
         "Uses within `inactive` that keep a file open in the cache.",
+        &[Number],
     ),
     no_effect(
         "open_file_cache_errors",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Remembers failed lookups in the open file cache too.",
+        &[Flag],
     ),
     no_effect(
         "open_file_cache_events",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Drops entries of the open file cache on kernel notifications instead of by time.",
+        &[Flag],
     ),
     // ngx_http_core_module.c: diagnostics
     no_effect(
@@ -125,28 +184,38 @@ pub(crate) const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         FLAG,
         "Writes an error log entry for each file that is missing.",
+        &[Flag],
     ),
-    no_effect("log_subrequest", HTTP | SERVER | LOCATION, FLAG, "Writes access log entries for subrequests as well."),
+    no_effect(
+        "log_subrequest",
+        HTTP | SERVER | LOCATION,
+        FLAG,
+        "Writes access log entries for subrequests as well.",
+        &[Flag],
+    ),
     // ngx_http_core_module.c: reading requests
-    refused("max_headers", HTTP | SERVER, N1, "Most header fields that a request may carry."),
-    refused(
+    at_default("max_headers", HTTP | SERVER, N1, "Most header fields that a request may carry.", &["1000"]),
+    at_default(
         "ignore_invalid_headers",
         HTTP | SERVER,
         FLAG,
         "Drops request header fields whose names hold unexpected characters.",
+        &["on"],
     ),
-    refused(
+    at_default(
         "underscores_in_headers",
         HTTP | SERVER,
         FLAG,
         "Accepts underscores in the names of request header fields.",
+        &["off"],
     ),
-    refused("merge_slashes", HTTP | SERVER, FLAG, "Takes several slashes in a row of a URI for one."),
-    refused(
+    at_default("merge_slashes", HTTP | SERVER, FLAG, "Takes several slashes in a row of a URI for one.", &["on"]),
+    at_default(
         "client_body_in_file_only",
         HTTP | SERVER | LOCATION,
         N1,
         "Saves every request body to a file, and keeps or removes it afterwards.",
+        &["off"],
     ),
     refused(
         "limit_except",
@@ -155,17 +224,19 @@ pub(crate) const ROWS: &[Directive] = &[
         "Block of restrictions for all request methods but the listed ones.",
     ),
     // ngx_http_core_module.c: connections
-    refused(
+    at_default(
         "limit_rate",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         N1,
         "Speed limit for one response, in bytes per second.",
+        &["0", "0k", "0m"],
     ),
-    refused(
+    at_default(
         "limit_rate_after",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         N1,
         "Amount of a response sent before `limit_rate` applies.",
+        &[],
     ),
     refused(
         "keepalive_time",
@@ -173,77 +244,108 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "Age up to which one keep-alive connection takes requests.",
     ),
-    refused(
+    at_default(
         "keepalive_min_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Time during which an idle client connection is not closed on shutdown or reuse.",
+        &["0", "0s", "0ms"],
     ),
-    refused("keepalive_disable", HTTP | SERVER | LOCATION, N12, "Browsers that do not get keep-alive connections."),
+    at_default(
+        "keepalive_disable",
+        HTTP | SERVER | LOCATION,
+        N12,
+        "Browsers that do not get keep-alive connections.",
+        &["none"],
+    )
+    .repeatable(),
     no_effect(
         "lingering_close",
         HTTP | SERVER | LOCATION,
         N1,
         "Whether unread client data is awaited and thrown away before a connection closes.",
+        &[Word(&["off", "on", "always"])],
     ),
     no_effect(
         "lingering_time",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest time spent on reading and dropping leftover client data.",
+        &[Time],
     ),
     no_effect(
         "lingering_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait for more leftover client data during a lingering close.",
+        &[Time],
     ),
     no_effect(
         "reset_timedout_connection",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Ends timed-out connections, and those closed by 444, with a TCP reset.",
+        &[Flag],
     ),
     // ngx_http_core_module.c: access
-    refused("satisfy", HTTP | SERVER | LOCATION, N1, "Whether all access checks have to pass, or any one of them."),
-    refused("auth_delay", HTTP | SERVER | LOCATION, N1, "Pause before a 401 response, against timing attacks."),
-    refused(
+    at_default(
+        "satisfy",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Whether all access checks have to pass, or any one of them.",
+        &["all", "any"],
+    ),
+    at_default("auth_delay", HTTP | SERVER | LOCATION, N1, "Pause before a 401 response, against timing attacks.", &[]),
+    at_default(
         "disable_symlinks",
         HTTP | SERVER | LOCATION,
         N12,
         "Refuses files whose paths lead through symbolic links.",
-    ),
+        &["off"],
+    )
+    .exact(),
     // ngx_http_core_module.c: responses
-    refused(
+    at_default(
         "absolute_redirect",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Puts scheme and host into the `Location` of redirects made here.",
+        &["on"],
     ),
-    refused(
+    at_default(
         "server_name_in_redirect",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Uses the first `server_name` as the host of redirects made here.",
+        &["off"],
     ),
-    refused("port_in_redirect", HTTP | SERVER | LOCATION, FLAG, "Puts the listening port into redirects made here."),
-    refused(
+    at_default(
+        "port_in_redirect",
+        HTTP | SERVER | LOCATION,
+        FLAG,
+        "Puts the listening port into redirects made here.",
+        &["on"],
+    ),
+    at_default(
         "msie_padding",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Pads error pages to 512 bytes for old Internet Explorer and Chrome.",
+        &["on"],
     ),
-    refused(
+    at_default(
         "msie_refresh",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Answers Internet Explorer with a refresh page in place of a redirect.",
+        &["off"],
     ),
-    refused(
+    at_default(
         "recursive_error_pages",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Lets `error_page` apply again while an error page is being made.",
+        &["off"],
     ),
     refused(
         "error_page",
@@ -257,20 +359,22 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "Location that is visited once a request has been answered.",
     ),
-    refused(
+    at_default(
         "if_modified_since",
         HTTP | SERVER | LOCATION,
         N1,
         "How a file's time is compared with `If-Modified-Since`.",
+        &["exact"],
     ),
     refused("max_ranges", HTTP | SERVER | LOCATION, N1, "Most byte ranges that one request may ask for."),
-    refused(
+    at_default(
         "chunked_transfer_encoding",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Allows chunked responses to HTTP/1.1 clients.",
+        &["on"],
     ),
-    refused("etag", HTTP | SERVER | LOCATION, FLAG, "Gives responses from files an `ETag` of their own."),
+    at_default("etag", HTTP | SERVER | LOCATION, FLAG, "Gives responses from files an `ETag` of their own.", &["on"]),
     refused(
         "early_hints",
         HTTP | SERVER | LOCATION,
@@ -278,25 +382,30 @@ pub(crate) const ROWS: &[Directive] = &[
         "Conditions under which a backend's 103 response reaches the client.",
     ),
     // ngx_http_core_module.c: compression shared by the gzip modules
-    refused(
+    at_default(
         "gzip_vary",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Adds `Vary: Accept-Encoding` to responses that compression may change.",
+        &[],
     ),
-    refused(
+    at_default(
         "gzip_http_version",
         HTTP | SERVER | LOCATION,
         N1,
         "Lowest HTTP version of a request that gets a compressed response.",
+        &[],
     ),
-    refused(
+    at_default(
         "gzip_proxied",
         HTTP | SERVER | LOCATION,
         MORE1,
         "Requests from other proxies whose responses are compressed.",
-    ),
-    refused("gzip_disable", HTTP | SERVER | LOCATION, MORE1, "User agents that get no compressed responses."),
+        &[],
+    )
+    .repeatable(),
+    at_default("gzip_disable", HTTP | SERVER | LOCATION, MORE1, "User agents that get no compressed responses.", &[])
+        .repeatable(),
     // ngx_http_core_module.c: name resolution
     no_effect(
         "resolver",
@@ -304,8 +413,9 @@ pub(crate) const ROWS: &[Directive] = &[
         MORE1,
         "DNS servers for names in a `proxy_pass` with variables, which is refused; names of upstreams take those of `http` \
          and `upstream`.",
+        &[Text],
     ),
-    no_effect("resolver_timeout", SERVER | LOCATION, N1, "The same for the time of a lookup."),
+    no_effect("resolver_timeout", SERVER | LOCATION, N1, "The same for the time of a lookup.", &[Time]),
     // ngx_http_core_module.c, Tengine's additions
     refused(
         "resolver_file",
@@ -318,31 +428,36 @@ pub(crate) const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         N2,
         "Number and size of the buffers for a request body that is passed on as it arrives (Tengine).",
+        &[Positive, PositiveSize],
     ),
     no_effect(
         "client_body_postpone_size",
         HTTP | SERVER | LOCATION,
         N1,
         "Amount of a request body gathered before it is passed on (Tengine), in bytes.",
+        &[Size],
     ),
-    refused(
+    at_default(
         "retry_cached_connection",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Allows an extra try when a kept-alive backend connection turns out dead (Tengine).",
+        &["on"],
     ),
     no_effect(
         "request_time_cache",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Takes request times from the cached clock rather than from the system (Tengine).",
+        &[Flag],
     ),
     refused("server_tag", HTTP | SERVER | LOCATION, N1, "Replaces or removes the `Server` response header (Tengine)."),
-    refused("server_admin", HTTP | SERVER, N1, "Administrator's address on built-in error pages (Tengine)."),
-    refused(
+    at_default("server_admin", HTTP | SERVER, N1, "Administrator's address on built-in error pages (Tengine).", &[]),
+    at_default(
         "server_info",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Shows URL, host name and time on built-in error pages (Tengine).",
+        &["off"],
     ),
 ];

@@ -5,130 +5,215 @@ use crate::directive::prelude::*;
 pub(crate) const ROWS: &[Directive] = &[
     // ngx_http_grpc_module.c
     refused("grpc_pass", LOCATION | LOCATION_IF, N1, "Passes requests to a gRPC server, over TLS with `grpcs://`."),
-    refused("grpc_bind", HTTP | SERVER | LOCATION, N12, "Local address for connections to a gRPC server."),
+    at_default("grpc_bind", HTTP | SERVER | LOCATION, N12, "Local address for connections to a gRPC server.", &[]),
     no_effect(
         "grpc_socket_keepalive",
         HTTP | SERVER | LOCATION,
         FLAG,
         "TCP keepalive probes on connections to a gRPC server.",
+        &[Flag],
     ),
     no_effect(
         "grpc_socket_rcvbuf",
         HTTP | SERVER | LOCATION,
         N1,
         "Receive buffer of sockets to a gRPC server, in bytes.",
+        &[Size],
     ),
-    no_effect("grpc_socket_sndbuf", HTTP | SERVER | LOCATION, N1, "Send buffer of sockets to a gRPC server, in bytes."),
-    refused("grpc_connect_timeout", HTTP | SERVER | LOCATION, N1, "Longest wait for a connection to a gRPC server."),
-    refused("grpc_send_timeout", HTTP | SERVER | LOCATION, N1, "Longest wait between two writes to a gRPC server."),
-    refused(
+    no_effect(
+        "grpc_socket_sndbuf",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Send buffer of sockets to a gRPC server, in bytes.",
+        &[Size],
+    ),
+    at_default(
+        "grpc_connect_timeout",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Longest wait for a connection to a gRPC server.",
+        &[],
+    ),
+    at_default(
+        "grpc_send_timeout",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Longest wait between two writes to a gRPC server.",
+        &[],
+    ),
+    at_default(
         "grpc_intercept_errors",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Lets `error_page` replace responses of a gRPC server from 300 upwards.",
+        &[],
     ),
-    no_effect("grpc_buffer_size", HTTP | SERVER | LOCATION, N1, "Buffer for a response from a gRPC server, in bytes."),
-    refused("grpc_read_timeout", HTTP | SERVER | LOCATION, N1, "Longest wait between two reads from a gRPC server."),
-    refused(
+    no_effect(
+        "grpc_buffer_size",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Buffer for a response from a gRPC server, in bytes.",
+        &[Size],
+    ),
+    at_default(
+        "grpc_read_timeout",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Longest wait between two reads from a gRPC server.",
+        &[],
+    ),
+    at_default(
         "grpc_next_upstream",
         HTTP | SERVER | LOCATION,
         MORE1,
         "Failures of a gRPC server after which the next one is tried.",
+        &[],
+    )
+    .repeatable(),
+    at_default(
+        "grpc_next_upstream_tries",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Most gRPC servers tried for one request.",
+        &[],
     ),
-    refused("grpc_next_upstream_tries", HTTP | SERVER | LOCATION, N1, "Most gRPC servers tried for one request."),
-    refused(
+    at_default(
         "grpc_next_upstream_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Time within which the next gRPC server may be tried.",
+        &[],
     ),
-    refused("grpc_set_header", HTTP | SERVER | LOCATION, N2, "Header field of the request sent to a gRPC server."),
-    refused(
+    at_default(
+        "grpc_set_header",
+        HTTP | SERVER | LOCATION,
+        N2,
+        "Header field of the request sent to a gRPC server.",
+        &[],
+    )
+    .repeatable(),
+    at_default(
         "grpc_pass_header",
         HTTP | SERVER | LOCATION,
         N1,
         "Response header field of a gRPC server that is passed on although it is hidden by default.",
-    ),
-    refused(
+        &[],
+    )
+    .repeatable(),
+    at_default(
         "grpc_hide_header",
         HTTP | SERVER | LOCATION,
         N1,
         "Response header field of a gRPC server that is kept from clients.",
-    ),
-    refused(
+        &[],
+    )
+    .repeatable(),
+    at_default(
         "grpc_ignore_headers",
         HTTP | SERVER | LOCATION,
         MORE1,
         "Response header fields of a gRPC server that do not steer caching, redirects and the like.",
+        &[],
+    )
+    .repeatable(),
+    at_default(
+        "grpc_ssl_session_reuse",
+        HTTP | SERVER | LOCATION,
+        FLAG,
+        "Resumes TLS sessions with a gRPC server.",
+        &[],
     ),
-    refused("grpc_ssl_session_reuse", HTTP | SERVER | LOCATION, FLAG, "Resumes TLS sessions with a gRPC server."),
-    refused("grpc_ssl_protocols", HTTP | SERVER | LOCATION, MORE1, "TLS versions offered to a gRPC server."),
-    refused("grpc_ssl_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered to a gRPC server."),
-    refused(
+    at_default("grpc_ssl_protocols", HTTP | SERVER | LOCATION, MORE1, "TLS versions offered to a gRPC server.", &[])
+        .repeatable(),
+    at_default("grpc_ssl_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered to a gRPC server.", &[]),
+    at_default(
         "grpc_ssl_name",
         HTTP | SERVER | LOCATION,
         N1,
         "Name sent to a gRPC server by SNI and expected in its certificate.",
+        &[],
     ),
-    refused("grpc_ssl_server_name", HTTP | SERVER | LOCATION, FLAG, "Sends a server name (SNI) to a gRPC server."),
-    refused("grpc_ssl_verify", HTTP | SERVER | LOCATION, FLAG, "Checks the certificate of a gRPC server."),
-    refused(
+    at_default(
+        "grpc_ssl_server_name",
+        HTTP | SERVER | LOCATION,
+        FLAG,
+        "Sends a server name (SNI) to a gRPC server.",
+        &[],
+    ),
+    at_default("grpc_ssl_verify", HTTP | SERVER | LOCATION, FLAG, "Checks the certificate of a gRPC server.", &[]),
+    at_default(
         "grpc_ssl_verify_depth",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest certificate chain accepted from a gRPC server.",
+        &[],
     ),
-    refused("grpc_ssl_trusted_certificate", HTTP | SERVER | LOCATION, N1, "Certificate authorities for a gRPC server."),
-    refused("grpc_ssl_crl", HTTP | SERVER | LOCATION, N1, "Revoked certificates of gRPC servers, in PEM."),
-    refused("grpc_ssl_certificate", HTTP | SERVER | LOCATION, N1, "Certificate shown to a gRPC server."),
-    refused(
+    at_default(
+        "grpc_ssl_trusted_certificate",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Certificate authorities for a gRPC server.",
+        &[],
+    ),
+    at_default("grpc_ssl_crl", HTTP | SERVER | LOCATION, N1, "Revoked certificates of gRPC servers, in PEM.", &[]),
+    at_default("grpc_ssl_certificate", HTTP | SERVER | LOCATION, N1, "Certificate shown to a gRPC server.", &[]),
+    at_default(
         "grpc_ssl_certificate_key",
         HTTP | SERVER | LOCATION,
         N1,
         "Private key of the certificate shown to a gRPC server.",
+        &[],
     ),
-    refused(
+    at_default(
         "grpc_ssl_certificate_cache",
         HTTP | SERVER | LOCATION,
         N123,
         "Cache of certificates shown to a gRPC server whose names hold variables.",
+        &[],
     ),
-    refused(
+    at_default(
         "grpc_ssl_password_file",
         HTTP | SERVER | LOCATION,
         N1,
         "File of passphrases for private keys used with a gRPC server.",
+        &[],
     ),
-    refused(
+    at_default(
         "grpc_ssl_conf_command",
         HTTP | SERVER | LOCATION,
         N2,
         "Sets an OpenSSL option for connections to a gRPC server.",
-    ),
-    refused("grpc_enable_ntls", HTTP | SERVER | LOCATION, N1, "Speaks NTLS with a gRPC server (Tengine)."),
-    refused(
+        &[],
+    )
+    .repeatable(),
+    at_default("grpc_enable_ntls", HTTP | SERVER | LOCATION, N1, "Speaks NTLS with a gRPC server (Tengine).", &[]),
+    at_default(
         "grpc_ssl_enc_certificate",
         HTTP | SERVER | LOCATION,
         N1,
         "NTLS encryption certificate shown to a gRPC server (Tengine).",
+        &[],
     ),
-    refused(
+    at_default(
         "grpc_ssl_enc_certificate_key",
         HTTP | SERVER | LOCATION,
         N1,
         "Private key of that NTLS encryption certificate for a gRPC server (Tengine).",
+        &[],
     ),
-    refused(
+    at_default(
         "grpc_ssl_sign_certificate",
         HTTP | SERVER | LOCATION,
         N1,
         "NTLS signing certificate shown to a gRPC server (Tengine).",
+        &[],
     ),
-    refused(
+    at_default(
         "grpc_ssl_sign_certificate_key",
         HTTP | SERVER | LOCATION,
         N1,
         "Private key of that NTLS signing certificate for a gRPC server (Tengine).",
+        &[],
     ),
     // ngx_http_tunnel_module.c
     refused(
@@ -137,57 +222,84 @@ pub(crate) const ROWS: &[Directive] = &[
         N0.or(N1),
         "Opens a tunnel for CONNECT, to the requested host or the given one.",
     ),
-    refused("tunnel_bind", HTTP | SERVER | LOCATION, N12, "Local address for connections to a tunnel target."),
+    at_default("tunnel_bind", HTTP | SERVER | LOCATION, N12, "Local address for connections to a tunnel target.", &[]),
     no_effect(
         "tunnel_socket_keepalive",
         HTTP | SERVER | LOCATION,
         FLAG,
         "TCP keepalive probes on connections to a tunnel target.",
+        &[Flag],
     ),
     no_effect(
         "tunnel_socket_rcvbuf",
         HTTP | SERVER | LOCATION,
         N1,
         "Receive buffer of sockets to a tunnel target, in bytes.",
+        &[Size],
     ),
     no_effect(
         "tunnel_socket_sndbuf",
         HTTP | SERVER | LOCATION,
         N1,
         "Send buffer of sockets to a tunnel target, in bytes.",
+        &[Size],
     ),
-    refused(
+    at_default(
         "tunnel_connect_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait for a connection to a tunnel target.",
+        &[],
     ),
-    refused("tunnel_send_timeout", HTTP | SERVER | LOCATION, N1, "Longest wait between two writes to a tunnel target."),
+    at_default(
+        "tunnel_send_timeout",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Longest wait between two writes to a tunnel target.",
+        &[],
+    ),
     no_effect(
         "tunnel_send_lowat",
         HTTP | SERVER | LOCATION,
         N1,
         "Send low-water mark of sockets to a tunnel target, in bytes; without meaning on Linux.",
+        &[Size],
     ),
-    no_effect("tunnel_buffer_size", HTTP | SERVER | LOCATION, N1, "Buffer for data from a tunnel target, in bytes."),
-    refused(
+    no_effect(
+        "tunnel_buffer_size",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Buffer for data from a tunnel target, in bytes.",
+        &[Size],
+    ),
+    at_default(
         "tunnel_read_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait between two reads from a tunnel target.",
+        &[],
     ),
-    refused(
+    at_default(
         "tunnel_next_upstream",
         HTTP | SERVER | LOCATION,
         MORE1,
         "Failures of a tunnel target after which the next one is tried.",
+        &[],
+    )
+    .repeatable(),
+    at_default(
+        "tunnel_next_upstream_tries",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Most tunnel targets tried for one request.",
+        &[],
     ),
-    refused("tunnel_next_upstream_tries", HTTP | SERVER | LOCATION, N1, "Most tunnel targets tried for one request."),
-    refused(
+    at_default(
         "tunnel_next_upstream_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Time within which the next tunnel target may be tried.",
+        &[],
     ),
     // ngx_http_dubbo_module (Tengine)
     refused(
@@ -196,183 +308,234 @@ pub(crate) const ROWS: &[Directive] = &[
         N4,
         "Passes requests to a Dubbo service: name, version, method and upstream group (Tengine).",
     ),
-    refused(
+    at_default(
         "dubbo_bind",
         HTTP | SERVER | LOCATION,
         N12,
         "Local address for connections to a Dubbo provider (Tengine).",
+        &[],
     ),
     no_effect(
         "dubbo_socket_keepalive",
         HTTP | SERVER | LOCATION,
         FLAG,
         "TCP keepalive probes on connections to a Dubbo provider (Tengine).",
+        &[Flag],
     ),
-    refused(
+    at_default(
         "dubbo_connect_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait for a connection to a Dubbo provider (Tengine).",
+        &[],
     ),
-    refused(
+    at_default(
         "dubbo_send_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait between two writes to a Dubbo provider (Tengine).",
+        &[],
     ),
-    refused(
+    at_default(
         "dubbo_intercept_errors",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Lets `error_page` replace responses of a Dubbo provider from 300 upwards (Tengine).",
+        &[],
     ),
     no_effect(
         "dubbo_buffer_size",
         HTTP | SERVER | LOCATION,
         N1,
         "Buffer for a response from a Dubbo provider, in bytes (Tengine).",
+        &[Size],
     ),
-    refused(
+    at_default(
         "dubbo_read_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait between two reads from a Dubbo provider (Tengine).",
+        &[],
     ),
-    refused(
+    at_default(
         "dubbo_next_upstream",
         HTTP | SERVER | LOCATION,
         MORE1,
         "Failures of a Dubbo provider after which the next one is tried (Tengine).",
-    ),
-    refused(
+        &[],
+    )
+    .repeatable(),
+    at_default(
         "dubbo_next_upstream_tries",
         HTTP | SERVER | LOCATION,
         N1,
         "Most Dubbo providers tried for one request (Tengine).",
+        &[],
     ),
-    refused(
+    at_default(
         "dubbo_next_upstream_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Time within which the next Dubbo provider may be tried (Tengine).",
+        &[],
     ),
-    refused(
+    at_default(
         "dubbo_pass_header",
         HTTP | SERVER | LOCATION,
         N1,
         "Response header field of a Dubbo provider that is passed on although it is hidden by default (Tengine).",
-    ),
-    refused(
+        &[],
+    )
+    .repeatable(),
+    at_default(
         "dubbo_hide_header",
         HTTP | SERVER | LOCATION,
         N1,
         "Response header field of a Dubbo provider that is kept from clients (Tengine).",
-    ),
-    refused(
+        &[],
+    )
+    .repeatable(),
+    at_default(
         "dubbo_ignore_headers",
         HTTP | SERVER | LOCATION,
         MORE1,
         "Response header fields of a Dubbo provider that do not steer caching, redirects and the like (Tengine).",
-    ),
-    refused("dubbo_pass_set", LOCATION | LOCATION_IF, N2, "Key and value sent to a Dubbo provider (Tengine)."),
-    refused(
+        &[],
+    )
+    .repeatable(),
+    at_default("dubbo_pass_set", LOCATION | LOCATION_IF, N2, "Key and value sent to a Dubbo provider (Tengine).", &[])
+        .repeatable(),
+    at_default(
         "dubbo_pass_all_headers",
         LOCATION | LOCATION_IF,
         N1,
         "Sends all request header fields to a Dubbo provider (Tengine).",
+        &[],
     ),
-    refused("dubbo_pass_body", LOCATION | LOCATION_IF, N1, "Sends the request body to a Dubbo provider (Tengine)."),
-    refused(
+    at_default(
+        "dubbo_pass_body",
+        LOCATION | LOCATION_IF,
+        N1,
+        "Sends the request body to a Dubbo provider (Tengine).",
+        &[],
+    ),
+    at_default(
         "dubbo_heartbeat_interval",
         HTTP | SERVER | LOCATION,
         N1,
         "Interval between heartbeats to a Dubbo provider (Tengine).",
+        &[],
     ),
-    refused(
+    at_default(
         "dubbo_upstream_error_info",
         LOCATION | LOCATION_IF,
         N1,
         "Shows clients the text of a Dubbo response that cannot be decoded, in place of 502 (Tengine).",
+        &[],
     ),
     // ngx_http_proxy_connect_module (Tengine)
     refused("proxy_connect", SERVER, N0, "Accepts the CONNECT method (Tengine)."),
-    refused("proxy_connect_allow", SERVER, MORE1, "Ports to which CONNECT may lead (Tengine)."),
-    refused("proxy_connect_data_timeout", HTTP | SERVER, N1, "Longest silence in a CONNECT tunnel (Tengine)."),
-    refused(
+    at_default("proxy_connect_allow", SERVER, MORE1, "Ports to which CONNECT may lead (Tengine).", &[]),
+    at_default("proxy_connect_data_timeout", HTTP | SERVER, N1, "Longest silence in a CONNECT tunnel (Tengine).", &[]),
+    at_default(
         "proxy_connect_read_timeout",
         HTTP | SERVER,
         N1,
         "Older spelling of `proxy_connect_data_timeout` (Tengine).",
+        &[],
     ),
-    no_effect("proxy_connect_send_timeout", HTTP | SERVER, N1, "Without meaning in Tengine as well."),
-    refused(
+    no_effect("proxy_connect_send_timeout", HTTP | SERVER, N1, "Without meaning in Tengine as well.", &[Time]),
+    at_default(
         "proxy_connect_connect_timeout",
         HTTP | SERVER,
         N1,
         "Longest wait for a connection to the target of CONNECT (Tengine).",
+        &[],
     ),
     no_effect(
         "proxy_connect_send_lowat",
         HTTP | SERVER,
         N1,
         "Send low-water mark of tunnel sockets, in bytes; without meaning on Linux (Tengine).",
+        &[Size],
     ),
-    refused("proxy_connect_address", HTTP | SERVER, N1, "Address that replaces the target of CONNECT (Tengine)."),
-    refused(
+    at_default(
+        "proxy_connect_address",
+        HTTP | SERVER,
+        N1,
+        "Address that replaces the target of CONNECT (Tengine).",
+        &[],
+    ),
+    at_default(
         "proxy_connect_bind",
         HTTP | SERVER,
         N12,
         "Local address for connections to the target of CONNECT (Tengine).",
+        &[],
     ),
-    refused("proxy_connect_response", HTTP | SERVER, N1, "Bytes that confirm a CONNECT tunnel (Tengine)."),
+    at_default("proxy_connect_response", HTTP | SERVER, N1, "Bytes that confirm a CONNECT tunnel (Tengine).", &[]),
     // ngx_http_tfs_module (Tengine)
     refused("tfs_upstream", HTTP, N1.block(), "Block that names a Taobao File System server (Tengine)."),
     refused("tfs_pass", LOCATION | LOCATION_IF, N12, "Passes requests to a Taobao File System server (Tengine)."),
-    refused("tfs_keepalive", HTTP | SERVER, N2, "Size of the pool of TFS connections (Tengine)."),
-    refused("tfs_log", HTTP | SERVER, N12, "Access log of the TFS module (Tengine)."),
-    refused(
+    at_default("tfs_keepalive", HTTP | SERVER, N2, "Size of the pool of TFS connections (Tengine).", &[]).repeatable(),
+    at_default("tfs_log", HTTP | SERVER, N12, "Access log of the TFS module (Tengine).", &[]),
+    at_default(
         "tfs_connect_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait for a connection to a TFS server (Tengine).",
+        &[],
     ),
-    refused(
+    at_default(
         "tfs_send_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait between two writes to a TFS server (Tengine).",
+        &[],
     ),
-    refused(
+    at_default(
         "tfs_read_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait between two reads from a TFS server (Tengine).",
+        &[],
     ),
-    refused("tair_timeout", HTTP | SERVER | LOCATION, N1, "Longest wait for the Tair store behind TFS (Tengine)."),
+    at_default(
+        "tair_timeout",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Longest wait for the Tair store behind TFS (Tengine).",
+        &[],
+    ),
     no_effect(
         "tfs_send_lowat",
         HTTP | SERVER | LOCATION,
         N1,
         "Send low-water mark of TFS sockets, in bytes; without meaning on Linux (Tengine).",
+        &[Size],
     ),
     no_effect(
         "tfs_buffer_size",
         HTTP | SERVER | LOCATION,
         N1,
         "Buffer for the header of a TFS response, in bytes (Tengine).",
+        &[Size],
     ),
     no_effect(
         "tfs_body_buffer_size",
         HTTP | SERVER | LOCATION,
         N1,
         "Buffer for the body of a TFS response, in bytes (Tengine).",
+        &[Size],
     ),
-    refused("tfs_block_cache_zone", HTTP, MORE1, "Shared memory for the places of TFS blocks (Tengine)."),
-    refused(
+    at_default("tfs_block_cache_zone", HTTP, MORE1, "Shared memory for the places of TFS blocks (Tengine).", &[])
+        .repeatable(),
+    at_default(
         "tfs_enable_remote_block_cache",
         HTTP | SERVER,
         FLAG,
         "Keeps the places of TFS blocks in Tair too (Tengine).",
+        &[],
     ),
     // ngx_multi_upstream_module (Tengine)
     refused("multi", UPSTREAM, N1, "Number of connections that carry many requests at once to each server (Tengine)."),
@@ -383,16 +546,17 @@ pub(crate) const ROWS: &[Directive] = &[
         N0,
         "Serves the interface that changes upstream groups at run time (Tengine).",
     ),
-    refused(
+    at_default(
         "dyups_read_msg_timeout",
         HTTP,
         N1,
         "Interval at which worker processes pick up changes of groups (Tengine).",
+        &[],
     ),
-    no_effect("dyups_read_msg_log", HTTP, FLAG, "Logs each look for changes of groups (Tengine)."),
-    no_effect("dyups_shm_zone_size", HTTP, N1, "Shared memory for changes of groups, in bytes (Tengine)."),
-    no_effect("dyups_upstream_conf", HTTP, N1, "Out of use; Tengine only warns about it."),
-    refused("dyups_trylock", HTTP, N1, "Answers 409 rather than waiting when two changes meet (Tengine)."),
+    no_effect("dyups_read_msg_log", HTTP, FLAG, "Logs each look for changes of groups (Tengine).", &[Flag]),
+    no_effect("dyups_shm_zone_size", HTTP, N1, "Shared memory for changes of groups, in bytes (Tengine).", &[Size]),
+    no_effect("dyups_upstream_conf", HTTP, N1, "Out of use; Tengine only warns about it.", &[Text]).repeatable(),
+    at_default("dyups_trylock", HTTP, N1, "Answers 409 rather than waiting when two changes meet (Tengine).", &[]),
     // ngx_ingress_module (Tengine)
     refused(
         "ingress_gateway",
@@ -400,46 +564,57 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "Names the routing table that Tengine-Ingress shares with its controller (Tengine).",
     ),
-    refused(
+    at_default(
         "ingress_gateway_update_interval",
         HTTP | SERVER | LOCATION,
         N2,
         "Interval at which a routing table is looked at for changes (Tengine).",
-    ),
+        &[],
+    )
+    .repeatable(),
     no_effect(
         "ingress_gateway_hash_num",
         HTTP | SERVER | LOCATION,
         N2,
         "Size of the hash tables of a routing table (Tengine).",
-    ),
+        &[Text, Number],
+    )
+    .repeatable(),
     no_effect(
         "ingress_gateway_pool_size",
         HTTP | SERVER | LOCATION,
         N2,
         "Memory for a routing table, in bytes (Tengine).",
-    ),
+        &[Text, Size],
+    )
+    .repeatable(),
     no_effect(
         "ingress_gateway_path_segment_bucket_num",
         HTTP | SERVER | LOCATION,
         N2,
         "Size of the hash tables of path segments (Tengine).",
-    ),
-    refused(
+        &[Text, Number],
+    )
+    .repeatable(),
+    at_default(
         "ingress_gateway_shm_config",
         HTTP | SERVER | LOCATION,
         N4,
         "Shared memory and lock file of a routing table (Tengine).",
-    ),
+        &[],
+    )
+    .repeatable(),
     refused(
         "ingress_gateway_metadata",
         HTTP | SERVER | LOCATION,
         N2,
         "Adds metadata of the chosen route to requests (Tengine).",
     ),
-    refused(
+    at_default(
         "ingress_failover_named_location",
         HTTP | SERVER | LOCATION,
         N1,
         "Named location that requests go to after a failure (Tengine).",
+        &[],
     ),
 ];

@@ -9,17 +9,34 @@ pub(crate) const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         N1234,
         "Cache of open log files whose names hold variables.",
+        &[Parameter(&[
+            ("max=", Number),
+            ("inactive=", Seconds),
+            ("min_uses=", Number),
+            ("valid=", Seconds),
+            ("off", Text),
+        ])],
     ),
     // NGINX Plus
-    no_effect("error_log_tag", HTTP | SERVER | LOCATION, N2, "Adds a named value to error log entries (NGINX Plus)."),
-    refused(
+    no_effect(
+        "error_log_tag",
+        HTTP | SERVER | LOCATION,
+        N2,
+        "Adds a named value to error log entries (NGINX Plus).",
+        &[Text],
+    )
+    .repeatable(),
+    at_default(
         "session_log",
         HTTP | SERVER | LOCATION,
         N1,
         "Zone in which requests of one session are gathered for a log entry (NGINX Plus).",
-    ),
-    refused("session_log_format", HTTP, MORE2, "Format of session log entries (NGINX Plus)."),
-    refused("session_log_zone", HTTP, MORE2, "Path, zone, key and timeout of a session log (NGINX Plus)."),
+        &["off"],
+    )
+    .exact(),
+    at_default("session_log_format", HTTP, MORE2, "Format of session log entries (NGINX Plus).", &[]).repeatable(),
+    at_default("session_log_zone", HTTP, MORE2, "Path, zone, key and timeout of a session log (NGINX Plus).", &[])
+        .repeatable(),
     // nginx-otel
     refused(
         "otel_exporter",
@@ -27,15 +44,25 @@ pub(crate) const ROWS: &[Directive] = &[
         N0.block(),
         "Block that names the OpenTelemetry collector and its batch sizes (nginx-otel).",
     ),
-    refused("otel_resource_attr", HTTP, N2, "Attribute of the resource that reports traces (nginx-otel)."),
-    refused("otel_service_name", HTTP, N1, "Service name under which traces are reported (nginx-otel)."),
-    refused("otel_trace", HTTP | SERVER | LOCATION, N1, "Whether a request is traced (nginx-otel)."),
-    refused(
+    at_default("otel_resource_attr", HTTP, N2, "Attribute of the resource that reports traces (nginx-otel).", &[])
+        .repeatable(),
+    at_default("otel_service_name", HTTP, N1, "Service name under which traces are reported (nginx-otel).", &[]),
+    at_default("otel_trace", HTTP | SERVER | LOCATION, N1, "Whether a request is traced (nginx-otel).", &["off"])
+        .exact(),
+    at_default(
         "otel_trace_context",
         HTTP | SERVER | LOCATION,
         N1,
         "Whether trace headers are taken from requests and passed on (nginx-otel).",
+        &["ignore"],
     ),
-    refused("otel_span_name", HTTP | SERVER | LOCATION, N1, "Name of the span of a request (nginx-otel)."),
-    refused("otel_span_attr", HTTP | SERVER | LOCATION, N2, "Attribute added to the span of a request (nginx-otel)."),
+    at_default("otel_span_name", HTTP | SERVER | LOCATION, N1, "Name of the span of a request (nginx-otel).", &[]),
+    at_default(
+        "otel_span_attr",
+        HTTP | SERVER | LOCATION,
+        N2,
+        "Attribute added to the span of a request (nginx-otel).",
+        &[],
+    )
+    .repeatable(),
 ];

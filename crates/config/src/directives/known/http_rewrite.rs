@@ -22,12 +22,14 @@ pub(crate) const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION | SERVER_IF | LOCATION_IF,
         FLAG,
         "Writes the outcome of rewrite directives to the error log at `notice`.",
+        &[Flag],
     ),
     no_effect(
         "uninitialized_variable_warn",
         HTTP | SERVER | LOCATION | SERVER_IF | LOCATION_IF,
         FLAG,
         "Logs a warning when a variable without a value is used.",
+        &[Flag],
     ),
     // NGINX Plus
     refused(

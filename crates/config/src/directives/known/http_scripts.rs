@@ -4,36 +4,50 @@ use crate::directive::prelude::*;
 
 pub(crate) const ROWS: &[Directive] = &[
     // ngx_http_perl_module.c
-    refused("perl_modules", HTTP, N1, "Folder of Perl modules."),
+    at_default("perl_modules", HTTP, N1, "Folder of Perl modules.", &[]).repeatable(),
     refused("perl_require", HTTP, N1, "Loads a Perl module at each start and reload."),
     refused("perl", LOCATION | LIMIT_EXCEPT, N1, "Perl function that answers requests."),
     refused("perl_set", HTTP, N2, "Sets a variable by a Perl function."),
     // ngx_http_lua_module
-    refused("lua_load_resty_core", HTTP, FLAG, "Out of use: lua-resty-core is always loaded."),
-    refused("lua_thread_cache_max_entries", HTTP, N1, "Most Lua coroutines kept for reuse."),
-    refused("lua_max_running_timers", HTTP, N1, "Most Lua timers whose functions run at the same time."),
-    refused("lua_max_pending_timers", HTTP, N1, "Most Lua timers that wait at the same time."),
-    refused("lua_shared_dict", HTTP, N2, "Shared zone of keys and values for Lua."),
-    refused("lua_capture_error_log", HTTP, N1, "Buffer of error log entries that Lua can read, in bytes."),
-    refused("lua_sa_restart", HTTP, FLAG, "Keeps signals from interrupting the I/O of Lua code."),
-    refused("lua_regex_cache_max_entries", HTTP, N1, "Most compiled regular expressions kept for Lua."),
-    refused("lua_regex_match_limit", HTTP, N1, "Limit on backtracking of Lua's regular expressions."),
-    refused("lua_package_cpath", HTTP, N1, "Search path for Lua modules written in C."),
-    refused("lua_package_path", HTTP, N1, "Search path for Lua modules."),
-    refused("lua_code_cache", HTTP | SERVER | LOCATION | LOCATION_IF, FLAG, "Keeps loaded Lua code between requests."),
-    refused(
+    at_default("lua_load_resty_core", HTTP, FLAG, "Out of use: lua-resty-core is always loaded.", &[]).repeatable(),
+    at_default("lua_thread_cache_max_entries", HTTP, N1, "Most Lua coroutines kept for reuse.", &[]),
+    at_default("lua_max_running_timers", HTTP, N1, "Most Lua timers whose functions run at the same time.", &[]),
+    at_default("lua_max_pending_timers", HTTP, N1, "Most Lua timers that wait at the same time.", &[]),
+    at_default("lua_shared_dict", HTTP, N2, "Shared zone of keys and values for Lua.", &[]).repeatable(),
+    at_default("lua_capture_error_log", HTTP, N1, "Buffer of error log entries that Lua can read, in bytes.", &[]),
+    at_default("lua_sa_restart", HTTP, FLAG, "Keeps signals from interrupting the I/O of Lua code.", &[]),
+    at_default("lua_regex_cache_max_entries", HTTP, N1, "Most compiled regular expressions kept for Lua.", &[]),
+    at_default("lua_regex_match_limit", HTTP, N1, "Limit on backtracking of Lua's regular expressions.", &[]),
+    at_default("lua_package_cpath", HTTP, N1, "Search path for Lua modules written in C.", &[]),
+    at_default("lua_package_path", HTTP, N1, "Search path for Lua modules.", &[]),
+    at_default(
+        "lua_code_cache",
+        HTTP | SERVER | LOCATION | LOCATION_IF,
+        FLAG,
+        "Keeps loaded Lua code between requests.",
+        &[],
+    ),
+    at_default(
         "lua_need_request_body",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         FLAG,
         "Reads the request body before Lua code runs.",
+        &[],
     ),
-    refused(
+    at_default(
         "lua_transform_underscores_in_response_headers",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         FLAG,
         "Turns underscores of header names set by Lua into hyphens.",
+        &[],
     ),
-    refused("lua_socket_log_errors", HTTP | SERVER | LOCATION | LOCATION_IF, FLAG, "Logs failures of Lua sockets."),
+    at_default(
+        "lua_socket_log_errors",
+        HTTP | SERVER | LOCATION | LOCATION_IF,
+        FLAG,
+        "Logs failures of Lua sockets.",
+        &[],
+    ),
     refused("init_by_lua_block", HTTP, N0.block(), "Block of Lua code run when the configuration is loaded."),
     refused("init_by_lua", HTTP, N1, "Lua code, as a string, run when the configuration is loaded."),
     refused("init_by_lua_file", HTTP, N1, "File of Lua code run when the configuration is loaded."),
@@ -111,11 +125,12 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "File of Lua code run in the rewrite phase.",
     ),
-    refused(
+    at_default(
         "rewrite_by_lua_no_postpone",
         HTTP,
         FLAG,
         "Runs Lua rewrite code where it stands rather than at the end of its phase.",
+        &[],
     ),
     refused(
         "access_by_lua_file",
@@ -123,11 +138,12 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "File of Lua code run in the access phase.",
     ),
-    refused(
+    at_default(
         "access_by_lua_no_postpone",
         HTTP,
         FLAG,
         "Runs Lua access code where it stands rather than at the end of its phase.",
+        &[],
     ),
     refused("content_by_lua_file", LOCATION | LOCATION_IF, N1, "File of Lua code that answers requests."),
     refused(
@@ -179,69 +195,80 @@ pub(crate) const ROWS: &[Directive] = &[
         "Block of Lua code that picks the server of an upstream group.",
     ),
     refused("balancer_by_lua_file", UPSTREAM, N1, "File of Lua code that picks the server of an upstream group."),
-    refused("balancer_keepalive", UPSTREAM, N1, "Most idle connections kept for a server picked by Lua."),
-    refused(
+    at_default("balancer_keepalive", UPSTREAM, N1, "Most idle connections kept for a server picked by Lua.", &[]),
+    at_default(
         "lua_socket_keepalive_timeout",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         N1,
         "Time for which an idle Lua socket stays in its pool.",
+        &[],
     ),
-    refused(
+    at_default(
         "lua_socket_connect_timeout",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         N1,
         "Longest wait for a connection of a Lua socket.",
+        &[],
     ),
-    refused(
+    at_default(
         "lua_socket_send_timeout",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         N1,
         "Longest wait between two writes of a Lua socket.",
+        &[],
     ),
-    refused(
+    at_default(
         "lua_socket_send_lowat",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         N1,
         "Send low-water mark of Lua sockets, in bytes; without meaning on Linux.",
+        &[],
     ),
-    refused(
+    at_default(
         "lua_socket_buffer_size",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         N1,
         "Receive buffer of Lua sockets, in bytes.",
+        &[],
     ),
-    refused(
+    at_default(
         "lua_socket_pool_size",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         N1,
         "Most idle Lua sockets to one address.",
+        &[],
     ),
-    refused(
+    at_default(
         "lua_socket_read_timeout",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         N1,
         "Longest wait between two reads of a Lua socket.",
+        &[],
     ),
-    refused(
+    at_default(
         "lua_http10_buffering",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         FLAG,
         "Gathers Lua output for HTTP/1.0 clients to learn its length.",
+        &[],
     ),
-    refused(
+    at_default(
         "lua_check_client_abort",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         FLAG,
         "Notices a client that leaves while Lua code runs.",
+        &[],
     ),
-    refused(
+    at_default(
         "lua_use_default_type",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         FLAG,
         "Gives answers made by Lua the type from `default_type`.",
+        &[],
     ),
-    refused("lua_ssl_protocols", HTTP | SERVER | LOCATION, MORE1, "TLS versions offered by Lua sockets."),
-    refused("lua_ssl_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered by Lua sockets."),
+    at_default("lua_ssl_protocols", HTTP | SERVER | LOCATION, MORE1, "TLS versions offered by Lua sockets.", &[])
+        .repeatable(),
+    at_default("lua_ssl_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered by Lua sockets.", &[]),
     refused("ssl_client_hello_by_lua_block", HTTP | SERVER, N0.block(), "Block of Lua code run on a ClientHello."),
     refused("ssl_client_hello_by_lua_file", HTTP | SERVER, N1, "File of Lua code run on a ClientHello."),
     refused(
@@ -272,32 +299,63 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "File of Lua code that checks a backend's certificate.",
     ),
-    refused(
+    at_default(
         "lua_upstream_skip_openssl_default_verify",
         LOCATION | LOCATION_IF,
         FLAG,
         "Leaves the check of a backend's certificate to Lua alone.",
+        &[],
     ),
-    refused("lua_ssl_verify_depth", HTTP | SERVER | LOCATION, N1, "Longest certificate chain that Lua sockets accept."),
-    refused("lua_ssl_certificate", HTTP | SERVER | LOCATION, N1, "Certificate shown by Lua sockets."),
-    refused(
+    at_default(
+        "lua_ssl_verify_depth",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Longest certificate chain that Lua sockets accept.",
+        &[],
+    ),
+    at_default("lua_ssl_certificate", HTTP | SERVER | LOCATION, N1, "Certificate shown by Lua sockets.", &[])
+        .repeatable(),
+    at_default(
         "lua_ssl_certificate_key",
         HTTP | SERVER | LOCATION,
         N1,
         "Private key of the certificate shown by Lua sockets.",
+        &[],
+    )
+    .repeatable(),
+    at_default(
+        "lua_ssl_trusted_certificate",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Certificate authorities of Lua sockets.",
+        &[],
     ),
-    refused("lua_ssl_trusted_certificate", HTTP | SERVER | LOCATION, N1, "Certificate authorities of Lua sockets."),
-    refused("lua_ssl_crl", HTTP | SERVER | LOCATION, N1, "Revoked certificates for Lua sockets, in PEM."),
-    refused("lua_ssl_key_log", HTTP | SERVER | LOCATION, N1, "File that receives the session keys of Lua sockets."),
-    refused("lua_ssl_conf_command", HTTP | SERVER | LOCATION, N2, "Sets an OpenSSL option for Lua sockets."),
-    refused("lua_malloc_trim", HTTP, N1, "Requests after which unused memory goes back to the system."),
-    refused("lua_worker_thread_vm_pool_size", HTTP, N1, "Lua machines kept for threads of `ngx.run_worker_thread`."),
+    at_default("lua_ssl_crl", HTTP | SERVER | LOCATION, N1, "Revoked certificates for Lua sockets, in PEM.", &[]),
+    at_default(
+        "lua_ssl_key_log",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "File that receives the session keys of Lua sockets.",
+        &[],
+    ),
+    at_default("lua_ssl_conf_command", HTTP | SERVER | LOCATION, N2, "Sets an OpenSSL option for Lua sockets.", &[])
+        .repeatable(),
+    at_default("lua_malloc_trim", HTTP, N1, "Requests after which unused memory goes back to the system.", &[])
+        .repeatable(),
+    at_default(
+        "lua_worker_thread_vm_pool_size",
+        HTTP,
+        N1,
+        "Lua machines kept for threads of `ngx.run_worker_thread`.",
+        &[],
+    ),
     // ngx_http_lua_module, test helper
-    refused("lua_fake_shm", HTTP, N2, "Shared zone used by the tests of the Lua module."),
+    at_default("lua_fake_shm", HTTP, N2, "Shared zone used by the tests of the Lua module.", &[]).repeatable(),
     // ngx_http_js_module (njs)
-    refused("js_import", HTTP | SERVER | LOCATION, N13, "Loads a JavaScript module (njs)."),
-    refused("js_path", HTTP | SERVER | LOCATION, N1, "Further folder of JavaScript modules (njs)."),
-    refused("js_engine", HTTP | SERVER | LOCATION, N1, "JavaScript engine: `njs` or `qjs` (njs)."),
+    at_default("js_import", HTTP | SERVER | LOCATION, N13, "Loads a JavaScript module (njs).", &[]).repeatable(),
+    at_default("js_path", HTTP | SERVER | LOCATION, N1, "Further folder of JavaScript modules (njs).", &[])
+        .repeatable(),
+    at_default("js_engine", HTTP | SERVER | LOCATION, N1, "JavaScript engine: `njs` or `qjs` (njs).", &[]),
     refused("js_set", HTTP | SERVER | LOCATION, N23, "Sets a variable by a JavaScript function (njs)."),
     refused("js_var", HTTP | SERVER | LOCATION, N12, "Declares a variable that scripts may write (njs)."),
     refused(
@@ -325,57 +383,97 @@ pub(crate) const ROWS: &[Directive] = &[
         "JavaScript function that changes response bodies (njs).",
     ),
     refused("js_periodic", LOCATION, ANY, "JavaScript function that runs at intervals (njs)."),
-    refused("js_preload_object", HTTP | SERVER | LOCATION, N13, "JSON object shared read-only by all scripts (njs)."),
-    refused("js_shared_dict_zone", HTTP, MORE1, "Shared zone of keys and values for scripts (njs)."),
-    refused("js_context_reuse", HTTP | SERVER | LOCATION, N1, "Most JavaScript contexts kept for reuse (njs)."),
-    refused(
+    at_default(
+        "js_preload_object",
+        HTTP | SERVER | LOCATION,
+        N13,
+        "JSON object shared read-only by all scripts (njs).",
+        &[],
+    )
+    .repeatable(),
+    at_default("js_shared_dict_zone", HTTP, MORE1, "Shared zone of keys and values for scripts (njs).", &[])
+        .repeatable(),
+    at_default("js_context_reuse", HTTP | SERVER | LOCATION, N1, "Most JavaScript contexts kept for reuse (njs).", &[]),
+    at_default(
         "js_context_reuse_max_size",
         HTTP | SERVER | LOCATION,
         N1,
         "Largest JavaScript context kept for reuse, in bytes (njs).",
+        &[],
     ),
-    refused("js_fetch_buffer_size", HTTP | SERVER | LOCATION, N1, "Buffer of the Fetch function, in bytes (njs)."),
-    refused(
+    at_default(
+        "js_fetch_buffer_size",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Buffer of the Fetch function, in bytes (njs).",
+        &[],
+    ),
+    at_default(
         "js_fetch_max_response_buffer_size",
         HTTP | SERVER | LOCATION,
         N1,
         "Largest response of the Fetch function, in bytes (njs).",
+        &[],
     ),
-    refused("js_fetch_timeout", HTTP | SERVER | LOCATION, N1, "Longest silence during a Fetch call (njs)."),
-    refused("js_fetch_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered by the Fetch function (njs)."),
-    refused("js_fetch_protocols", HTTP | SERVER | LOCATION, MORE1, "TLS versions offered by the Fetch function (njs)."),
-    refused(
+    at_default("js_fetch_timeout", HTTP | SERVER | LOCATION, N1, "Longest silence during a Fetch call (njs).", &[]),
+    at_default("js_fetch_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered by the Fetch function (njs).", &[]),
+    at_default(
+        "js_fetch_protocols",
+        HTTP | SERVER | LOCATION,
+        MORE1,
+        "TLS versions offered by the Fetch function (njs).",
+        &[],
+    )
+    .repeatable(),
+    at_default(
         "js_fetch_verify",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Checks the certificates that the Fetch function meets (njs).",
+        &[],
     ),
-    refused(
+    at_default(
         "js_fetch_verify_depth",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest certificate chain that the Fetch function accepts (njs).",
+        &[],
     ),
-    refused(
+    at_default(
         "js_fetch_trusted_certificate",
         HTTP | SERVER | LOCATION,
         N1,
         "Certificate authorities of the Fetch function (njs).",
+        &[],
     ),
-    refused("js_fetch_keepalive", HTTP | SERVER | LOCATION, N1, "Idle connections kept by the Fetch function (njs)."),
-    refused("js_fetch_keepalive_requests", HTTP | SERVER | LOCATION, N1, "Most Fetch calls over one connection (njs)."),
-    refused(
+    at_default(
+        "js_fetch_keepalive",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Idle connections kept by the Fetch function (njs).",
+        &[],
+    ),
+    at_default(
+        "js_fetch_keepalive_requests",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Most Fetch calls over one connection (njs).",
+        &[],
+    ),
+    at_default(
         "js_fetch_keepalive_time",
         HTTP | SERVER | LOCATION,
         N1,
         "Age up to which a Fetch connection is reused (njs).",
+        &[],
     ),
-    refused(
+    at_default(
         "js_fetch_keepalive_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Time for which an idle Fetch connection stays open (njs).",
+        &[],
     ),
-    refused("js_fetch_proxy", HTTP | SERVER | LOCATION, N1, "Forward proxy of the Fetch function (njs)."),
+    at_default("js_fetch_proxy", HTTP | SERVER | LOCATION, N1, "Forward proxy of the Fetch function (njs).", &[]),
     refused("js_load_http_native_module", MAIN, N13, "Loads a native module for HTTP scripts (njs)."),
 ];

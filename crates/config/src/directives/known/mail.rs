@@ -27,7 +27,13 @@ pub(crate) const ROWS: &[Directive] = &[
     refused("auth_http_timeout", MAIL | MAIL_SERVER, N1, "Longest wait for the login server."),
     // ngx_mail_proxy_module.c
     refused("proxy", MAIL | MAIL_SERVER, FLAG, "Switches mail proxying on or off."),
-    no_effect("proxy_buffer", MAIL | MAIL_SERVER, N1, "Buffer for each direction of a mail session, in bytes."),
+    no_effect(
+        "proxy_buffer",
+        MAIL | MAIL_SERVER,
+        N1,
+        "Buffer for each direction of a mail session, in bytes.",
+        &[Size],
+    ),
     refused("proxy_timeout", MAIL | MAIL_SERVER, N1, "Longest silence between two reads or writes on either side."),
     refused(
         "proxy_pass_error_message",

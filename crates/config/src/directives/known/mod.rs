@@ -1,4 +1,5 @@
-//! Directives that limpet knows by name and does not act on: accepted without effect, or refused.
+//! Directives that limpet knows by name and does not act on: accepted without effect, accepted where they ask for what is
+//! done anyway, or refused.
 //!
 //! A row leaves these files for one with an `apply` beside it when what it says is built.
 

@@ -5,25 +5,27 @@ use crate::directive::prelude::*;
 pub(crate) const ROWS: &[Directive] = &[
     // ngx_http_upstream.c
     // ngx_http_upstream.c and ngx_http_upstream_round_robin.c, Tengine's additions
-    refused(
+    at_default(
         "upstream_change_no_server_status",
         HTTP,
         N1,
         "Answers 502 rather than 500 when a group has no server left (Tengine).",
+        &["on"],
     ),
     no_effect(
         "rr_discarded_range",
         HTTP,
         N1,
         "Range of the random starting point of weighted round robin (Tengine); limpet begins with the first server.",
+        &[Number],
     ),
     // ngx_http_upstream_zone_module.c
-    no_effect("zone", UPSTREAM, N12, "Shared memory for a group's state; limpet's threads share it anyhow."),
+    no_effect("zone", UPSTREAM, N12, "Shared memory for a group's state; limpet's threads share it anyhow.", &[]),
     // ngx_http_upstream_sticky_module.c
     refused("sticky", UPSTREAM, MORE2, "nginx's session affinity, by `cookie`, `route` or `learn`."),
     // ngx_http_upstream_dynamic_module (Tengine)
     // ngx_http_upstream_check_module (Tengine)
-    no_effect("check_shm_size", HTTP, N1, "Size of the shared memory for probe results (Tengine), in bytes."),
+    no_effect("check_shm_size", HTTP, N1, "Size of the shared memory for probe results (Tengine), in bytes.", &[Size]),
     // NGINX Plus
     refused(
         "queue",
@@ -38,5 +40,12 @@ pub(crate) const ROWS: &[Directive] = &[
     refused("sticky_cookie_insert", UPSTREAM, N1234, "Older spelling of `sticky cookie` (NGINX Plus)."),
     // nginx-upstream-fair (third party)
     refused("fair", UPSTREAM, ANY, "Picks the server with the least work in hand (third party)."),
-    no_effect("upstream_fair_shm_size", HTTP, N1, "Size of the shared memory of `fair` (third party), in bytes."),
+    no_effect(
+        "upstream_fair_shm_size",
+        HTTP,
+        N1,
+        "Size of the shared memory of `fair` (third party), in bytes.",
+        &[Size],
+    )
+    .repeatable(),
 ];
