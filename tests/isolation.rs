@@ -328,3 +328,66 @@ fn what_is_on_its_way_when_a_tunnel_ends_still_arrives() {
     client.send(&sent).half_close();
     assert_eq!(client.to_end().len(), sent.len());
 }
+
+/// A client that has had an answer and keeps its connection.
+fn idle(port: u16) -> Client {
+    let mut client = Client::connect(port);
+    assert_eq!(client.request("GET /", &[]).status, 200);
+    client
+}
+
+fn local(port: u16) -> String {
+    format!("server {{ listen 127.0.0.1:{port}; return 200 local; keepalive_timeout 1h; }}")
+}
+
+#[test]
+fn where_descriptors_are_short_those_idle_longest_give_way_to_new_clients() {
+    let port = port();
+    let limpet = Limpet::with_descriptors(60, port, &local(port));
+    let mut clients: Vec<Client> = (0..120).map(|_| idle(port)).collect();
+    assert!(clients[0].is_closed(), "the first one had to go");
+    let last = clients.last_mut().expect("a client");
+    assert_eq!(last.request("GET /", &[]).status, 200, "the last one is still there");
+    limpet.logs("[crit]");
+    limpet.logs("accept4() failed (24: Too many open files)");
+    let told = limpet.error_log().matches("accept4() failed").count();
+    assert!(told <= 4, "once a second at most: {told}");
+}
+
+#[test]
+fn worker_connections_are_obeyed_and_idle_ones_reused() {
+    let port = port();
+    let limpet = Limpet::http_with(port, "events { worker_connections 32; }", &local(port));
+    let mut clients: Vec<Client> = (0..100).map(|_| idle(port)).collect();
+    limpet.logs("[warn]");
+    limpet.logs("32 worker_connections are not enough, reusing connections");
+    assert!(clients[0].is_closed());
+    let last = clients.last_mut().expect("a client");
+    assert_eq!(last.request("GET /", &[]).status, 200);
+    // Those that have said nothing yet are as good as idle.
+    let silent: Vec<Client> = (0..100).map(|_| Client::connect(port)).collect();
+    idle(port);
+    drop(silent);
+}
+
+#[test]
+fn beyond_worker_connections_nobody_is_accepted_until_one_has_ended() {
+    let backend = Backend::planned(|_, request| if request.contains("/slow") { Script::Hang } else { Script::ok("x") });
+    let port = port();
+    let http =
+        format!("server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{}; }} }}", backend.address());
+    let limpet = Limpet::http_with(port, "events { worker_connections 8; }", &http);
+    // Each of them has a connection to the backend as well.
+    let mut slow: Vec<Client> = (0..4).map(|_| Client::connect(port)).collect();
+    slow.iter_mut().for_each(|client| {
+        client.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
+    });
+    eventually("all of them are asked for", || backend.requests().len() == 4);
+    let mut waiting = Client::connect(port);
+    waiting.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    limpet.logs("[alert]");
+    limpet.logs("8 worker_connections are not enough");
+    assert_eq!(backend.requests().len(), 4, "it waits");
+    drop(slow.pop());
+    assert_eq!(waiting.response().status, 200);
+}

@@ -33,6 +33,13 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// A configuration from directives of the main level and the inside of an `http` block. `events` are as they are unless
+/// the former have some.
+fn text(main: &str, http: &str) -> String {
+    let events = if main.contains("events {") { "" } else { "events {}" };
+    format!("{main}\nerror_log logs/error.log info;\n{events}\nhttp {{\naccess_log logs/access.log;\n{http}\n}}\n")
+}
+
 /// Runs the program to its end.
 pub fn run(arguments: &[&str]) -> Output {
     let output = Command::new(binary()).args(arguments).output().expect("it runs");
@@ -48,10 +55,7 @@ impl Limpet {
 
     /// The same with directives of the main level before it.
     pub fn http_with(port: u16, main: &str, http: &str) -> Limpet {
-        let text = format!(
-            "{main}\nerror_log logs/error.log info;\nevents {{}}\nhttp {{\naccess_log logs/access.log;\n{http}\n}}\n"
-        );
-        Limpet::start(port, &text)
+        Limpet::start(port, &text(main, http))
     }
 
     /// Starts it with a whole configuration, and waits until it listens on `port`.
@@ -62,9 +66,22 @@ impl Limpet {
         Limpet::start_in(folder, port)
     }
 
+    /// Starts it with the inside of an `http` block and so many descriptors.
+    pub fn with_descriptors(most: u32, port: u16, http: &str) -> Limpet {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("logs")).expect("a folder for logs");
+        std::fs::write(folder.path().join("nginx.conf"), text("", http)).expect("a configuration");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).arg(binary());
+        Limpet::launch(command, folder, port)
+    }
+
     /// Starts it in a folder that holds its `nginx.conf`.
     pub fn start_in(folder: TempDir, port: u16) -> Limpet {
-        let mut command = Command::new(binary());
+        Limpet::launch(Command::new(binary()), folder, port)
+    }
+
+    fn launch(mut command: Command, folder: TempDir, port: u16) -> Limpet {
         command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-g", "daemon off;"]);
         let mut process = Process::start("limpet", &mut command, folder.path());
         let path = folder.path().to_owned();
@@ -84,9 +101,7 @@ impl Limpet {
 
     /// Replaces the configuration; [`Limpet::reload`] puts it to work.
     pub fn rewrite(&self, http: &str) {
-        let text =
-            format!("error_log logs/error.log info;\nevents {{}}\nhttp {{\naccess_log logs/access.log;\n{http}\n}}\n");
-        std::fs::write(self.path("nginx.conf"), text).expect("a configuration");
+        std::fs::write(self.path("nginx.conf"), text("", http)).expect("a configuration");
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -282,7 +282,6 @@ fn check_form(form: Form, word: &Word, directive: &syntax::Directive) -> Result<
         (Form::Flag, _) => Err(Fault::At(not_a_flag(word, directive), word.span)),
         (Form::PowerOfTwo, _) if Form::Number.accepts(&word.bytes) => Err(Fault::Directive("must be a power of two")),
         (Form::Number | Form::Integer | Form::PowerOfTwo, _) => Err(Fault::Directive("invalid number")),
-        (Form::NamedNumber, _) => fault(word, format!("invalid number \"{text}\"")),
         (Form::PoolSize, Some(..POOL_LEAST)) => fault(word, format!("the pool size must be no less than {POOL_LEAST}")),
         (Form::PoolSize, Some(_)) => fault(word, format!("the pool size must be a multiple of {POOL_STEP}")),
         (Form::SizeAmong([first @ .., last]), Some(_)) => {

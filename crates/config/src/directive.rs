@@ -11,8 +11,8 @@ use crate::{directives, value};
 /// What the rows' files are written with.
 pub(crate) mod prelude {
     pub(crate) use super::Form::{
-        CpuMask, Exactly, Flag, Integer, Kind, NamedNumber, Number, Offset, Or, Parameter, PoolSize, Positive,
-        PositiveSize, PowerOfTwo, Seconds, Size, SizeAmong, Text, Time, Word,
+        CpuMask, Exactly, Flag, Integer, Kind, Number, Offset, Or, Parameter, PoolSize, Positive, PositiveSize,
+        PowerOfTwo, Seconds, Size, SizeAmong, Text, Time, Word,
     };
     pub(crate) use super::arity::{ANY, FLAG, MORE1, MORE2, N0, N1, N2, N3, N4};
     pub(crate) use super::arity::{N12, N13, N23, N34, N123, N1234};
@@ -151,8 +151,6 @@ pub(crate) enum Form {
     Flag,
     /// Digits: `invalid number` otherwise.
     Number,
-    /// Digits: `invalid number "x"` otherwise.
-    NamedNumber,
     /// Digits, with a sign or without: `invalid number` otherwise.
     Integer,
     /// Digits, and more than 0: `invalid value` otherwise.
@@ -197,7 +195,7 @@ impl Form {
         match self {
             Form::Text => true,
             Form::Flag => value::flag(word).is_some(),
-            Form::Number | Form::NamedNumber => value::number(word).is_some(),
+            Form::Number => value::number(word).is_some(),
             Form::Integer => {
                 let digits = word.strip_prefix(b"-").or(word.strip_prefix(b"+")).unwrap_or(word);
                 value::number(digits).is_some()

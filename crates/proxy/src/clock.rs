@@ -24,6 +24,10 @@ impl Moment {
     pub fn since(self, earlier: Moment) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    pub(crate) fn nanoseconds(self) -> u64 {
+        self.0
+    }
 }
 
 impl Add<Duration> for Moment {

@@ -244,6 +244,14 @@ pub(crate) fn trim_line_end(text: &[u8], line: Range<usize>) -> Range<usize> {
     line.start..line.start + bytes.len()
 }
 
+/// A header line without its end. As nginx does, more carriage returns than one are read over, unless there is nothing else.
+pub(crate) fn trim_field_end(text: &[u8], line: Range<usize>) -> Range<usize> {
+    let line = trim_line_end(text, line);
+    let bytes = text.get(line.clone()).unwrap_or_default();
+    let returns = bytes.iter().rev().take_while(|byte| **byte == b'\r').count();
+    if returns == bytes.len() { line } else { line.start..line.end - returns }
+}
+
 /// The beginning of a line up to a byte that can't be there, as nginx shows it.
 pub(crate) fn shown_up_to(line: &[u8], at: usize) -> String {
     let before = String::from_utf8_lossy(line.get(..at).unwrap_or_default()).into_owned();

@@ -19,6 +19,7 @@ mod resolve;
 mod route;
 pub mod runtime;
 mod scratch;
+mod slots;
 mod template;
 mod turn;
 mod upstream;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub struct Shared {
     pub(crate) draining: AtomicBool,
     /// Connections being served now.
     pub(crate) open: AtomicU64,
+    /// The most connections of a worker (`worker_connections`).
+    pub(crate) worker_connections: AtomicUsize,
 }
 
 /// One configuration at work.
@@ -50,6 +52,8 @@ pub struct Runtime {
     pub(crate) listening: foldhash::HashMap<Address, Listening>,
     pub(crate) servers: Vec<Arc<Server>>,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// The most connections of a worker, to clients and backends.
+    pub(crate) worker_connections: usize,
 }
 
 /// The servers on one address.
@@ -334,6 +338,7 @@ impl Default for Shared {
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             open: AtomicU64::new(0),
+            worker_connections: AtomicUsize::new(usize::MAX),
         }
     }
 }
@@ -350,6 +355,7 @@ impl Shared {
         for upstream in &runtime.upstreams {
             upstream.pools.configure(&upstream.keepalive);
         }
+        self.worker_connections.store(runtime.worker_connections, Ordering::Relaxed);
         self.generation.fetch_add(1, Ordering::Relaxed);
         self.runtime.store(runtime);
     }

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use limpet_config::Address;
+use limpet_config::model::LogLevel;
 use parking_lot::Mutex;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::ShutdownWatch;
@@ -18,6 +19,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::front::{self, Conn};
 use crate::http::Hooks;
 use crate::runtime::Shared;
+use crate::slots::Slots;
 
 /// What a worker thread's tasks share.
 pub(crate) struct Worker {
@@ -26,6 +28,7 @@ pub(crate) struct Worker {
     pub(crate) proxy: Arc<HttpProxy<Hooks>>,
     /// Pingora wants one; connections end by the front's own decision.
     pub(crate) shutdown: ShutdownWatch,
+    pub(crate) slots: Arc<Slots>,
     /// The connections being served, by their number.
     connections: Mutex<HashMap<u64, Weak<Conn>>>,
 }
@@ -66,10 +69,59 @@ enum Order {
 
 /// More servers than any upstream has: our own hooks say when trying ends.
 const MAX_TRIES: usize = 1_000_000;
+/// How soon it is looked again whether there is room for a client, if nothing says so.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How often idle backend connections are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// The most idle connections that are given up at a time, and which part of them (nginx).
+const GIVEN_UP: usize = 32;
+const GIVEN_UP_PART: usize = 8;
+
 impl Worker {
+    /// Sees to it that another connection is within `worker_connections`: idle ones are given up when few places are left,
+    /// and when there is none, it waits for one.
+    pub(crate) async fn make_room(&self) {
+        loop {
+            let most = self.shared.worker_connections.load(Ordering::Relaxed);
+            let free = most.saturating_sub(self.slots.used());
+            if free > most / 16 {
+                return;
+            }
+            if self.give_up_idle() > 0 {
+                let message = format!("{most} worker_connections are not enough, reusing connections");
+                self.slots.tell(LogLevel::Warn, &message);
+            } else if free == 0 {
+                self.slots.tell(LogLevel::Alert, &format!("{most} worker_connections are not enough"));
+            }
+            if free > 0 {
+                return;
+            }
+            self.slots.freed(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Ends some of the connections that wait for a request or are being closed, those first that have done so for longest.
+    /// Where there is none, connections kept to backends go. How many there were.
+    pub(crate) fn give_up_idle(&self) -> usize {
+        let mut spare: Vec<(u64, Arc<Conn>)> = {
+            let connections = self.connections.lock();
+            connections
+                .values()
+                .filter_map(Weak::upgrade)
+                .filter_map(|conn| Some((conn.spare_since()?, conn)))
+                .collect()
+        };
+        let count = spare.len().min((spare.len() / GIVEN_UP_PART).clamp(1, GIVEN_UP));
+        if count == 0 {
+            let pools: Vec<_> = self.shared.pools.lock().values().filter_map(Weak::upgrade).collect();
+            return pools.iter().map(|pools| usize::from(pools.give_up_oldest(self.index))).sum();
+        }
+        spare.select_nth_unstable_by_key(count - 1, |(since, _)| *since);
+        spare.iter().take(count).for_each(|(_, conn)| conn.give_up());
+        count
+    }
+
     /// Idle connections end; those with a request end after their response.
     fn end_idle_connections(&self) {
         for conn in self.connections.lock().values().filter_map(Weak::upgrade) {
@@ -127,6 +179,7 @@ async fn run(index: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedRecei
         index,
         proxy: Arc::new(http_proxy(&Arc::new(conf), Hooks)),
         shutdown,
+        slots: Arc::default(),
         connections: Mutex::default(),
         shared,
     });

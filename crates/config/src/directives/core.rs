@@ -4,7 +4,7 @@ use limpet_syntax as syntax;
 
 use crate::builder::{Builder, Fault, arg, fault, not_a_flag, set, text};
 use crate::directive::contexts;
-use crate::directive::prelude::{ANYWHERE, Directive, FLAG, MAIN, N0, N1, N12, works};
+use crate::directive::prelude::{ANYWHERE, Directive, EVENTS, FLAG, MAIN, N0, N1, N12, works};
 use crate::model::{LogLevel, User, Workers};
 use crate::value;
 
@@ -21,6 +21,14 @@ pub(crate) const ROWS: &[Directive] = &[
     ),
     works("user", MAIN, N12, "The user and group of the workers. Accepted, not applied yet: a notice says so.", user),
     works("worker_processes", MAIN, N1, "Worker threads; `auto`: one for each core. Default: 1.", worker_processes),
+    works(
+        "worker_connections",
+        EVENTS,
+        N1,
+        "Most connections of a worker, to clients and backends together: when few are left, idle ones are closed, and when \
+         none is, nobody is accepted. Default: 512.",
+        worker_connections,
+    ),
     works("worker_shutdown_timeout", MAIN, N1, "How long a graceful stop waits for open requests.", shutdown_timeout),
     works("pid", MAIN, N1, "The file that holds the process number. Default: logs/nginx.pid.", pid),
     works("events", MAIN, N0.block(), "Connection processing; needs to be there, and may be empty.", events),
@@ -68,6 +76,13 @@ fn worker_processes(builder: &mut Builder<'_>, directive: &syntax::Directive) ->
         let count = value::number(&word.bytes).and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0);
         Workers::Count(count.ok_or(Fault::Directive("invalid value"))?)
     };
+    Ok(())
+}
+
+fn worker_connections(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    let invalid = || Fault::At(format!("invalid number \"{}\"", word.text()), word.span);
+    builder.config.main.worker_connections = value::number(&word.bytes).ok_or_else(invalid)?;
     Ok(())
 }
 

@@ -26,6 +26,8 @@ pub struct Main {
     pub master_process: bool,
     pub user: Option<User>,
     pub workers: Workers,
+    /// Connections of a worker.
+    pub worker_connections: u64,
     /// As written; `None`: nginx's default name. A relative one is taken from the prefix.
     pub pid: Option<PathBuf>,
     /// Milliseconds that a graceful stop waits for open requests; `None`: as long as they take.
@@ -41,6 +43,7 @@ impl Default for Main {
             master_process: true,
             user: None,
             workers: Workers::Count(1),
+            worker_connections: 512,
             pid: None,
             shutdown_timeout: None,
             error_log: None,

@@ -13,6 +13,7 @@ use limpet_config::model::{self, LogLevel, Matcher, ServerTokens};
 use limpet_config::template::{Part, Template};
 use limpet_config::{Address, Regex};
 use limpet_sticky::Policy;
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::front::head::HeadLimits;
 use crate::log::{AccessLog, ErrorLog, LogFile};
@@ -56,7 +57,9 @@ pub fn build(
         Builder { environment, shared, formats: HashMap::new(), remarks: Vec::new(), upstreams: Vec::new() };
     let default_log = builder.main_error_log(config)?;
     shared.forget_what_is_gone();
-    let mut runtime = Runtime::default();
+    let worker_connections = config.main.worker_connections as usize;
+    builder.remarks.extend(beyond_descriptors(worker_connections));
+    let mut runtime = Runtime { worker_connections, ..Runtime::default() };
     if let Some(http) = &config.http {
         builder.compile_formats(http);
         builder.upstreams = http
@@ -74,6 +77,13 @@ pub fn build(
         runtime.upstreams = builder.upstreams;
     }
     Ok((runtime, default_log, builder.remarks))
+}
+
+/// nginx's warning of more connections than there can be descriptors.
+fn beyond_descriptors(connections: usize) -> Option<(LogLevel, String)> {
+    let (most, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    let text = format!("{connections} worker_connections exceed open file resource limit: {most}");
+    (connections as u64 > most).then_some((LogLevel::Warn, text))
 }
 
 struct Builder<'b> {

@@ -19,6 +19,8 @@ use super::tunnel::Tunnel;
 use crate::clock::{self, Moment};
 use crate::framing::Framing;
 use crate::runtime::Shared;
+use crate::slots::{Slot, Slots};
+use crate::worker::Worker;
 
 /// nginx's `send_timeout` and `client_body_timeout`, for the time before a location is known.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -174,7 +176,11 @@ pub(crate) struct Conn {
     body_read: AtomicU64,
     pipelined: AtomicBool,
     idle: AtomicBool,
+    /// Since when it may be given up when connections are short, in nanoseconds of the clock, plus one; 0: it may not.
+    spare_since: AtomicU64,
     shared: Arc<Shared>,
+    pub(crate) slots: Arc<Slots>,
+    _slot: Slot,
     exchange: Mutex<Exchange>,
 }
 
@@ -223,7 +229,7 @@ pub(crate) struct Exchange {
 }
 
 impl Conn {
-    pub(crate) fn new(shared: Arc<Shared>, number: u64, socket: Socket, worker: usize, listen: Address) -> Self {
+    pub(crate) fn new(worker: &Worker, number: u64, socket: Socket, listen: Address) -> Self {
         let (peer, local) = match &socket {
             Socket::Tcp(stream) => (stream.peer_addr().ok(), stream.local_addr().ok()),
             Socket::Unix(_) => (None, None),
@@ -231,7 +237,7 @@ impl Conn {
         Conn {
             number,
             socket,
-            worker,
+            worker: worker.index,
             listen,
             accepted: clock::tick(),
             peer,
@@ -242,7 +248,10 @@ impl Conn {
             body_read: AtomicU64::new(0),
             pipelined: AtomicBool::new(false),
             idle: AtomicBool::new(false),
-            shared,
+            spare_since: AtomicU64::new(0),
+            shared: Arc::clone(&worker.shared),
+            slots: Arc::clone(&worker.slots),
+            _slot: worker.slots.take(),
             exchange: Mutex::new(Exchange {
                 input: Vec::new(),
                 framing: Framing::Done,
@@ -303,12 +312,30 @@ impl Conn {
 
     /// The connection waits for its next request. `false` when there is to be none.
     pub(crate) fn begin_idle(&self) -> bool {
+        self.begin_spare();
         self.idle.store(true, Ordering::SeqCst);
         !self.is_draining()
     }
 
     pub(crate) fn end_idle(&self) {
+        self.spare_since.store(0, Ordering::Relaxed);
         self.idle.store(false, Ordering::SeqCst);
+    }
+
+    /// Nothing is lost if it ends: it waits for a request, or is being closed.
+    pub(crate) fn begin_spare(&self) {
+        self.spare_since.store(clock::now().nanoseconds() + 1, Ordering::Relaxed);
+    }
+
+    /// Since when it may be given up; `None`: it may not.
+    pub(crate) fn spare_since(&self) -> Option<u64> {
+        Some(self.spare_since.load(Ordering::Relaxed)).filter(|since| *since > 0)
+    }
+
+    /// Ends a connection that may be given up.
+    pub(crate) fn give_up(&self) {
+        self.spare_since.store(0, Ordering::Relaxed);
+        self.socket.shutdown_read();
     }
 
     /// Ends the connection if it waits for a request.

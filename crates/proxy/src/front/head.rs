@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter};
 
-use crate::field::{Fields, Known, decimal, has_word, shown_up_to, trim_line_end};
+use crate::field::{Fields, Known, decimal, has_word, shown_up_to, trim_field_end, trim_line_end};
 use crate::route::uri;
 
 /// How large a head may be (`large_client_header_buffers`).
@@ -217,7 +217,7 @@ impl Head {
     fn read_fields(&mut self, text: &[u8], start: usize, limits: HeadLimits) -> Result<Option<usize>, Unread> {
         let mut at = start;
         for end in memchr_iter(b'\n', text.get(start..).unwrap_or_default()).map(|end| start + end + 1) {
-            let line = trim_line_end(text, at..end);
+            let line = trim_field_end(text, at..end);
             if end > limits.head {
                 return Err(self.reject_in(text, 494, "client sent too long header line"));
             }
@@ -480,7 +480,10 @@ fn absolute(target: &[u8]) -> Option<(Range<usize>, usize)> {
     let rest = target.get(start..)?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let host = rest.get(..end)?;
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+    let literal = host.starts_with(b"[");
+    let allowed = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']') || (literal && is_host_byte(*byte))
+    };
     host.iter().all(allowed).then_some((start..start + end, start + end))
 }
 
@@ -491,7 +494,9 @@ fn host_name(value: &[u8]) -> Option<Vec<u8>> {
         b'[' => {
             let end = memchr(b']', value)? + 1;
             let (name, port) = value.split_at_checked(end)?;
-            if !name.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'[' | b']' | b':' | b'.')) {
+            let inside = name.get(1..name.len() - 1)?;
+            // The address itself is not read: it may be of a kind of the future, `v1.…`.
+            if !inside.iter().all(|byte| *byte == b':' || is_host_byte(*byte)) || has_empty_label(inside) {
                 return None;
             }
             (name, port)
@@ -499,12 +504,7 @@ fn host_name(value: &[u8]) -> Option<Vec<u8>> {
         _ => {
             let end = memchr(b':', value).unwrap_or(value.len());
             let (name, port) = value.split_at_checked(end)?;
-            let allowed = |byte: &u8| {
-                byte.is_ascii_alphanumeric()
-                    || matches!(*byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*')
-                    || matches!(*byte, b'+' | b',' | b';' | b'=' | b'%')
-            };
-            if !name.iter().all(allowed) || name.windows(2).any(|pair| pair == b"..") {
+            if !name.iter().all(|byte| *byte == b'%' || is_host_byte(*byte)) || has_empty_label(name) {
                 return None;
             }
             (name, port)
@@ -517,6 +517,15 @@ fn host_name(value: &[u8]) -> Option<Vec<u8>> {
     };
     let name = name.strip_suffix(b".").unwrap_or(name);
     (port_is_right && !name.is_empty()).then(|| name.to_ascii_lowercase())
+}
+
+/// The unreserved characters and sub-delimiters of RFC 3986.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+}
+
+fn has_empty_label(name: &[u8]) -> bool {
+    name.windows(2).any(|pair| pair == b"..")
 }
 
 #[cfg(test)]
@@ -597,7 +606,7 @@ mod tests {
     #[test]
     fn broken_header_lines_are_rejected_and_odd_names_ignored() {
         let fields = |lines: &str| parse(&format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n"));
-        for bad in ["X A: 1", " X: 1", ": 1", "X: a\0b", "X: a\rb", "\tX: 1", "X: a\r", "\r"] {
+        for bad in ["X A: 1", " X: 1", ": 1", "X: a\0b", "X: a\rb", "\tX: 1", "\r", "\r\r"] {
             assert!(fields(bad).unwrap_err().starts_with("400 client sent invalid header line"), "{bad:?}");
         }
         for ignored in ["X_Y: 1", "X.Y: 1", "X\u{e9}: 1"] {
@@ -605,6 +614,7 @@ mod tests {
         }
         assert_eq!(fields("NoColon").unwrap().fields.values_named(b"nocolon").next(), Some(&b""[..]));
         assert_eq!(fields("X:v").unwrap().fields.values_named(b"x").next(), Some(&b"v"[..]));
+        assert_eq!(fields("X: v\r\r").unwrap().fields.values_named(b"x").next(), Some(&b"v"[..]));
         assert_eq!(fields("X:   ").unwrap().fields.values_named(b"x").next(), Some(&b""[..]));
     }
 
@@ -613,10 +623,36 @@ mod tests {
         let host = |value: &str| {
             parse(&format!("GET / HTTP/1.1\r\nHost: {value}\r\n\r\n")).map(|head| String::from_utf8(head.host).unwrap())
         };
-        for (value, expected) in [("A.b.:80", "a.b"), ("[::1]:8", "[::1]"), ("a_b", "a_b"), ("h:", "h")] {
+        for (value, expected) in [
+            ("A.b.:80", "a.b"),
+            ("[::1]:8", "[::1]"),
+            ("a_b", "a_b"),
+            ("h:", "h"),
+            ("[v1A.!$&'()*+,;=:-._~]:80", "[v1a.!$&'()*+,;=:-._~]"),
+            ("[::ffff:127.0.0.1]", "[::ffff:127.0.0.1]"),
+            ("h:00080", "h"),
+        ] {
             assert_eq!(host(value), Ok(expected.into()), "{value}");
         }
-        for bad in ["", "a b", "a/b", "a..b", ":80", ".", "h:x", "h:65536", "a@b", "[::1", "[::1]x", "a\u{e9}"] {
+        for bad in [
+            "",
+            "a b",
+            "a/b",
+            "a..b",
+            ":80",
+            ".",
+            "h:x",
+            "h:65536",
+            "a@b",
+            "[::1",
+            "[::1]x",
+            "a\u{e9}",
+            "[ab..cd::ef98]",
+            "[::1].",
+            "[::1%25eth0]",
+            "[a@b]",
+            "h:8:0",
+        ] {
             assert!(host(bad).unwrap_err().starts_with("400 client sent invalid host header"), "{bad}");
         }
         assert!(parse("GET / HTTP/1.1\r\n\r\n").unwrap_err().contains("without \"Host\" header"));

@@ -35,6 +35,9 @@ const LINGER_IDLE: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(30);
 /// How long a client that connected just before a graceful stop may take for its first byte.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long nobody is accepted when there are no descriptors left, unless a connection ends (nginx's
+/// `accept_mutex_delay`).
+const SHORTAGE: Duration = Duration::from_millis(500);
 /// Bytes of a head after which it is looked at when a line ends only.
 const JUDGED_AT_ONCE: usize = 256;
 
@@ -56,17 +59,28 @@ pub(crate) async fn accept(worker: Arc<Worker>, listen: Address, socket: OwnedFd
         };
         match accepted {
             Ok(socket) => {
+                // Nobody else is accepted while this one waits.
+                let is_closed = tokio::select! {
+                    biased;
+                    () = worker.make_room() => false,
+                    () = &mut closed => true,
+                };
                 let number = worker.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
-                let conn =
-                    Arc::new(Conn::new(Arc::clone(&worker.shared), number, socket, worker.index, listen.clone()));
+                let conn = Arc::new(Conn::new(&worker, number, socket, listen.clone()));
                 // Counted here: a graceful stop must know of it before its task runs for the first time.
                 let open = Open::new(&worker, &conn);
                 tokio::spawn(serve(Arc::clone(&worker), conn, open));
+                if is_closed {
+                    return;
+                }
             }
             Err(error) if is_shortage(&error) => {
-                log::write_default(LogLevel::Crit, &format!("accept4() failed ({})", log::os_error(&error)));
-                // A moment later there may be some again.
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                worker.slots.tell(LogLevel::Crit, &format!("accept4() failed ({})", log::os_error(&error)));
+                worker.give_up_idle();
+                tokio::select! {
+                    () = &mut closed => return,
+                    () = worker.slots.freed(SHORTAGE) => {}
+                }
             }
             // This one client is gone; others wait.
             Err(error) => log::write_default(LogLevel::Error, &format!("accept4() failed ({})", log::os_error(&error))),
@@ -376,6 +390,7 @@ async fn read_some(conn: &Conn) -> Option<Vec<u8>> {
 /// is closed first, and what comes is read away for a while.
 async fn linger(conn: &Conn) {
     conn.socket.shutdown_write();
+    conn.begin_spare();
     let rest = async { while let Ok(Some(_)) = timeout(LINGER_IDLE, read_some(conn)).await {} };
     let _ = timeout(LINGER, rest).await;
 }

@@ -243,7 +243,7 @@ impl L4Connect for Dial {
                 self.trace.reused.store(true, Relaxed);
                 idle
             }
-            None => Connection::new(self.open().await?),
+            None => Connection::new(self.open().await?, self.client.slots.take()),
         };
         connection.requests += 1;
         self.trace.set_connected();

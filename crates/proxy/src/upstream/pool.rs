@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::clock::{self, Moment};
 use crate::front::conn::Socket;
 use crate::patience::Patience;
+use crate::slots::Slot;
 
 /// What is kept of an upstream's connections, one part for each worker.
 #[derive(Debug)]
@@ -36,12 +37,13 @@ pub(crate) struct Connection {
     /// Requests that it has served, the present one among them.
     pub(crate) requests: u64,
     opened: Moment,
+    _slot: Slot,
 }
 
 impl Connection {
     /// One that was opened in this moment.
-    pub(crate) fn new(socket: Socket) -> Self {
-        Connection { socket, reading: Patience::new(), requests: 0, opened: clock::tick() }
+    pub(crate) fn new(socket: Socket, slot: Slot) -> Self {
+        Connection { socket, reading: Patience::new(), requests: 0, opened: clock::tick(), _slot: slot }
     }
 }
 
@@ -168,16 +170,20 @@ impl Pools {
         }
     }
 
+    /// Closes the connection idle longest; `false` when there is none.
+    pub(crate) fn give_up_oldest(&self, worker: usize) -> bool {
+        self.workers.get(worker).is_some_and(|pool| pool.lock().drop_oldest())
+    }
+
     fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms.load(Relaxed))
     }
 }
 
 impl Pool {
-    fn drop_oldest(&mut self) {
-        if let Some(number) = self.idle.keys().next().copied() {
-            self.remove(number);
-        }
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = self.idle.keys().next().copied();
+        oldest.and_then(|number| self.remove(number)).is_some()
     }
 
     fn remove(&mut self, number: u64) -> Option<Idle> {
@@ -222,13 +228,17 @@ fn is_quiet(socket: &Socket) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slots::Slots;
     use limpet_config::model::{SliceSize, Slices};
     use limpet_config::template::Template;
     use tokio::net::{TcpListener, TcpStream};
 
     async fn connected(listener: &TcpListener) -> (Connection, TcpStream) {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Connection { requests: 1, ..Connection::new(Socket::Tcp(client)) }, listener.accept().await.unwrap().0)
+        (
+            Connection { requests: 1, ..Connection::new(Socket::Tcp(client), Arc::<Slots>::default().take()) },
+            listener.accept().await.unwrap().0,
+        )
     }
 
     fn way() -> Way {

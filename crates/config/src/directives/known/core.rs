@@ -94,7 +94,6 @@ pub(crate) const ROWS: &[Directive] = &[
     )
     .repeatable(),
     // ngx_event.c
-    no_effect("worker_connections", EVENTS, N1, "Most simultaneous connections of one worker process.", &[NamedNumber]),
     no_effect(
         "use",
         EVENTS,
