@@ -87,16 +87,40 @@ fn a_lookup_that_fails_keeps_the_last_good_answer_and_says_so() {
 }
 
 #[test]
-fn half_an_answer_is_none() {
+fn a_kind_of_addresses_that_fails_leaves_the_other_alone() {
+    // FORMERR, SERVFAIL, NOTIMP, REFUSED, and silence, from the start and for good.
+    for code in [Some(1), Some(2), Some(4), Some(5), None] {
+        let (dns, front, back) = (Dns::start(), port(), port());
+        let six = Record::failing("::1", code);
+        dns.set("app.test", &[Record::address(TWO), six.clone()]);
+        let upstream = format!("{} server app.test:{back} resolve;", dns.resolver());
+        let limpet = Limpet::http(front, &configuration(front, back, &upstream));
+        assert_eq!(ask(front), "2", "{code:?}: {}", limpet.error_log());
+        dns.set("app.test", &[Record::address(THREE), six]);
+        eventually("the address is followed", || who(front) == "3");
+        let told = limpet.error_log().matches("AAAA of app.test could not be resolved (").count();
+        assert_eq!(told, 1, "it is told, and once: {code:?}: {}", limpet.error_log());
+    }
+}
+
+#[test]
+fn a_kind_of_addresses_that_fails_keeps_its_own() {
     let (dns, front, back) = (Dns::start(), port(), port());
-    dns.set("app.test", &[Record::address(TWO)]);
+    let both = format!("server {{ listen [::1]:{back}; access_log off; return 200 six; }}");
+    dns.set("app.test", &[Record::address(TWO), Record::address("::1")]);
     let upstream = format!("{} server app.test:{back} resolve;", dns.resolver());
-    let limpet = Limpet::http(front, &configuration(front, back, &upstream));
-    assert_eq!(ask(front), "2");
-    // An answer for one kind of address, and a failure for the other.
+    let limpet = Limpet::http(front, &(configuration(front, back, &upstream) + &both));
+    assert_eq!(who(front), "2six");
+    dns.set("app.test", &[Record::address(THREE), Record::failure("::1")]);
+    eventually("one kind has moved, the other stays", || who(front) == "3six");
+    limpet
+        .logs("AAAA of app.test could not be resolved (2: Server failure) in upstream u: its last addresses are kept");
     dns.set("app.test", &[Record::failure(TWO), Record::address("::1")]);
-    limpet.logs("app.test could not be resolved (2: Server failure) in upstream u: its last addresses are kept");
-    assert_eq!(who(front), "2");
+    limpet.logs("A of app.test could not be resolved (2: Server failure) in upstream u: its last addresses are kept");
+    assert_eq!(who(front), "3six");
+    // A name that has no address of a kind has none: that is no failure.
+    dns.set("app.test", &[Record::address(FOUR)]);
+    eventually("the other kind is gone", || who(front) == "4");
 }
 
 #[test]

@@ -19,8 +19,9 @@ pub enum Record {
     },
     /// The name stands for another one.
     Alias(String),
-    /// Queries of the type of this record are answered with a failure of the server.
-    Failure(Box<Record>),
+    /// Queries of the type of this record are answered with an error: this code (RFC 1035, section 4.1.1), or nothing at
+    /// all.
+    Failure(Box<Record>, Option<u8>),
 }
 
 impl Record {
@@ -30,7 +31,12 @@ impl Record {
 
     /// In place of an address: the server fails.
     pub fn failure(text: &str) -> Record {
-        Record::Failure(Box::new(Record::address(text)))
+        Record::failing(text, Some(2))
+    }
+
+    /// In place of an address: an error of this code, or silence.
+    pub fn failing(text: &str, code: Option<u8>) -> Record {
+        Record::Failure(Box::new(Record::address(text)), code)
     }
 
     fn kind(&self) -> u16 {
@@ -39,7 +45,7 @@ impl Record {
             Record::Address(IpAddr::V6(_)) => 28,
             Record::Service { .. } => 33,
             Record::Alias(_) => 5,
-            Record::Failure(record) => record.kind(),
+            Record::Failure(record, _) => record.kind(),
         }
     }
 
@@ -57,7 +63,7 @@ impl Record {
                 append_name(target, &mut data);
                 data
             }
-            Record::Failure(_) => Vec::new(),
+            Record::Failure(..) => Vec::new(),
         }
     }
 }
@@ -167,7 +173,7 @@ impl State {
         if self.silent.load(Ordering::Acquire) {
             return None;
         }
-        let mut answer = answer(query, &self.names.lock().expect("no panic"));
+        let mut answer = answer(query, &self.names.lock().expect("no panic"))?;
         if self.lying.load(Ordering::Acquire) {
             // The name's first letter is another one.
             answer[13] ^= 1;
@@ -203,7 +209,7 @@ fn question(query: &[u8]) -> &[u8] {
 
 /// RFC 1035, section 4.1: the query's own question, and an answer for each record of its type; an alias is one for all
 /// types.
-fn answer(query: &[u8], names: &HashMap<String, Vec<Record>>) -> Vec<u8> {
+fn answer(query: &[u8], names: &HashMap<String, Vec<Record>>) -> Option<Vec<u8>> {
     let question = question(query);
     let (mut at, mut labels) = (0, Vec::new());
     while question[at] != 0 {
@@ -215,13 +221,16 @@ fn answer(query: &[u8], names: &HashMap<String, Vec<Record>>) -> Vec<u8> {
     let known = names.get(&labels.join("."));
     let is_wanted = |record: &&Record| record.kind() == kind || matches!(record, Record::Alias(_));
     let mut records: Vec<&Record> = known.into_iter().flatten().filter(is_wanted).collect();
-    let fails = records.iter().any(|record| matches!(record, Record::Failure(_)));
-    records.retain(|_| !fails);
-    // A response, recursion wanted and available; 2: the server has failed, 3: no such name.
-    let code = match known {
-        Some(_) if fails => 2,
-        Some(_) => 0,
-        None => 3,
+    let failure = records.iter().find_map(|record| match record {
+        Record::Failure(_, code) => Some(*code),
+        _ => None,
+    });
+    records.retain(|_| failure.is_none());
+    // A response, recursion wanted and available; 3: no such name.
+    let code = match (known, failure) {
+        (Some(_), Some(code)) => code?,
+        (Some(_), None) => 0,
+        (None, _) => 3,
     };
     let [high, low] = (records.len() as u16).to_be_bytes();
     let mut out = vec![query[0], query[1], 0x81, 0x80 | code, 0, 1, high, low, 0, 0, 0, 0];
@@ -233,5 +242,5 @@ fn answer(query: &[u8], names: &HashMap<String, Vec<Record>>) -> Vec<u8> {
         out.extend_from_slice(&(data.len() as u16).to_be_bytes());
         out.extend_from_slice(&data);
     }
-    out
+    Some(out)
 }

@@ -482,7 +482,9 @@ fn absolute(target: &[u8]) -> Option<(Range<usize>, usize)> {
     let host = rest.get(..end)?;
     let literal = host.starts_with(b"[");
     let allowed = |byte: &u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']') || (literal && is_host_byte(*byte))
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'.' | b'-' | b':' | b'[' | b']')
+            || (literal && is_host_byte(*byte))
     };
     host.iter().all(allowed).then_some((start..start + end, start + end))
 }

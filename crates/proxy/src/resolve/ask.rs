@@ -1,8 +1,10 @@
 //! One lookup: what is asked, and which servers the answer names.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures_util::future::{Either, select};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup;
@@ -13,6 +15,7 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 use limpet_config::Address;
 use limpet_config::model::{Lookup, Resolver, UpstreamServer};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// No line of an upstream stands for more servers, whatever its answers say.
 pub(super) const MOST: usize = 10_000;
@@ -28,6 +31,8 @@ pub(super) struct Asker {
     resolver: TokioResolver,
     ipv4: bool,
     ipv6: bool,
+    /// For a whole lookup.
+    timeout: Duration,
 }
 
 /// What a name stands for.
@@ -37,9 +42,23 @@ pub(super) struct Answer {
     pub(super) counts: Duration,
     /// There were more servers than [`MOST`].
     pub(super) is_cut: bool,
-    /// Why part of it could not be looked up; the servers of that part are those of the last answer.
-    pub(super) failure: Option<NetError>,
+    /// What of it could not be looked up, and why; the servers of that part are those of the last answer.
+    pub(super) failure: Option<(String, NetError)>,
 }
+
+/// The addresses of a name.
+struct Addresses {
+    found: Vec<IpAddr>,
+    /// The answer counts until then.
+    until: Instant,
+    /// The kind of addresses that could not be looked up, and why: those that were known are among `found`.
+    failure: Option<(RecordType, NetError)>,
+}
+
+/// How long the addresses of one kind are waited for once those of the other are there, where some of the name are in use
+/// already and where none is. Who is later than that counts as failed.
+const GRACE: Duration = Duration::from_secs(5);
+const FIRST_GRACE: Duration = Duration::from_secs(1);
 
 impl Answer {
     fn new(mut servers: Vec<UpstreamServer>, until: Instant) -> Answer {
@@ -72,6 +91,7 @@ impl Asker {
             resolver: builder.build().map_err(|error| error.to_string())?,
             ipv4: resolver.is_none_or(|resolver| resolver.ipv4),
             ipv6: resolver.is_none_or(|resolver| resolver.ipv6),
+            timeout,
         })
     }
 
@@ -84,44 +104,61 @@ impl Asker {
     ) -> Result<Answer, NetError> {
         match &lookup.service {
             None => {
-                let (addresses, until) = self.ask_host(&lookup.host).await?;
-                let addresses = addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, lookup.port))).collect();
-                Ok(Answer::new(vec![UpstreamServer { addresses, ..server.clone() }], until))
+                let known = known.iter().flat_map(|server| &server.addresses).filter_map(address_ip);
+                let Addresses { found, until, failure } =
+                    self.ask_host(&lookup.host, &known.collect::<Vec<_>>()).await?;
+                let addresses = found.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, lookup.port))).collect();
+                let failure = failure.map(|(kind, error)| (format!("{kind} of {}", lookup.host), error));
+                Ok(Answer { failure, ..Answer::new(vec![UpstreamServer { addresses, ..server.clone() }], until) })
             }
-            Some(service) => self.ask_service(server, service, &lookup.host, known).await,
+            Some(service) => self.ask_service(server, lookup, service, known).await,
         }
     }
 
-    /// The addresses of a name, in an order of their own, so that an answer in another order is no news. Of both kinds all must
-    /// be known: half an answer would take the servers of the other half away.
-    async fn ask_host(&self, host: &str) -> Result<(Vec<IpAddr>, Instant), NetError> {
-        let of_kind = async |kind: RecordType, wanted: bool| match wanted {
-            true => self.resolver.lookup(absolute(host), kind).await.map(Some),
-            false => Ok(None),
-        };
-        let both = tokio::join!(of_kind(RecordType::A, self.ipv4), of_kind(RecordType::AAAA, self.ipv6));
-        let (mut addresses, mut until, mut missing) = (Vec::new(), None, None);
-        for answer in [both.0, both.1] {
-            let answer = match answer {
-                Ok(None) => continue,
-                Ok(Some(answer)) => answer,
-                Err(error) if is_none(&error) => {
-                    missing = Some(error);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            addresses.extend(answer.answers().iter().filter_map(|record| record.data.ip_addr()));
-            until = until.into_iter().chain([answer.valid_until()]).min();
-        }
-        match (until, missing) {
-            (Some(until), _) if !addresses.is_empty() => {
-                addresses.sort();
-                addresses.dedup();
-                Ok((addresses, until))
+    /// The addresses of a name, in an order of their own, so that an answer in another order is no news. Where one kind can't
+    /// be looked up those of it that are `known` are kept.
+    async fn ask_host(&self, host: &str, known: &[IpAddr]) -> Result<Addresses, NetError> {
+        let of_kind = async |kind: RecordType, wanted: bool| {
+            let lookup = self.resolver.lookup(absolute(host), kind);
+            match wanted {
+                true => Some(timeout(self.timeout, lookup).await.unwrap_or(Err(NetError::Timeout))),
+                false => None,
             }
-            (_, Some(missing)) => Err(missing),
-            _ => Err(nothing()),
+        };
+        let four = pin!(of_kind(RecordType::A, self.ipv4));
+        let six = pin!(of_kind(RecordType::AAAA, self.ipv6));
+        let grace = if known.is_empty() { FIRST_GRACE } else { GRACE };
+        let late = Some(Err(NetError::Timeout));
+        let (four, six) = match select(four, six).await {
+            Either::Left((four, six)) if has_records(&four) => (four, timeout(grace, six).await.unwrap_or(late)),
+            Either::Right((six, four)) if has_records(&six) => (timeout(grace, four).await.unwrap_or(late), six),
+            Either::Left((four, six)) => (four, six.await),
+            Either::Right((six, four)) => (four.await, six),
+        };
+        let (mut found, mut until, mut missing, mut failure) = (Vec::new(), None, None, None);
+        for (kind, answer) in [(RecordType::A, four), (RecordType::AAAA, six)] {
+            match answer {
+                None => {}
+                Some(Ok(answer)) => {
+                    found.extend(answer.answers().iter().filter_map(|record| record.data.ip_addr()));
+                    until = until.into_iter().chain([answer.valid_until()]).min();
+                }
+                Some(Err(error)) if is_none(&error) => missing = Some(error),
+                Some(Err(error)) => {
+                    found.extend(known.iter().filter(|ip| ip.is_ipv4() == (kind == RecordType::A)));
+                    failure = Some((kind, error));
+                }
+            }
+        }
+        found.sort();
+        found.dedup();
+        match (failure, until) {
+            // Nothing of it could be looked up, or nothing is left of it.
+            (Some((_, error)), None) if missing.is_none() || found.is_empty() => Err(error),
+            (failure, _) if !found.is_empty() => {
+                Ok(Addresses { found, until: until.unwrap_or_else(Instant::now), failure })
+            }
+            _ => Err(missing.unwrap_or_else(nothing)),
         }
     }
 
@@ -154,12 +191,14 @@ impl Asker {
     async fn ask_service(
         &self,
         server: &UpstreamServer,
+        lookup: &Lookup,
         service: &str,
-        host: &str,
         known: &[UpstreamServer],
     ) -> Result<Answer, NetError> {
+        let host = &lookup.host;
         let query = if service.contains('.') { format!("{service}.{host}") } else { format!("_{service}._tcp.{host}") };
-        let answer = self.srv_records(absolute(&query)).await?;
+        let answer =
+            timeout(self.timeout, self.srv_records(absolute(&query))).await.unwrap_or(Err(NetError::Timeout))?;
         let mut until = answer.valid_until();
         let mut records: Vec<_> = answer
             .answers()
@@ -177,16 +216,18 @@ impl Asker {
             let mut targets = JoinSet::new();
             for (place, (_, target, ..)) in records.iter().enumerate() {
                 let (asker, target) = (self.clone(), target.clone());
-                targets.spawn(async move { (place, asker.ask_host(&target).await) });
+                let known: Vec<IpAddr> = known_of(known, &target).filter_map(address_ip).collect();
+                targets.spawn(async move { (place, asker.ask_host(&target, &known).await) });
             }
             let mut found = targets.join_all().await;
             found.sort_by_key(|(place, _)| *place);
             for ((priority, target, port, weight), (_, found)) in records.iter().zip(found) {
                 let name = target.trim_end_matches('.').to_owned();
                 let addresses: Vec<Address> = match found {
-                    Ok((addresses, ends)) => {
+                    Ok(Addresses { found, until: ends, failure: failed }) => {
                         until = until.min(ends);
-                        addresses.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, *port))).collect()
+                        failure = failed.map(|(_, error)| error).or(failure);
+                        found.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, *port))).collect()
                     }
                     // A target that does not exist leaves the others.
                     Err(error) if is_none(&error) => continue,
@@ -194,8 +235,7 @@ impl Asker {
                     Err(error) => {
                         failure = Some(error);
                         let has_port = |address: &&Address| matches!(address, Address::Ip(ip) if ip.port() == *port);
-                        let of_target = known.iter().find(|server| server.name == name);
-                        of_target.into_iter().flat_map(|server| &server.addresses).filter(has_port).cloned().collect()
+                        known_of(known, target).filter(has_port).cloned().collect()
                     }
                 };
                 count += addresses.len();
@@ -215,11 +255,29 @@ impl Asker {
         match failure {
             Some(failure) if count == 0 => Err(failure),
             None if count == 0 => Err(nothing()),
-            // The rest is asked for again soon.
-            Some(_) => Ok(Answer { failure, ..Answer::new(servers, Instant::now()) }),
-            None => Ok(Answer::new(servers, until)),
+            failure => {
+                let failure = failure.map(|error| (format!("a server of {}", lookup.shown()), error));
+                Ok(Answer { failure, ..Answer::new(servers, until) })
+            }
         }
     }
+}
+
+/// The addresses of a target that are known.
+fn known_of<'k>(known: &'k [UpstreamServer], target: &'k str) -> impl Iterator<Item = &'k Address> {
+    let name = target.trim_end_matches('.');
+    known.iter().filter(move |server| server.name == name).flat_map(|server| &server.addresses)
+}
+
+fn address_ip(address: &Address) -> Option<IpAddr> {
+    match address {
+        Address::Ip(address) => Some(address.ip()),
+        Address::Unix(_) => None,
+    }
+}
+
+fn has_records(answer: &Option<Result<lookup::Lookup, NetError>>) -> bool {
+    matches!(answer, Some(Ok(answer)) if !answer.answers().is_empty())
 }
 
 /// What an answer without records is.

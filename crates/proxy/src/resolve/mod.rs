@@ -139,26 +139,32 @@ async fn keep_up_line(
 ) {
     let (Some(names), Some(lookup)) = (&upstream.names, &server.lookup) else { return };
     let mut done = Some(done);
+    let mut told: Option<String> = None;
     loop {
         let known = names.present.lock().get(line).cloned().unwrap_or_default();
-        let answer = tokio::time::timeout(names.timeout, asker.ask(server, lookup, &known)).await;
+        let answer = asker.ask(server, lookup, &known).await;
         clock::tick();
-        let rest = match answer.unwrap_or(Err(NetError::Timeout)) {
+        let rest = match answer {
             Ok(answer) => {
                 let is_news = upstream.take(line, answer.servers, shared);
                 upstream.set_lost(line, false);
                 if let Some(answered) = names.answered.lock().get_mut(line) {
                     *answered = true;
                 }
-                if let Some(error) = &answer.failure {
-                    let message = format!(
-                        "a server of {} could not be resolved ({}) in upstream {}: its last addresses are kept",
-                        lookup.shown(),
-                        why(error),
+                let failure = answer.failure.map(|(what, error)| {
+                    let why = why(&error);
+                    format!(
+                        "{what} could not be resolved ({why}) in upstream {}: its last addresses are kept",
                         upstream.name
-                    );
-                    log::write_default(LogLevel::Error, &message);
+                    )
+                });
+                // It may go on for long, and is told when it begins.
+                if let Some(message) = &failure
+                    && told.as_ref() != Some(message)
+                {
+                    log::write_default(LogLevel::Error, message);
                 }
+                told = failure;
                 if answer.is_cut && is_news {
                     let message = format!(
                         "{} has more than {MOST} addresses in upstream {}: the rest is left out",
@@ -167,10 +173,11 @@ async fn keep_up_line(
                     );
                     log::write_default(LogLevel::Error, &message);
                 }
-                // What could not be looked up is asked for again soon, whatever the rest counts for.
                 let valid = names.resolver.as_ref().and_then(|resolver| resolver.valid);
-                let valid = valid.filter(|_| answer.failure.is_none());
-                valid.map_or(answer.counts, Duration::from_millis).max(SHORTEST)
+                let counts = valid.map_or(answer.counts, Duration::from_millis);
+                // What could not be looked up is asked for again soon, whatever the rest counts for.
+                let again = if told.is_some() { AGAIN.min(names.timeout) } else { counts };
+                counts.min(again).max(SHORTEST)
             }
             Err(error) => failed(upstream, line, lookup, &error, shared),
         };
