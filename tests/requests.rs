@@ -461,6 +461,75 @@ fn a_client_that_waits_for_100_continue_and_gets_an_error_is_told_that_the_conne
 }
 
 #[test]
+fn rejected_requests_are_logged_as_nginx_logs_them() {
+    let front = port();
+    let format = "$body_bytes_sent|$request_method|$server_protocol|$request_uri|$request_completion|$request_length|\
+                  $status|$request|$host|$http_host|$uri";
+    let limpet = Limpet::http(
+        front,
+        &format!(
+            "log_format f '{format}'; client_header_timeout 300ms; large_client_header_buffers 4 1k;
+             server {{ listen 127.0.0.1:{front}; server_name srv.name; access_log logs/f.log f; server_tokens off;
+             location / {{ return 200 ok; }} }}"
+        ),
+    );
+    // What nginx 1.22.1 logs; its pages are longer by the rest of its name.
+    let long = "v".repeat(9000);
+    for (request, expected) in [
+        ("GET /a?b HTTP/1.1\r\nHost: hh\r\n\r\n", "2|GET|HTTP/1.1|/a?b|OK|31|200|GET /a?b HTTP/1.1|hh|hh|/a"),
+        ("GET /a?b HTTP/1.1\r\nHost: hh\r\nX A: b\r\n\r\n", "P|GET|HTTP/1.1|/a?b|OK|29|400|GET /a?b HTTP/1.1|hh|hh|/a"),
+        (
+            "GET /a?b HTTP/1.1\r\nX A: b\r\nHost: hh\r\n\r\n",
+            "P|GET|HTTP/1.1|/a?b|OK|19|400|GET /a?b HTTP/1.1|srv.name|-|/a",
+        ),
+        ("GET /a?b HTTP/1.1\r\nHost: a/b\r\n\r\n", "P|GET|HTTP/1.1|/a?b|OK|30|400|GET /a?b HTTP/1.1|srv.name|a/b|/a"),
+        (
+            "GET /a?b HTTP/1.1\r\nHost: one\r\nHost: two\r\n\r\n",
+            "P|GET|HTTP/1.1|/a?b|OK|41|400|GET /a?b HTTP/1.1|one|one|/a",
+        ),
+        ("GET /a?b HTTP/1.1\r\nX-A: bc\r\n\r\n", "P|GET|HTTP/1.1|/a?b|OK|30|400|GET /a?b HTTP/1.1|srv.name|-|/a"),
+        (
+            &format!("GET /a?b HTTP/1.1\r\nHost: hh\r\nX: {long}"),
+            "P|GET|HTTP/1.1|/a?b|OK|29|400|GET /a?b HTTP/1.1|hh|hh|/a",
+        ),
+        ("get /a?b HTTP/1.1\r\nHost: hh\r\n\r\n", "P|-|-|-|OK|0|400|get /a?b HTTP/1.1|srv.name|-|-"),
+        ("GET /a?b HTTX/1.1\r\nHost: hh\r\n\r\n", "P|-||-|OK|0|400|GET /a?b HTTX/1.1|srv.name|-|-"),
+        ("GET /a?b http/1.1\r\nHost: hh\r\n\r\n", "P|-|-|-|OK|0|400|GET /a?b http/1.1|srv.name|-|-"),
+        ("GET /a?b HTTP/2.0\r\nHost: hh\r\n\r\n", "P|-||-|OK|0|505|GET /a?b HTTP/2.0|srv.name|-|-"),
+        ("GET a HTTP/1.1\r\nHost: hh\r\n\r\n", "P|-|-|-|OK|0|400|GET a HTTP/1.1|srv.name|-|-"),
+        ("GET /a%zz HTTP/1.1\r\nHost: hh\r\n\r\n", "P|GET|HTTP/1.1|-|OK|20|400|GET /a%zz HTTP/1.1|srv.name|-|"),
+        ("TRACE /a?b HTTP/1.1\r\nHost: hh\r\n\r\n", "P|TRACE|HTTP/1.1|/a?b|OK|33|405|TRACE /a?b HTTP/1.1|hh|hh|/a"),
+        ("HEAD /a HTTP/1.1\r\nX A: b\r\n\r\n", "0|HEAD|HTTP/1.1|/a|OK|18|400|HEAD /a HTTP/1.1|srv.name|-|/a"),
+        (
+            "POST /a?b HTTP/1.1\r\nHost: hh\r\nTransfer-Encoding: gzip\r\n\r\n",
+            "P|POST|HTTP/1.1|/a?b|OK|57|501|POST /a?b HTTP/1.1|hh|hh|/a",
+        ),
+        // Nothing more comes of these.
+        ("GET /a?b HT", "0|-||-||0|408|GET /a?b HT|srv.name|-|-"),
+        ("GET /a?b HTTP/1.1\r\nHost: hh\r\nX-", "0|GET|HTTP/1.1|/a?b||29|408|GET /a?b HTTP/1.1|hh|hh|/a"),
+    ] {
+        let _ = std::fs::write(limpet.path("logs/f.log"), "");
+        let mut client = Client::connect(front);
+        client.send(request);
+        if expected.contains("|200|") {
+            client.response();
+        } else {
+            client.to_end();
+        }
+        let read = || std::fs::read_to_string(limpet.path("logs/f.log")).unwrap_or_default();
+        limpet_tests::eventually("the line is there", || read().ends_with('\n'));
+        let line = read().trim_start_matches('\0').trim_end().to_owned();
+        let (bytes, rest) = line.split_once('|').expect("fields");
+        let (wanted, wanted_rest) = expected.split_once('|').expect("fields");
+        assert_eq!(rest, wanted_rest, "{:.100}", request);
+        let bytes: usize = bytes.parse().expect("a number");
+        assert!(if wanted == "P" { bytes > 100 } else { bytes.to_string() == wanted }, "{line}");
+    }
+    limpet.logs("client timed out (110: Connection timed out) while reading client request line");
+    limpet.logs("client timed out (110: Connection timed out) while reading client request headers");
+}
+
+#[test]
 fn whoever_expects_100_continue_gets_it_and_keeps_the_connection() {
     let backend = echo_length();
     let (_limpet, port) = front(&backend, "");

@@ -63,6 +63,11 @@ impl Fields {
         self.list.pop();
     }
 
+    /// Keeps so many lines.
+    pub(crate) fn truncate(&mut self, lines: usize) {
+        self.list.truncate(lines);
+    }
+
     /// The bytes that the lines were cut from, once the head is whole.
     pub(crate) fn keep(&mut self, bytes: Bytes) {
         self.bytes = bytes;
@@ -101,9 +106,11 @@ impl Fields {
         self.iter().filter(move |(_, candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(.., value)| value)
     }
 
-    /// The first value of a header, while the lines are still being cut from `text`.
-    pub(crate) fn value_in<'t>(&self, text: &'t [u8], wanted: Known) -> Option<&'t [u8]> {
-        self.list.iter().find(|field| field.known == wanted).and_then(|field| text.get(field.value.clone()))
+    /// Where a line ends in the bytes, its end included. Lines are counted from 0.
+    pub(crate) fn line_end(&self, index: usize) -> usize {
+        let value_end = self.list.get(index).map_or(0, |field| field.value.end);
+        let rest = self.bytes.get(value_end..).unwrap_or_default();
+        value_end + memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1)
     }
 
     fn part(&self, range: &Range<usize>) -> &[u8] {

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::clock;
 use crate::field::Known;
+use crate::front::head::LineRead;
 use crate::http::{Request, Try};
 use crate::runtime::Content;
 
@@ -225,10 +226,7 @@ impl Variable {
                 method => text(method),
             },
             Variable::RequestTime => seconds(out, clock::now().since(request.started)),
-            Variable::RequestUri => match head.line() {
-                b"" => false,
-                _ => text(head.target()),
-            },
+            Variable::RequestUri => head.line_read == LineRead::Whole && text(head.target()),
             Variable::Scheme => text(b"http"),
             Variable::SentHeader(name) => match &request.reply {
                 Some(reply) => join(reply.values(request, name).iter().map(Vec::as_slice), b", ", out),
@@ -237,10 +235,7 @@ impl Variable {
             Variable::ServerAddr => text(conn.local_addr().as_bytes()),
             Variable::ServerName => text(request.server.name.as_bytes()),
             Variable::ServerPort => text(conn.local_port().as_bytes()),
-            Variable::ServerProtocol => match head.protocol() {
-                b"" => false,
-                protocol => text(protocol),
-            },
+            Variable::ServerProtocol => head.line_read != LineRead::No && text(head.protocol()),
             Variable::SessionStickyServer => request.sticky.server.as_ref().is_some_and(|s| text(s.name.as_bytes())),
             Variable::SessionStickySid => request.sticky.server.as_ref().is_some_and(|s| text(&s.sid)),
             Variable::SessionStickyState => text(request.sticky.state.word().as_bytes()),
@@ -280,10 +275,7 @@ impl Variable {
                 Some(response) => join(response.fields.values_named(name), b", ", out),
                 None => false,
             },
-            Variable::Uri => match request.uri.as_slice() {
-                b"" => head.line().is_empty().then_some(()).is_none(),
-                uri => text(uri),
-            },
+            Variable::Uri => matches!(head.line_read, LineRead::Path | LineRead::Whole) && text(&request.uri),
             Variable::Unknown => false,
         }
     }

@@ -76,6 +76,21 @@ pub(crate) struct Head {
     pub(crate) keepalive: bool,
     pub(crate) expects_continue: bool,
     pub(crate) body: Body,
+    /// How far the request line could be read.
+    pub(crate) line_read: LineRead,
+    /// Bytes of the head that count as read: of one that was rejected, those of its whole lines.
+    length: usize,
+}
+
+/// How far a request line could be read. nginx knows no more than that of a request that it rejects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineRead {
+    No,
+    /// Up to the protocol, which is none.
+    Protocol,
+    /// But for its path, which is none.
+    Path,
+    Whole,
 }
 
 /// Why a request is not served, or what is known of it so far.
@@ -93,10 +108,27 @@ pub(crate) struct Rejection {
     pub(crate) status: u16,
     /// For the error log, at level info.
     pub(crate) reason: String,
-    /// The request line, as far as it was read.
-    pub(crate) line: Vec<u8>,
-    /// The Host header, as sent, if one was read.
-    pub(crate) host: Option<Vec<u8>>,
+    /// As much of the head as could be read.
+    pub(crate) head: Head,
+}
+
+/// A status and a reason for it.
+struct Refusal {
+    status: u16,
+    reason: String,
+    /// The header line that it is about, counted from 0, if it is about one, and whether that counts as read.
+    line: Option<(usize, bool)>,
+}
+
+impl Refusal {
+    fn new(status: u16, reason: impl Into<String>) -> Self {
+        Refusal { status, reason: reason.into(), line: None }
+    }
+
+    /// nginx judges a line as soon as it has read it, and sees nothing of what is behind it.
+    fn at(self, line: usize, is_read: bool) -> Self {
+        Refusal { line: Some((line, is_read)), ..self }
+    }
 }
 
 impl Head {
@@ -110,22 +142,44 @@ impl Head {
         let Some(line_end) = memchr(b'\n', text.get(..text.len().min(limits.line)).unwrap_or_default()) else {
             return Err(judge_partial_line(text, limits));
         };
-        let line = trim_line_end(text, 0..line_end + 1);
-        let mut head = Head::request_line(text, line)?;
+        let mut head = Head::request_line(text, line_end + 1)?;
         let Some(length) = head.read_fields(text, line_end + 1, limits)? else {
             return Err(Unread::Incomplete);
         };
-        head.fields.keep(Bytes::copy_from_slice(text.get(..length).unwrap_or_default()));
+        head.keep(text, length);
         head.finish()?;
         Ok((head, start + length))
     }
 
-    /// Method, target and protocol.
-    fn request_line(text: &[u8], line: Range<usize>) -> Result<Head, Unread> {
-        let whole = text.get(line.clone()).unwrap_or_default();
-        let mut head = Head {
+    /// What can be said of a head whose end never came.
+    pub(crate) fn unfinished(input: &[u8], limits: HeadLimits) -> Head {
+        let start = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let text = input.get(start..).unwrap_or_default();
+        let line_end = memchr(b'\n', text);
+        let head = line_end.and_then(|line_end| {
+            let mut head = Head::request_line(text, line_end + 1).ok()?;
+            head.read_fields(text, line_end + 1, limits).ok()?;
+            head.keep(text, head.length);
+            Some(head)
+        });
+        head.unwrap_or_else(|| Head::of_line(text, 0..line_end.unwrap_or(text.len())))
+    }
+
+    /// A head of which nothing is known but its request line.
+    fn of_line(text: &[u8], line: Range<usize>) -> Head {
+        let mut head = Head::unread(line.clone());
+        if text.get(line.clone()).is_some_and(|line| has_protocol(line)) {
+            head.line_read = LineRead::Protocol;
+        }
+        head.keep(text, line.end);
+        head.length = 0;
+        head
+    }
+
+    fn unread(line: Range<usize>) -> Head {
+        Head {
             fields: Fields::new(),
-            line: line.clone(),
+            line,
             method: 0..0,
             target: 0..0,
             root: false,
@@ -137,14 +191,25 @@ impl Head {
             keepalive: true,
             expects_continue: false,
             body: Body::None,
-        };
+            line_read: LineRead::No,
+            length: 0,
+        }
+    }
+
+    /// Keeps the bytes that the head was read from.
+    fn keep(&mut self, text: &[u8], length: usize) {
+        self.fields.keep(Bytes::copy_from_slice(text.get(..length).unwrap_or_default()));
+        self.length = length;
+    }
+
+    /// Method, target and protocol, from a line of so many bytes.
+    fn request_line(text: &[u8], length: usize) -> Result<Head, Unread> {
+        let line = trim_line_end(text, 0..length);
+        let whole = text.get(line.clone()).unwrap_or_default();
+        let mut head = Head::unread(line.clone());
         let reject = |status: u16, reason: &str| {
-            Err(Unread::Rejected(Box::new(Rejection {
-                status,
-                reason: reason.to_owned(),
-                line: whole.to_vec(),
-                host: None,
-            })))
+            let head = Head::of_line(text, line.clone());
+            Err(Unread::Rejected(Box::new(Rejection { status, reason: reason.to_owned(), head })))
         };
         let invalid = "client sent invalid request while reading client request line";
         let method = whole.iter().take_while(|byte| is_method(**byte)).count();
@@ -183,11 +248,12 @@ impl Head {
             target_start
         } else {
             let Some((host, origin)) = absolute(target) else { return reject(400, invalid) };
-            if host.is_empty() {
-                return reject(400, "client sent invalid host in request line while reading client request line");
-            }
-            match host_name(target.get(host).unwrap_or_default()) {
+            let name = target.get(host).unwrap_or_default();
+            match host_name(name) {
                 Some(name) => head.host = name,
+                None if name.is_empty() || has_empty_label(name) => {
+                    return reject(400, "client sent invalid host in request line while reading client request line");
+                }
                 None => return reject(400, invalid),
             }
             target_start + origin
@@ -199,16 +265,18 @@ impl Head {
         let path = rest.get(..path_length).unwrap_or_default();
         match uri::normalize(if path.is_empty() { b"/" } else { path }) {
             Ok(uri) => head.uri = uri,
-            Err(uri::BadUri) => return reject(400, invalid),
+            Err(uri::BadUri) => {
+                head.line_read = LineRead::Path;
+                return Err(head.reject_at(text, length, 400, invalid));
+            }
         }
         if rest.get(path_length) == Some(&b'?') {
             let args = rest.get(path_length + 1..).unwrap_or_default();
             let length = memchr(b'#', args).unwrap_or(args.len());
             head.args = Some(origin + path_length + 1..origin + path_length + 1 + length);
         }
-        if whole.get(head.method.clone()) == Some(b"TRACE") {
-            return reject(405, "client sent TRACE method while reading client request headers");
-        }
+        head.line_read = LineRead::Whole;
+        head.length = length;
         Ok(head)
     }
 
@@ -223,6 +291,7 @@ impl Head {
             }
             at = end;
             if line.is_empty() {
+                self.length = end;
                 return Ok(Some(end));
             }
             if self.fields.len() == MAX_HEADERS {
@@ -237,6 +306,7 @@ impl Head {
                     return Err(self.reject_in(text, 400, &format!("client sent invalid header line: \"{shown}\"")));
                 }
             }
+            self.length = end;
         }
         if text.len() > limits.head {
             return Err(self.reject_in(text, 494, "client sent too long header line"));
@@ -248,15 +318,24 @@ impl Head {
     fn finish(&mut self) -> Result<(), Unread> {
         let fields = std::mem::take(&mut self.fields);
         let result = self.interpret(&fields);
+        let text = fields.bytes().clone();
         self.fields = fields;
-        result
+        let refusal = match (result, self.method()) {
+            (Err(refusal), _) => refusal,
+            (Ok(()), b"TRACE") => Refusal::new(405, "client sent TRACE method"),
+            (Ok(()), _) => return Ok(()),
+        };
+        if let Some((line, is_read)) = refusal.line {
+            self.length = self.fields.line_end(line);
+            self.fields.truncate(line + usize::from(is_read));
+        }
+        Err(self.reject_in(&text, refusal.status, &refusal.reason))
     }
 
-    fn interpret(&mut self, fields: &Fields) -> Result<(), Unread> {
-        let bytes = fields.bytes();
+    fn interpret(&mut self, fields: &Fields) -> Result<(), Refusal> {
         let (mut host, mut length, mut coding) = (None, None, None);
         let mut seen: [Option<(Known, &[u8])>; 12] = [None; 12];
-        for (known, name, value) in fields.iter() {
+        for (index, (known, name, value)) in fields.iter().enumerate() {
             if is_single(known) {
                 // There are as many slots as names.
                 if let Some(slot) = seen.iter_mut().find(|slot| slot.is_none_or(|(other, _)| other == known))
@@ -265,17 +344,14 @@ impl Head {
                     let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
                     let what = if known == Known::Host { "host header" } else { "header line" };
                     let previous = String::from_utf8_lossy(previous);
-                    return Err(self.reject_in(
-                        bytes,
-                        400,
-                        &format!(
-                            "client sent duplicate {what}: \"{name}: {value}\", previous value: \"{name}: {previous}\""
-                        ),
-                    ));
+                    let reason = format!(
+                        "client sent duplicate {what}: \"{name}: {value}\", previous value: \"{name}: {previous}\""
+                    );
+                    return Err(Refusal::new(400, reason).at(index, false));
                 }
             }
             match known {
-                Known::Host => host = Some(value),
+                Known::Host => host = Some((index, value)),
                 Known::ContentLength => length = Some(value),
                 Known::TransferEncoding => coding = Some(value),
                 Known::Expect => self.expects_continue = self.http_1_1 && value.eq_ignore_ascii_case(b"100-continue"),
@@ -285,93 +361,60 @@ impl Head {
             }
         }
         match host {
-            Some(value) => match host_name(value) {
+            Some((index, value)) => match host_name(value) {
                 // The host of an absolute target goes before the header.
                 Some(name) => {
                     if self.host.is_empty() {
                         self.host = name;
                     }
                 }
-                None => return Err(self.reject_in(bytes, 400, "client sent invalid host header")),
+                None => return Err(Refusal::new(400, "client sent invalid host header").at(index, true)),
             },
             None if self.http_1_1 => {
-                return Err(self.reject_in(bytes, 400, "client sent HTTP/1.1 request without \"Host\" header"));
+                return Err(Refusal::new(400, "client sent HTTP/1.1 request without \"Host\" header"));
             }
             None => {}
         }
         self.body = match (length, coding) {
             (Some(_), Some(_)) => {
                 let reason = "client sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time";
-                return Err(self.reject_in(bytes, 400, reason));
+                return Err(Refusal::new(400, reason));
             }
             (Some(value), None) => match decimal(value) {
                 Some(length) => Body::Length(length),
-                None => return Err(self.reject_in(bytes, 400, "client sent invalid \"Content-Length\" header")),
+                None => return Err(Refusal::new(400, "client sent invalid \"Content-Length\" header")),
             },
             (None, Some(_)) if !self.http_1_1 => {
-                return Err(self.reject_in(
-                    bytes,
-                    400,
-                    "client sent HTTP/1.0 request with \"Transfer-Encoding\" header",
-                ));
+                return Err(Refusal::new(400, "client sent HTTP/1.0 request with \"Transfer-Encoding\" header"));
             }
             (None, Some(value)) if value.eq_ignore_ascii_case(b"chunked") => Body::Chunked,
             (None, Some(value)) => {
                 let coding = String::from_utf8_lossy(value).into_owned();
-                return Err(self.reject_in(
-                    bytes,
-                    501,
-                    &format!("client sent unknown \"Transfer-Encoding\": \"{coding}\""),
-                ));
+                return Err(Refusal::new(501, format!("client sent unknown \"Transfer-Encoding\": \"{coding}\"")));
             }
             (None, None) => Body::None,
         };
         Ok(())
     }
 
-    /// As much of a head as is known of a request that was rejected.
-    pub(crate) fn of_rejection(rejection: &Rejection) -> Head {
-        let mut bytes = rejection.line.clone();
-        let line = 0..bytes.len();
-        let mut fields = Fields::default();
-        if let Some(host) = &rejection.host {
-            let start = bytes.len();
-            bytes.extend_from_slice(b"Host: ");
-            bytes.extend_from_slice(host);
-            let _ = fields.add(&bytes, start..bytes.len());
-        }
-        fields.keep(bytes.into());
-        Head {
-            fields,
-            line,
-            method: 0..0,
-            target: 0..0,
-            root: false,
-            protocol: 0..0,
-            uri: Vec::new(),
-            args: None,
-            host: Vec::new(),
-            http_1_1: true,
-            keepalive: false,
-            expects_continue: false,
-            body: Body::None,
-        }
+    fn reject_in(&mut self, text: &[u8], status: u16, reason: &str) -> Unread {
+        self.reject_at(text, self.length, status, &format!("{reason} while reading client request headers"))
     }
 
-    fn reject_in(&self, text: &[u8], status: u16, reason: &str) -> Unread {
-        let host = self.fields.value_in(text, Known::Host).map(<[u8]>::to_vec);
-        let line = text.get(self.line.clone()).unwrap_or_default().to_vec();
-        let reason = format!("{reason} while reading client request headers");
-        Unread::Rejected(Box::new(Rejection { status, reason, line, host }))
+    /// Rejects the request, with what was read of it up to `length`.
+    fn reject_at(&mut self, text: &[u8], length: usize, status: u16, reason: &str) -> Unread {
+        let mut head = std::mem::replace(self, Head::unread(0..0));
+        head.keep(text, length);
+        Unread::Rejected(Box::new(Rejection { status, reason: reason.to_owned(), head }))
     }
 
     fn part(&self, range: &Range<usize>) -> &[u8] {
         self.fields.bytes().get(range.clone()).unwrap_or_default()
     }
 
-    /// The head's length in bytes.
+    /// The head's length in bytes; of one that was rejected, that of the lines that were read.
     pub(crate) fn len(&self) -> usize {
-        self.fields.bytes().len()
+        self.length
     }
 
     /// The request line as it came, without its end.
@@ -425,9 +468,9 @@ fn judge_partial_line(text: &[u8], limits: HeadLimits) -> Unread {
     let method = text.iter().take_while(|byte| is_method(**byte)).count();
     let reject = |status, reason: &str| {
         let end = text.iter().position(|byte| *byte == b'\r').unwrap_or(text.len());
-        let line = text.get(..end.min(limits.line)).unwrap_or_default().to_vec();
         let reason = format!("{reason} while reading client request line");
-        Unread::Rejected(Box::new(Rejection { status, reason, line, host: None }))
+        let head = Head::of_line(text, 0..end.min(limits.line));
+        Unread::Rejected(Box::new(Rejection { status, reason, head }))
     };
     if method < text.len() && (method == 0 || text.get(method) != Some(&b' ')) {
         return reject(400, "client sent invalid method");
@@ -467,6 +510,14 @@ fn protocol(word: &[u8]) -> Protocol {
     }
 }
 
+/// Whether nginx has come as far as the protocol in a request line that it then rejects.
+fn has_protocol(line: &[u8]) -> bool {
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let is_method = words.next().is_some_and(|word| word.iter().all(|byte| is_method(*byte)));
+    let is_target = words.next().is_some_and(|word| word.starts_with(b"/") || absolute(word).is_some());
+    is_method && is_target && words.next().is_some_and(|word| word.starts_with(b"H"))
+}
+
 /// The host, and where the path begins, of `scheme://host[:port][/path]`.
 fn absolute(target: &[u8]) -> Option<(Range<usize>, usize)> {
     let scheme = memchr(b':', target)?;
@@ -491,7 +542,7 @@ fn absolute(target: &[u8]) -> Option<(Range<usize>, usize)> {
 
 /// A host in lower case without port and trailing dot; `None` for what is no host (RFC 3986, section 3.2.2, and no two
 /// dots in a row).
-fn host_name(value: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn host_name(value: &[u8]) -> Option<Vec<u8>> {
     let (name, port) = match value.first()? {
         b'[' => {
             let end = memchr(b']', value)? + 1;

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::time::timeout;
 
 use super::conn::{BodyFault, Conn, Exchange, Socket};
-use super::head::{Head, HeadLimits, Rejection, Unread};
+use super::head::{Head, HeadLimits, LineRead, Rejection, Unread};
 use super::stream::ClientStream;
 use super::tunnel;
 use crate::framing::Framing;
@@ -183,11 +183,8 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
         Err(Unread::Incomplete) => match timeout(limit, read_head(conn, &mut input, limits)).await {
             Ok(read) => read.map(|head| begin(&worker.shared.runtime.load(), conn, head)),
             Err(_) => {
-                reject(
-                    &worker.shared,
-                    conn,
-                    Rejection { status: 408, reason: "client timed out".into(), line: input, host: None },
-                );
+                let reason = "client timed out (110: Connection timed out)";
+                give_up(&worker.shared, conn, 408, reason, &input, limits);
                 return None;
             }
         },
@@ -200,17 +197,13 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
                 return None;
             }
             // The client went away in the middle of its head.
-            let line = input.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default().to_vec();
-            let reason = "client prematurely closed connection while reading client request headers".into();
-            reject(&worker.shared, conn, Rejection { status: 400, reason, line, host: None });
+            give_up(&worker.shared, conn, 400, "client prematurely closed connection", &input, limits);
             return None;
         }
         Err(Unread::Rejected(rejection)) => {
             let page = reject(&worker.shared, conn, *rejection);
-            if let Some(page) = page {
-                send(conn, &page, LINGER).await;
-                linger(conn).await;
-            }
+            send(conn, &page, LINGER).await;
+            linger(conn).await;
             return None;
         }
     };
@@ -281,23 +274,33 @@ async fn read_head(conn: &Conn, input: &mut Vec<u8>, limits: HeadLimits) -> Resu
     }
 }
 
-/// Logs a request that can't be served, and makes the page for it; 408 has none.
-fn reject(shared: &Shared, conn: &Arc<Conn>, rejection: Rejection) -> Option<Vec<u8>> {
-    let mut request = Request::rejected(Arc::clone(conn), &shared.runtime.load(), &rejection);
-    request.log_error(LogLevel::Info, &rejection.reason);
-    let page = (rejection.status != 408 && !rejection.reason.starts_with("client prematurely")).then(|| {
-        let (mut reply, body) = Reply::error_page(&request, rejection.status);
-        request.keepalive = false;
-        reply.finish(&request);
-        let mut page = reply.to_wire(&request);
+/// Logs a request that can't be served, and makes the page for it.
+fn reject(shared: &Shared, conn: &Arc<Conn>, Rejection { status, reason, head }: Rejection) -> Vec<u8> {
+    let mut request = Request::rejected(Arc::clone(conn), &shared.runtime.load(), head);
+    request.log_error(LogLevel::Info, &reason);
+    let (mut reply, body) = Reply::error_page(&request, status);
+    reply.finish(&request);
+    let mut page = reply.to_wire(&request);
+    request.head_bytes = page.len() as u64;
+    if !request.head.is_head() {
         request.body_bytes = body.len() as u64;
         page.extend_from_slice(&body);
-        page
-    });
-    request.status = rejection.status;
-    conn.count_sent(page.as_ref().map_or(0, Vec::len));
+    }
+    request.status = status;
+    request.complete = true;
+    conn.count_sent(page.len());
     request.log_access();
     page
+}
+
+/// Logs a request whose head never came to its end. There is no answer to it.
+fn give_up(shared: &Shared, conn: &Arc<Conn>, status: u16, reason: &str, input: &[u8], limits: HeadLimits) {
+    let head = Head::unfinished(input, limits);
+    let part = if head.line_read == LineRead::Whole { "headers" } else { "line" };
+    let mut request = Request::rejected(Arc::clone(conn), &shared.runtime.load(), head);
+    request.log_error(LogLevel::Info, &format!("{reason} while reading client request {part}"));
+    request.status = status;
+    request.log_access();
 }
 
 /// Sends all bytes; `false` when the client has gone, or takes nothing for longer than `limit`.

@@ -15,7 +15,7 @@ use super::reply::Reply;
 use super::sticky::Stickiness;
 use crate::clock::{self, Moment};
 use crate::field::Known;
-use crate::front::head::Rejection;
+use crate::front::head::host_name;
 use crate::front::{Conn, Head};
 use crate::runtime::{Location, Members, Runtime, Server, Upstream};
 use crate::upstream::{Dial, ResponseHead, Trace};
@@ -240,8 +240,12 @@ impl Request {
     }
 
     /// A request whose head could not be read: enough of one for an error page and a log line.
-    pub(crate) fn rejected(conn: Arc<Conn>, runtime: &Runtime, rejection: &Rejection) -> Self {
-        let mut request = Request::new(conn, runtime, Head::of_rejection(rejection));
+    pub(crate) fn rejected(conn: Arc<Conn>, runtime: &Runtime, mut head: Head) -> Self {
+        // nginx chooses by a Host that it has read, whatever came behind it.
+        if head.host.is_empty() {
+            head.host = head.value(Known::Host).and_then(host_name).unwrap_or_default();
+        }
+        let mut request = Request::new(conn, runtime, head);
         request.keepalive = false;
         request
     }
