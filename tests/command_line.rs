@@ -226,6 +226,21 @@ fn signals_to_nobody_are_errors() {
 }
 
 #[test]
+fn signals_without_a_meaning_end_nothing() {
+    use nix::sys::signal::Signal;
+    let front = limpet_tests::port();
+    let limpet = limpet_tests::Limpet::http(front, &format!("server {{ listen 127.0.0.1:{front}; return 200 x; }}"));
+    let signals = [Signal::SIGALRM, Signal::SIGIO, Signal::SIGSYS, Signal::SIGPIPE, Signal::SIGWINCH, Signal::SIGUSR2];
+    for signal in signals {
+        limpet.signal(signal);
+    }
+    limpet.logs("signal 14 (SIGALRM) received");
+    limpet.logs("signal 29 (SIGIO) received");
+    limpet.logs("signal 12 received");
+    assert_eq!(limpet_tests::get(front, "/", &[]).status, 200);
+}
+
+#[test]
 fn an_address_in_use_is_tried_five_times() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = listener.local_addr().expect("an address");

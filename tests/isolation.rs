@@ -250,6 +250,9 @@ fn an_upload_that_the_backend_does_not_take_ends_after_proxy_send_timeout() {
     let timed_out = "upstream timed out (110: Connection timed out) while sending request to upstream";
     let mut client = upload(port, || limpet.error_log().contains(timed_out));
     assert_eq!(client.response().status, 504);
+    // What the libraries beneath say of it is not lost.
+    let of_library = |line: &str| line.contains("[warn]") && line.contains(" pingora_proxy::");
+    assert!(limpet.error_log().lines().any(of_library), "{}", limpet.error_log());
 }
 
 #[test]
@@ -352,6 +355,44 @@ fn where_descriptors_are_short_those_idle_longest_give_way_to_new_clients() {
     limpet.logs("accept4() failed (24: Too many open files)");
     let told = limpet.error_log().matches("accept4() failed").count();
     assert!(told <= 4, "once a second at most: {told}");
+}
+
+#[test]
+fn a_file_that_no_descriptor_is_left_for_is_an_error_of_the_server() {
+    let port = port();
+    let http = format!("server {{ listen 127.0.0.1:{port}; root .; keepalive_timeout 1h; }}");
+    let limpet = Limpet::with_descriptors(60, port, &http);
+    // Connections that ask for something are not given up.
+    let mut clients: Vec<Client> = Vec::new();
+    while !limpet.error_log().contains("accept4() failed (24: Too many open files)") {
+        clients.push(Client::connect(port));
+        clients.last_mut().expect("a client").send("GET /nginx.conf HTTP/1.1\r\n");
+        std::thread::yield_now();
+    }
+    clients[0].send("Host: x\r\n\r\n");
+    assert_eq!(clients[0].response().status, 500);
+    limpet.logs("nginx.conf\" failed (24: Too many open files)");
+}
+
+#[test]
+fn an_idle_process_sleeps() {
+    let backend = Backend::new(Script::ok("x"));
+    let (limpet, port) = before(&[&backend], "", "");
+    let _client = idle(port);
+    let wakings = || -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", limpet.pid())).expect("threads");
+        let status = tasks.map(|task| std::fs::read_to_string(task.expect("a thread").path().join("status")));
+        let count = |status: String| -> Option<u64> {
+            status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok())
+        };
+        status.filter_map(|status| count(status.ok()?)).sum()
+    };
+    // With an idle client and a connection kept to a backend, at most two a second; a hundred would be a timer's.
+    eventually("it goes to sleep", || {
+        let before = wakings();
+        std::thread::sleep(Duration::from_secs(1));
+        wakings() - before <= 2
+    });
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub mod variables;
 mod verify;
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 pub use builder::Notice;
 pub use directive::{Directive, contexts, sections};
@@ -74,8 +75,11 @@ pub fn regex(pattern: &str, caseless: bool) -> Result<Regex, pcre2::Error> {
         .build(pattern)
 }
 
-/// This machine's name in lower case, for `$hostname`.
-pub fn hostname() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_ascii_lowercase()
+/// This machine's name in lower case, for `$hostname`, as it was when it was first asked for.
+pub fn hostname() -> &'static str {
+    static NAME: LazyLock<String> = LazyLock::new(|| {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        name.trim().to_ascii_lowercase()
+    });
+    &NAME
 }

@@ -16,7 +16,9 @@ use limpet_proxy::log;
 use limpet_proxy::runtime::Shared;
 use limpet_proxy::worker::Handle;
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe, setsid};
-use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::consts::signal::{
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGQUIT, SIGSYS, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
+};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Options;
@@ -56,6 +58,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let (runtime, error_log, remarks) =
         build(&config, &environment, &shared).map_err(|error| Failure::new(LogLevel::Emerg, error.to_string()))?;
     log::set_default(error_log);
+    log::take_libraries_messages();
     let runtime = Arc::new(runtime);
     shared.install(Arc::clone(&runtime));
     // Before anybody can know that the program is there: by its sockets, or in the background by its pid file.
@@ -165,8 +168,10 @@ fn start_workers(
 }
 
 fn watch_signals() -> Result<mpsc::Receiver<i32>, Failure> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH])
-        .map_err(|error| Failure::new(LogLevel::Emerg, format!("sigaction() failed: {error}")))?;
+    // The last three would end the process otherwise, and nginx does not let them.
+    let watched = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGALRM, SIGIO, SIGSYS];
+    let mut signals =
+        Signals::new(watched).map_err(|error| Failure::new(LogLevel::Emerg, format!("sigaction() failed: {error}")))?;
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         for signal in signals.forever() {
@@ -205,6 +210,9 @@ impl Running {
                         log::write_default(LogLevel::Emerg, &failure);
                     }
                 }
+                SIGALRM => notice("signal 14 (SIGALRM) received"),
+                SIGIO => notice("signal 29 (SIGIO) received"),
+                SIGSYS => {}
                 _ => notice(&format!("signal {signal} received: limpet does not act on it yet")),
             }
         }

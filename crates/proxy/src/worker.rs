@@ -218,14 +218,16 @@ async fn run(index: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedRecei
     }
 }
 
+/// Looks after idle connections to backends, as long as there are any.
 async fn sweep(worker: Arc<Worker>) {
-    let mut ticks = tokio::time::interval(SWEEP);
+    let mut left = 0;
     loop {
-        ticks.tick().await;
-        let pools: Vec<_> = worker.shared.pools.lock().values().filter_map(Weak::upgrade).collect();
-        for pools in pools {
-            pools.sweep(worker.index);
+        if left == 0 {
+            worker.slots.kept().await;
         }
+        tokio::time::sleep(SWEEP).await;
+        let pools: Vec<_> = worker.shared.pools.lock().values().filter_map(Weak::upgrade).collect();
+        left = pools.iter().map(|pools| pools.sweep(worker.index)).sum();
     }
 }
 

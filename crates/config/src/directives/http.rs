@@ -192,7 +192,7 @@ fn server_name(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resu
         } else if name.contains('*') {
             return invalid();
         } else if name == "$hostname" {
-            ServerName::Exact(crate::hostname())
+            ServerName::Exact(crate::hostname().to_owned())
         } else {
             ServerName::Exact(name)
         };

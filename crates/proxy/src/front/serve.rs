@@ -221,6 +221,8 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
     }
     let stream = ClientStream::new(Arc::clone(conn), &request.head, input);
     let mut session = ServerSession::new_http1(Box::new(stream));
+    // Reading is timed by the stream; Pingora's own timers would wake a thread a hundred times a second, for good.
+    session.set_read_timeout(None);
     session.set_connection_user_context(Some(request));
     // The session gives the stream back or drops it; either way what is left of it is in the exchange.
     drop(worker.proxy.process_new_http(session, &worker.shutdown).await);

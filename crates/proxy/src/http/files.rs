@@ -110,11 +110,18 @@ fn open(request: &mut Request) -> Answer {
             error_page(request, 404)
         }
         Err(error) => {
-            // nginx tells a missing file from one that may not be read, and nothing else.
-            let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory, io::ErrorKind::InvalidFilename];
-            let status = if missing.contains(&error.kind()) || error.raw_os_error().is_none() { 404 } else { 403 };
+            // nginx tells a missing file from one that may not be read; anything else is about this machine.
+            let (level, status) = match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
+                    (LogLevel::Error, 404)
+                }
+                io::ErrorKind::PermissionDenied => (LogLevel::Error, 403),
+                // A name with a NUL in it.
+                _ if error.raw_os_error().is_none() => (LogLevel::Error, 404),
+                _ => (LogLevel::Crit, 500),
+            };
             let message = format!("open() \"{}\" failed ({})", shown(&path), os_error(&error));
-            request.log_error(LogLevel::Error, &message);
+            request.log_error(level, &message);
             error_page(request, status)
         }
     }

@@ -69,12 +69,48 @@ static DEFAULT: LazyLock<ArcSwap<ErrorLog>> = LazyLock::new(ArcSwap::default);
 
 /// Sets the log for messages that belong to no request.
 pub fn set_default(log: Arc<ErrorLog>) {
+    // What nobody wants of the libraries is not even put together.
+    let wanted = ::log::Level::iter().filter(|wanted| log.takes(level(*wanted))).max();
+    ::log::set_max_level(wanted.map_or(::log::LevelFilter::Off, |wanted| wanted.to_level_filter()));
     DEFAULT.store(log);
 }
 
 /// Whether messages that belong to no request are seen on the standard error.
 pub fn default_is_on_stderr() -> bool {
     DEFAULT.load().targets.iter().any(|(file, _)| file.is_stderr())
+}
+
+/// What the libraries beneath say of themselves, by the `log` crate, goes to the log for messages that belong to no
+/// request, with the level that it has there.
+pub fn take_libraries_messages() {
+    static LIBRARIES: Libraries = Libraries;
+    // It fails where this was called before.
+    let _ = ::log::set_logger(&LIBRARIES);
+}
+
+struct Libraries;
+
+impl ::log::Log for Libraries {
+    fn enabled(&self, metadata: &::log::Metadata<'_>) -> bool {
+        DEFAULT.load().takes(level(metadata.level()))
+    }
+
+    fn log(&self, record: &::log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            write_default(level(record.level()), &format!("{}: {}", record.target(), record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn level(level: ::log::Level) -> LogLevel {
+    match level {
+        ::log::Level::Error => LogLevel::Error,
+        ::log::Level::Warn => LogLevel::Warn,
+        ::log::Level::Info => LogLevel::Info,
+        ::log::Level::Debug | ::log::Level::Trace => LogLevel::Debug,
+    }
 }
 
 /// Writes a message that belongs to no request.

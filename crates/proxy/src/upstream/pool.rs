@@ -37,13 +37,13 @@ pub(crate) struct Connection {
     /// Requests that it has served, the present one among them.
     pub(crate) requests: u64,
     opened: Moment,
-    _slot: Slot,
+    slot: Slot,
 }
 
 impl Connection {
     /// One that was opened in this moment.
     pub(crate) fn new(socket: Socket, slot: Slot) -> Self {
-        Connection { socket, reading: Patience::new(), requests: 0, opened: clock::tick(), _slot: slot }
+        Connection { socket, reading: Patience::new(), requests: 0, opened: clock::tick(), slot }
     }
 }
 
@@ -147,15 +147,16 @@ impl Pools {
         while pool.idle.len() as u64 >= capacity {
             pool.drop_oldest();
         }
+        connection.slot.keep();
         let number = pool.next;
         pool.next += 1;
         pool.idle.insert(number, Idle { connection, since: clock::now(), way: way.clone() });
         pool.by_way.entry(way.key()).or_default().push(number);
     }
 
-    /// Closes what has been idle too long, and what its server has closed.
-    pub(crate) fn sweep(&self, worker: usize) {
-        let Some(pool) = self.workers.get(worker) else { return };
+    /// Closes what has been idle too long, and what its server has closed. How many are left.
+    pub(crate) fn sweep(&self, worker: usize) -> usize {
+        let Some(pool) = self.workers.get(worker) else { return 0 };
         clock::tick();
         let mut pool = pool.lock();
         let timeout = self.timeout();
@@ -168,6 +169,7 @@ impl Pools {
         for number in gone {
             pool.remove(number);
         }
+        pool.idle.len()
     }
 
     /// Closes the connection idle longest; `false` when there is none.
