@@ -196,3 +196,41 @@ fn usr1_reopens_the_logs() {
     assert!(limpet.access_log(1)[0].contains("GET /2 "));
     assert_eq!(std::fs::read_to_string(limpet.path("logs/old.log")).expect("the old log").lines().count(), 1);
 }
+
+/// Four servers with sessions, and how many of some new clients each of them gets when there is a reload after every few.
+fn shares(workers: usize, method: &str, clients: usize, each: usize) -> Vec<usize> {
+    let backends: Vec<Backend> = (0..4).map(|number| Backend::new(Script::ok(&number.to_string()))).collect();
+    let front = port();
+    let servers: String = backends.iter().map(|backend| format!("server {};", backend.address())).collect();
+    let http = |round: usize| {
+        format!(
+            "upstream u {{ {method} {servers} session_sticky; }}
+             server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} location /round {{ return 200 {round}; }} }}"
+        )
+    };
+    let limpet = Limpet::http_with(front, &format!("worker_processes {workers};"), &http(0));
+    let mut shares = vec![0; 4];
+    for client in 0..clients {
+        let server: usize = get(front, "/", &[]).text().parse().expect("a number");
+        shares[server] += 1;
+        if client % each == each - 1 {
+            let text = std::fs::read_to_string(limpet.path("nginx.conf")).expect("a configuration");
+            let (from, to) = (format!("return 200 {};", client / each), format!("return 200 {};", client / each + 1));
+            std::fs::write(limpet.path("nginx.conf"), text.replace(&from, &to)).expect("a configuration");
+            limpet.signal(Signal::SIGHUP);
+            let round = (client / each + 1).to_string();
+            eventually("the new configuration is in place", || get(front, "/round", &[]).text() == round);
+        }
+    }
+    shares
+}
+
+#[test]
+fn new_sessions_are_spread_evenly_over_reloads_and_workers() {
+    // One worker goes on where it was.
+    assert_eq!(shares(1, "", 12, 3), [3, 3, 3, 3]);
+    assert_eq!(shares(1, "least_conn;", 12, 1), [3, 3, 3, 3]);
+    // Which worker takes a client is the kernel's choice.
+    let shares = shares(4, "", 40, 4);
+    assert!(shares.iter().all(|share| (4..=17).contains(share)), "{shares:?}");
+}

@@ -1,5 +1,6 @@
 //! The peers of an upstream, primary and backup, and how one of them is chosen.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -93,6 +94,32 @@ impl Group {
         };
         let (primary, backup) = (progress(&self.primary), progress(&self.backup));
         Progress { primary, backup, last: None, looked: i64::MIN, returns: 0, random }
+    }
+
+    /// Begins elsewhere in the round: so many choices later. Workers that all begin with the first server would give it a
+    /// client each.
+    pub fn advance(&self, progress: &mut Progress, choices: usize) {
+        progress.primary.advance(choices);
+    }
+
+    /// The servers that were in a group before, and what their places were then.
+    pub fn kept_of(&self, before: &Group) -> Vec<(usize, usize)> {
+        let places: HashMap<_, _> =
+            before.servers.iter().enumerate().map(|(index, (_, peer))| (Arc::as_ptr(peer), index)).collect();
+        let kept = self.servers.iter().enumerate();
+        kept.filter_map(|(index, (_, peer))| Some((index, *places.get(&Arc::as_ptr(peer))?))).collect()
+    }
+
+    /// Goes on where a worker had come with the servers of a group before, as far as they are [kept](Group::kept_of): a
+    /// reload that began anew would give its first server a client each time.
+    pub fn resume(&self, progress: &mut Progress, before: &Group, old: &Progress, kept: &[(usize, usize)]) {
+        for (index, old_index) in kept {
+            let position = before.positions.get(*old_index).copied();
+            let other = if before.is_backup(*old_index) { &old.backup } else { &old.primary };
+            if let (Some(old_position), Some((own, position))) = (position, self.place(progress, *index)) {
+                own.resume(position, other, old_position);
+            }
+        }
     }
 
     /// The next server for a request without a session; `None` when no live one is left. The request has entered it
@@ -363,6 +390,44 @@ mod tests {
         let group = group(&[plain(), down(), plain()]);
         assert_eq!(take(&group, &mut group.progress(0), 4), [Some(0), Some(2), Some(0), Some(2)]);
         assert_eq!(group.visit(1, &Tried::default(), 0), Choice::Usable);
+    }
+
+    #[test]
+    fn those_who_stay_keep_their_turn_over_a_change_of_servers() {
+        for method in [Method::RoundRobin, Method::LeastConn] {
+            let peers: Vec<Arc<Peer>> = (0..5).map(|_| Arc::default()).collect();
+            let of = |places: &[usize]| {
+                Group::new(method, places.iter().map(|place| (plain(), Arc::clone(&peers[*place]))).collect())
+            };
+            let before = of(&[0, 1, 2, 3]);
+            let mut old = before.progress(0);
+            let mut chosen: Vec<Option<usize>> = take(&before, &mut old, 2);
+            chosen.iter().flatten().for_each(|index| before.finished(*index));
+            // The same again, in another order and with one more.
+            let after = of(&[3, 2, 1, 0]);
+            let mut progress = after.progress(1);
+            after.resume(&mut progress, &before, &old, &after.kept_of(&before));
+            let next = take(&after, &mut progress, 2);
+            next.iter().flatten().for_each(|index| after.finished(*index));
+            chosen.extend(next.iter().map(|index| index.map(|index| 3 - index)));
+            chosen.sort();
+            assert_eq!(chosen, [Some(0), Some(1), Some(2), Some(3)], "{method:?}");
+            let more = of(&[3, 2, 1, 0, 4]);
+            let mut progress = more.progress(2);
+            more.resume(&mut progress, &before, &old, &more.kept_of(&before));
+            assert!(take(&more, &mut progress, 5).contains(&Some(4)), "{method:?}");
+        }
+    }
+
+    #[test]
+    fn workers_may_begin_at_different_places() {
+        let group = group(&[plain(), plain(), plain(), plain()]);
+        let firsts = (0..4).map(|worker| {
+            let mut progress = group.progress(0);
+            group.advance(&mut progress, worker);
+            take(&group, &mut progress, 1)[0]
+        });
+        assert_eq!(firsts.collect::<Vec<_>>(), [Some(0), Some(1), Some(2), Some(3)]);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use crate::tournament::Tournament;
 
-/// Where one worker stands in going round the servers of a tier. It starts afresh with each configuration, as in nginx.
+/// Where one worker stands in going round the servers of a tier.
 ///
 /// Whether a server is usable is asked when its turn has come. One that is not leaves, and comes back when it is
 /// [looked at](Rotation::look_at) again.
@@ -123,6 +123,28 @@ impl Rotation {
             }
         }
         next
+    }
+
+    /// The current weight of a server, for what a weight of 1 counts.
+    pub(crate) fn current(&self, position: usize) -> Option<(i64, i64)> {
+        let turn = self.turns.get(position)?;
+        let current = match (turn.standing, self.classes.get(turn.class)) {
+            (Standing::InClass, Some(class)) => class.weights.get(turn.slot).unwrap_or(0) + class.grown,
+            _ => turn.current,
+        };
+        Some((current, self.unit))
+    }
+
+    /// Gives a server a [current weight](Rotation::current) that it had elsewhere.
+    pub(crate) fn resume(&mut self, position: usize, (current, unit): (i64, i64)) {
+        let own = self.unit;
+        self.leave(position, Standing::Aside);
+        if let Some(turn) = self.turns.get_mut(position) {
+            turn.current = current / unit.max(1) * own;
+            if turn.standing == Standing::Aside {
+                self.enter(position);
+            }
+        }
     }
 
     /// A server may have become usable, or may have ceased to be.

@@ -68,6 +68,32 @@ impl TierProgress {
     }
 }
 
+/// The most servers that a walk is asked for in advance, counted for each step anew: it looks at all of them.
+const MOST_WALKED: usize = 1 << 20;
+
+impl TierProgress {
+    /// Goes on by so many choices.
+    pub(crate) fn advance(&mut self, choices: usize) {
+        for _ in 0..choices {
+            self.rotation.next(std::iter::empty(), |_| true);
+        }
+        let servers = self.walk.len();
+        for _ in 0..choices.min(MOST_WALKED / servers.max(1)) {
+            self.walk.next((0..servers).map(|position| (position, u64::MAX)));
+        }
+    }
+
+    /// Takes over how far another one has come with one of its servers.
+    pub(crate) fn resume(&mut self, position: usize, other: &TierProgress, other_position: usize) {
+        if let Some(current) = other.rotation.current(other_position) {
+            self.rotation.resume(position, current);
+        }
+        if let Some(current) = other.walk.current(other_position) {
+            self.walk.resume(position, current);
+        }
+    }
+}
+
 impl View<'_> {
     pub(crate) fn len(&self) -> usize {
         self.tier.indices.len()

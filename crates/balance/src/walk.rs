@@ -35,6 +35,22 @@ impl Walk {
         Some(position)
     }
 
+    /// The current weight of a server.
+    pub(crate) fn current(&self, position: usize) -> Option<i64> {
+        self.0.get(position).map(|step| step.current)
+    }
+
+    /// Gives a server a current weight that it had elsewhere.
+    pub(crate) fn resume(&mut self, position: usize, current: i64) {
+        if let Some(step) = self.0.get_mut(position) {
+            step.current = current;
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// A server failed: its weight falls by its share of `max_fails`.
     pub(crate) fn failed(&mut self, position: usize, max_fails: u32) {
         if let Some(step) = self.0.get_mut(position)

@@ -9,6 +9,7 @@ use limpet_balance as balance;
 use limpet_config::Address;
 use limpet_config::model::{self, LogLevel};
 use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
+use parking_lot::Mutex;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use tokio::sync::Notify;
 
@@ -79,8 +80,35 @@ pub(crate) fn members(upstream: &model::Upstream, lines: &[usize], workers: usiz
         }
     }
     let group = balance::Group::new(method(upstream.method.as_ref()), servers);
-    let progress = (0..workers).map(|_| group.progress(seed()).into()).collect();
+    let progress = progress(upstream, &group, workers, shared);
     Members { backends, group, progress, sids }
+}
+
+/// How far each worker has come: those who had come somewhere with the same servers go on there. Where clients stay with
+/// the server that they were given, workers begin at different places; else all begin with the first, as in nginx.
+fn progress(
+    upstream: &model::Upstream,
+    group: &balance::Group,
+    workers: usize,
+    shared: &Shared,
+) -> Vec<Mutex<balance::Progress>> {
+    let running = shared.runtime.load();
+    let before = running.upstreams.iter().find(|other| *other.name == *upstream.name);
+    let before = before.map(|before| before.members.load_full());
+    let kept = before.as_ref().map(|before| group.kept_of(&before.group)).unwrap_or_default();
+    let of_worker = |worker: usize| {
+        let mut progress = group.progress(seed());
+        if upstream.sticky.is_some() {
+            group.advance(&mut progress, worker * group.len() / workers.max(1));
+        }
+        if let Some(before) = &before
+            && let Some(old) = before.progress.get(worker)
+        {
+            group.resume(&mut progress, &before.group, &old.lock(), &kept);
+        }
+        progress.into()
+    };
+    (0..workers).map(of_worker).collect()
 }
 
 /// The counters of a server, which outlive reloads.

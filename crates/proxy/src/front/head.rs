@@ -168,7 +168,7 @@ impl Head {
     /// A head of which nothing is known but its request line.
     fn of_line(text: &[u8], line: Range<usize>) -> Head {
         let mut head = Head::unread(line.clone());
-        if text.get(line.clone()).is_some_and(|line| has_protocol(line)) {
+        if text.get(line.clone()).is_some_and(has_protocol) {
             head.line_read = LineRead::Protocol;
         }
         head.keep(text, line.end);
