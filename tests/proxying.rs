@@ -1,5 +1,9 @@
 //! What backends get, and what clients get of their answers.
 
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use limpet_tests::{Backend, Client, Limpet, Script, eventually, get, nginx, port};
 
 fn through(backend: &Backend, location: &str) -> (Limpet, u16) {
@@ -403,5 +407,105 @@ fn connections_to_backends_are_probed_by_tcp_where_it_is_switched_on() {
                 columns[2] == remote && columns[3] == "01" && columns[5].starts_with(timer)
             })
         });
+    }
+}
+
+/// A proxy with a pool before one backend.
+fn pooling(backend: &Backend) -> (Limpet, u16) {
+    let front = port();
+    let http = format!(
+        "upstream u {{ server {}; keepalive 4; }} server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}",
+        backend.address()
+    );
+    (Limpet::http(front, &http), front)
+}
+
+#[test]
+fn what_can_not_be_sent_twice_goes_over_a_connection_that_was_just_used() {
+    let backend = Backend::new(Script::ok("x"));
+    let (_limpet, front) = pooling(&backend);
+    let mut client = Client::connect(front);
+    let mut send = |line: &str, headers: &[&str], body: &str| {
+        let head: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        client.send(format!("{line} HTTP/1.1\r\nHost: x\r\n{head}\r\n{body}"));
+        assert_eq!(client.response().status, 200, "{line}");
+        backend.connections()
+    };
+    let large = "x".repeat(70_000);
+    let length = format!("Content-Length: {}", large.len());
+    assert_eq!(send("GET /", &[], ""), 1);
+    assert_eq!(send("POST /", &["Content-Length: 1"], "x"), 1, "it was used in this second");
+    // One that has been idle for longer serves what can be sent again.
+    let pause = || std::thread::sleep(std::time::Duration::from_millis(1200));
+    pause();
+    assert_eq!(send("PUT /", &["Content-Length: 1"], "x"), 1);
+    pause();
+    assert_eq!(send("POST /", &["Content-Length: 0"], ""), 2);
+    pause();
+    assert_eq!(send("PUT /", &[&length], &large), 3);
+    pause();
+    assert_eq!(send("PUT /", &["Transfer-Encoding: chunked"], "1\r\nx\r\n0\r\n\r\n"), 4);
+}
+
+#[test]
+fn connections_are_not_kept_for_longer_than_the_backend_says() {
+    for (headers, reused) in [("Keep-Alive: timeout=1\r\n", false), ("Keep-Alive: timeout=5, max=100\r\n", true)] {
+        let backend = Backend::new(Script::page(200, headers, "x"));
+        let (_limpet, front) = pooling(&backend);
+        for _ in 0..3 {
+            assert_eq!(get(front, "/", &[]).status, 200);
+        }
+        assert_eq!(backend.connections(), if reused { 1 } else { 3 }, "{headers}");
+    }
+}
+
+#[test]
+fn a_408_over_an_idle_connection_is_about_the_connection() {
+    let timed_out = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    // Every other request, which comes over a kept connection, gets it.
+    let backend = Backend::planned(move |number, request| match number % 2 {
+        0 => Script::ok(&format!("{}", request.len())),
+        _ => Script::AnswerAndClose(timed_out.to_vec()),
+    });
+    let (limpet, front) = pooling(&backend);
+    let mut client = Client::connect(front);
+    for line in ["GET /", "GET /", "POST /", "HEAD /"] {
+        client.send(format!("{line} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"));
+        assert_eq!(client.response_to(line.starts_with("HEAD")).status, 200, "{line}: {}", limpet.error_log());
+    }
+    // Over a new one it is the answer.
+    let backend = Backend::new(Script::AnswerAndClose(timed_out.to_vec()));
+    let (_limpet, front) = pooling(&backend);
+    assert_eq!(get(front, "/", &[]).status, 408);
+}
+
+#[test]
+fn a_post_behind_a_connection_that_its_backend_has_ended_takes_a_new_one() {
+    // It keeps connections by its word, and ends them nevertheless.
+    let ended = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&ended);
+    let backend = Backend::driven(move |_, mut stream| {
+        let mut read = Vec::new();
+        let mut buffer = [0; 4096];
+        while !read.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut buffer) {
+                Ok(count @ 1..) => read.extend_from_slice(&buffer[..count]),
+                _ => return,
+            }
+        }
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        drop(stream);
+        counted.fetch_add(1, Ordering::AcqRel);
+    });
+    let (limpet, front) = pooling(&backend);
+    let mut client = Client::connect(front);
+    let mut requests = 0;
+    for round in 0..40 {
+        for (line, headers) in [("HEAD /", &[][..]), ("POST /", &["Content-Length: 0"])] {
+            let response = client.request(line, headers);
+            assert_eq!(response.status, 200, "{line} {round}: {}", limpet.error_log());
+            requests += 1;
+            eventually("the backend has ended the connection", || ended.load(Ordering::Acquire) == requests);
+        }
     }
 }

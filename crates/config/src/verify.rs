@@ -202,26 +202,25 @@ fn collect_uses<'l>(location: &'l Location, uses: &mut Vec<(usize, &'l Location)
     }
 }
 
+/// One warning for all upstreams that share a cookie, however many.
 fn warn_of_shared_cookies(http: &Http, server: &Server, uses: &[(usize, &Location)], notices: &mut Vec<Notice>) {
-    let mut cookies: BTreeMap<_, usize> = BTreeMap::new();
+    let mut cookies: BTreeMap<_, Vec<&Upstream>> = BTreeMap::new();
     let targets: BTreeSet<usize> = uses.iter().map(|(target, _)| *target).collect();
-    for target in targets {
-        let Some(upstream) = http.upstreams.get(target) else { continue };
+    for upstream in targets.into_iter().filter_map(|target| http.upstreams.get(target)) {
         let Some(sticky) = &upstream.sticky else { continue };
         let key = (sticky.cookie.as_slice(), sticky.domain.as_ref(), sticky.path.as_slice());
-        match cookies.get(&key).and_then(|first| http.upstreams.get(*first)) {
-            Some(first) => {
-                let message = format!(
-                    "upstreams {} and {} overwrite each other's cookie \"{}\" in one server: same name, domain and path",
-                    first.name,
-                    upstream.name,
-                    String::from_utf8_lossy(&sticky.cookie)
-                );
-                warn(notices, &server.place, message);
-            }
-            None => {
-                cookies.insert(key, target);
-            }
-        }
+        cookies.entry(key).or_default().push(upstream);
+    }
+    for ((cookie, ..), upstreams) in cookies {
+        let [first, second, more @ ..] = upstreams.as_slice() else { continue };
+        let names = match more.len() {
+            0 => format!("{} and {}", first.name, second.name),
+            more => format!("{}, {} and {more} more", first.name, second.name),
+        };
+        let cookie = String::from_utf8_lossy(cookie);
+        let message = format!(
+            "upstreams {names} overwrite each other's cookie \"{cookie}\" in one server: same name, domain and path"
+        );
+        warn(notices, &server.place, message);
     }
 }

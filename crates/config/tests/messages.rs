@@ -375,6 +375,14 @@ fn what_does_nothing_is_told() {
     ] {
         assert_eq!(all(&text), [expected], "{text}");
     }
+    let many = |count: usize| -> String {
+        let block = |n: usize| format!("upstream u{n:02} {{ server 127.0.0.1; session_sticky; }}");
+        let location = |n: usize| format!("location /{n} {{ proxy_pass http://u{n:02}; }}");
+        let locations: String = (0..count).map(location).collect();
+        (0..count).map(block).collect::<String>() + &format!("server {{ {locations} }}")
+    };
+    let expected = "upstreams u00, u01 and 48 more overwrite each other's cookie \"route\" in one server: same name, domain and path";
+    assert_eq!(all(&many(50)), [expected]);
     for silent in [
         upstream("option=indirect") + &to("session_sticky_hide_cookie upstream=u;"),
         upstream("hash=plain maxidle=5").replace("server 127.0.0.2 id=a;", "server 127.0.0.2 id=a~b;"),

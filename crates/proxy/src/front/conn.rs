@@ -120,12 +120,22 @@ impl Socket {
     /// Whether the other side has ended the connection, or its half of it, also where there is still something to read
     /// before that end.
     pub(crate) fn has_hung_up(&self) -> bool {
+        self.is_any(PollFlags::from_bits_retain(nix::libc::POLLRDHUP))
+    }
+
+    /// Whether there is anything to read, the end among it. The kernel is asked, not the runtime, which hears of things
+    /// later.
+    pub(crate) fn has_news(&self) -> bool {
+        self.is_any(PollFlags::POLLIN)
+    }
+
+    /// Whether one of these is so, or the connection is broken.
+    fn is_any(&self, flags: PollFlags) -> bool {
         let descriptor = match self {
             Socket::Tcp(stream) => stream.as_fd(),
             Socket::Unix(stream) => stream.as_fd(),
         };
-        let hung_up = PollFlags::from_bits_retain(nix::libc::POLLRDHUP) | PollFlags::POLLHUP | PollFlags::POLLERR;
-        let mut asked = [PollFd::new(descriptor, hung_up)];
+        let mut asked = [PollFd::new(descriptor, flags | PollFlags::POLLHUP | PollFlags::POLLERR)];
         poll(&mut asked, PollTimeout::ZERO).is_ok_and(|found| found > 0)
     }
 

@@ -13,9 +13,13 @@ use super::reply::{self, Reply};
 use super::request_filter;
 use crate::clock;
 use crate::front::conn::BodyFault;
+use crate::front::head::Body;
 
 /// nginx's words for chunks of a client that can't be read.
 pub(super) const BROKEN_BODY: &str = "client sent invalid chunked body";
+
+/// How much of a body Pingora keeps to send it again, in bytes.
+const KEPT_BODY: u64 = 65_536;
 
 /// No connection came about.
 pub(super) fn to_connect(request: &mut Request, mut error: Box<Error>) -> Box<Error> {
@@ -119,11 +123,8 @@ pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut e
     }
     let safe = is_safe(session, request);
     if reused && silent && !timed_out && safe && is_idempotent(request) {
-        // An idle connection that was closed as the request went out says nothing about the server.
-        request.again = request.flight.as_ref().map(|flight| flight.index);
-        request.tries.pop();
-        request.flight = None;
-        request.body_received = 0;
+        // The idle connection was closed as the request went out.
+        ask_again(request);
         error.set_retry(true);
         return error;
     }
@@ -191,6 +192,37 @@ fn is_safe(session: &Session, request: &Request) -> bool {
     let replayable = !session.as_ref().retry_buffer_truncated();
     let asked_for = || request.pass().is_some_and(|pass| pass.next_upstream.has(Condition::NonIdempotent));
     replayable && (is_idempotent(request) || asked_for())
+}
+
+/// Whether a request could be sent again if a connection broke, as far as that is known before it is sent.
+pub(super) fn is_repeatable(request: &Request) -> bool {
+    let fits = match request.head.body {
+        Body::None => true,
+        Body::Length(length) => length <= KEPT_BODY,
+        Body::Chunked => false,
+    };
+    fits && is_idempotent(request)
+}
+
+/// Whether a backend has answered an idle connection's end and not the request: `408`, and that it closes, over a connection
+/// that had served others. The request goes over a new one then.
+pub(super) fn by_stale_connection(session: &Session, request: &mut Request) -> bool {
+    let Some(flight) = &request.flight else { return false };
+    let trace = &flight.dial.trace;
+    let is_stale = trace.head().is_some_and(|head| head.status == 408 && !head.keepalive) && trace.is_reused();
+    if is_stale && !session.as_ref().retry_buffer_truncated() {
+        ask_again(request);
+        return true;
+    }
+    false
+}
+
+/// The same server is asked again over a new connection. What an idle one came to says nothing about it.
+fn ask_again(request: &mut Request) {
+    request.again = request.flight.as_ref().map(|flight| flight.index);
+    request.tries.pop();
+    request.flight = None;
+    request.body_received = 0;
 }
 
 fn is_idempotent(request: &Request) -> bool {

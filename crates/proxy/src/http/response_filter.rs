@@ -55,7 +55,7 @@ pub(super) fn from_backend(session: &Downstream, request: &mut Request) -> Resul
         last.header = Some(trace.elapsed());
     }
     let status = trace.head().map_or(502, |head| head.status);
-    if fail::by_status(session, request, status) {
+    if fail::by_stale_connection(session, request) || fail::by_status(session, request, status) {
         request.abandoned = true;
         return Error::err(ErrorType::HTTPStatus(status));
     }

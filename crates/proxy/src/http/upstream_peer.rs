@@ -83,6 +83,7 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Result<Bo
         worker: request.conn.worker,
         head: head.clone(),
         fresh: request.again.take().is_some(),
+        careful: !fail::is_repeatable(request),
         connect_timeout: pass.connect_timeout,
         read_timeout: pass.read_timeout,
         send_timeout: pass.send_timeout,

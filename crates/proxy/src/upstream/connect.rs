@@ -43,6 +43,8 @@ pub(crate) struct Dial {
     pub(crate) head: Bytes,
     /// Idle connections are left alone: one has just failed.
     pub(crate) fresh: bool,
+    /// The request can't be sent twice: it takes no idle connection that may be about to end.
+    pub(crate) careful: bool,
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Duration,
     pub(crate) send_timeout: Duration,
@@ -237,7 +239,7 @@ impl L4Connect for Dial {
             from: self.bind.map(|(address, _)| address),
             slice: self.slice.clone(),
         };
-        let idle = if self.fresh { None } else { self.pools.take(self.worker, &way) };
+        let idle = if self.fresh { None } else { self.pools.take(self.worker, &way, self.careful) };
         let mut connection = match idle {
             Some(idle) => {
                 self.trace.reused.store(true, Relaxed);

@@ -1,6 +1,7 @@
 //! A backend's response head: read and judged by nginx's rules.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter};
@@ -30,7 +31,10 @@ pub(crate) struct ResponseHead {
     /// The body, where it came whole together with the head. Pingora is told that there is none then.
     pub(crate) body: Option<Bytes>,
     /// The connection may serve another request.
-    pub(super) keepalive: bool,
+    pub(crate) keepalive: bool,
+    /// How long the connection may be idle, by what the backend says of it (`Keep-Alive: timeout=N`): a second less, for
+    /// what is on its way then.
+    pub(super) kept_for: Option<Duration>,
 }
 
 /// Why there is no head yet.
@@ -79,8 +83,15 @@ impl ResponseHead {
             }
             if line.is_empty() {
                 fields.keep(Bytes::copy_from_slice(text.get(..end).unwrap_or_default()));
-                let head =
-                    ResponseHead { status, reason, fields, framing: Framing::Close, body: None, keepalive: http_1_1 };
+                let head = ResponseHead {
+                    status,
+                    reason,
+                    fields,
+                    framing: Framing::Close,
+                    body: None,
+                    keepalive: http_1_1,
+                    kept_for: None,
+                };
                 return Ok((head.finish()?, end));
             }
             if let Err(bad) = fields.add(text, line.clone()) {
@@ -96,11 +107,15 @@ impl ResponseHead {
         let invalid = |message: String| Err(Unread::Invalid(message));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (mut length, mut coding) = (None, None);
-        let mut keepalive = self.keepalive;
+        let (mut keepalive, mut kept_for) = (self.keepalive, None);
         for (known, name, value) in self.fields.iter() {
             let slot = match known {
                 Known::ContentLength => &mut length,
                 Known::TransferEncoding => &mut coding,
+                Known::KeepAlive => {
+                    kept_for = keepalive_timeout(value).map(|seconds| Duration::from_secs(seconds.saturating_sub(1)));
+                    continue;
+                }
                 Known::Connection => {
                     keepalive = !has_word(value, b"close") && (keepalive || has_word(value, b"keep-alive"));
                     continue;
@@ -136,7 +151,7 @@ impl ResponseHead {
             }
             (None, None) => Framing::Close,
         };
-        self.keepalive = keepalive;
+        (self.keepalive, self.kept_for) = (keepalive, kept_for);
         Ok(self)
     }
 
@@ -181,6 +196,15 @@ impl ResponseHead {
         head.extend_from_slice(b"\r\n");
         head
     }
+}
+
+/// The seconds in `timeout=5, max=100`.
+fn keepalive_timeout(value: &[u8]) -> Option<u64> {
+    value.split(|byte| *byte == b',').find_map(|parameter| {
+        let parameter = parameter.trim_ascii();
+        let (name, seconds) = parameter.split_at_checked(b"timeout=".len())?;
+        name.eq_ignore_ascii_case(b"timeout=").then(|| decimal(seconds))?
+    })
 }
 
 /// Status, reason, and whether the protocol keeps connections by default.
@@ -239,6 +263,21 @@ mod tests {
         assert!(closes("HTTP/1.0 200 OK\r\n\r\n"));
         assert!(!closes("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n\r\n"));
         assert!(closes("HTTP/1.1 200 OK\r\nconnection: CLOSE\r\n\r\n"));
+    }
+
+    #[test]
+    fn how_long_a_connection_is_kept_is_read() {
+        let kept_for =
+            |value: &str| parse(&format!("HTTP/1.1 200 OK\r\nKeep-Alive: {value}\r\n\r\n")).unwrap().0.kept_for;
+        for (value, seconds) in [
+            ("timeout=5", Some(4)),
+            ("max=3, TIMEOUT=60", Some(59)),
+            ("timeout=0", Some(0)),
+            ("max=3", None),
+            ("timeout=x", None),
+        ] {
+            assert_eq!(kept_for(value), seconds.map(Duration::from_secs), "{value}");
+        }
     }
 
     #[test]

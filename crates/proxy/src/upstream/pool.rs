@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) socket: Socket,
     /// How long the server may say nothing (`proxy_read_timeout`).
     pub(crate) reading: Patience,
+    /// How long the server keeps it while it is idle, by what it has said last (`Keep-Alive: timeout=`); `None`: nothing.
+    pub(crate) kept_for: Option<Duration>,
     /// Requests that it has served, the present one among them.
     pub(crate) requests: u64,
     opened: Moment,
@@ -43,7 +45,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// One that was opened in this moment.
     pub(crate) fn new(socket: Socket, slot: Slot) -> Self {
-        Connection { socket, reading: Patience::new(), requests: 0, opened: clock::tick(), slot }
+        Connection { socket, reading: Patience::new(), kept_for: None, requests: 0, opened: clock::tick(), slot }
     }
 }
 
@@ -52,6 +54,8 @@ impl Connection {
 struct Idle {
     connection: Connection,
     since: Moment,
+    /// When its server may close it.
+    until: Moment,
     way: Way,
 }
 
@@ -86,6 +90,21 @@ struct Pool {
     next: u64,
 }
 
+/// How long an idle connection counts as one that has just been used.
+const MOMENT: Duration = Duration::from_secs(1);
+
+impl Idle {
+    /// Whether it may serve another request.
+    fn is_good(&self, timeout: Duration) -> bool {
+        let now = clock::now();
+        now.since(self.since) < timeout && now < self.until && is_quiet(&self.connection.socket)
+    }
+
+    fn is_old(&self) -> bool {
+        clock::now().since(self.since) > MOMENT
+    }
+}
+
 impl Pools {
     pub(crate) fn new(workers: usize) -> Self {
         Pools {
@@ -107,20 +126,25 @@ impl Pools {
         self.slices.store(keepalive.slices.as_ref().map_or(0, |slices| slices.count.into()), Relaxed);
     }
 
-    /// The connection to a server that was idle for the shortest time, if there is a live one.
-    pub(crate) fn take(&self, worker: usize, way: &Way) -> Option<Connection> {
+    /// The connection to a server that was idle for the shortest time, if there is a live one. `careful`: for a request that
+    /// can't be sent twice; one that has been idle for longer than a moment may be closed just as the request goes out.
+    pub(crate) fn take(&self, worker: usize, way: &Way, careful: bool) -> Option<Connection> {
         let mut pool = self.workers.get(worker)?.lock();
         let Pool { idle: all, by_way, by_slice, .. } = &mut *pool;
         let key = way.key();
         loop {
             let numbers = by_way.get_mut(&key)?;
+            if careful && numbers.last().and_then(|number| all.get(number)).is_some_and(Idle::is_old) {
+                return None;
+            }
             let number = numbers.pop()?;
             if numbers.is_empty() {
                 by_way.remove(&key);
             }
             let idle = all.remove(&number)?;
             leave_slice(by_slice, &idle.way);
-            if clock::now().since(idle.since) < self.timeout() && is_quiet(&idle.connection.socket) {
+            let is_silent = || !careful || !idle.connection.socket.has_news();
+            if idle.is_good(self.timeout()) && is_silent() {
                 return Some(idle.connection);
             }
         }
@@ -131,7 +155,8 @@ impl Pools {
         let capacity = self.capacity.load(Relaxed);
         let worn = connection.requests >= self.requests.load(Relaxed)
             || clock::now().since(connection.opened) >= Duration::from_millis(self.time_ms.load(Relaxed));
-        if capacity == 0 || worn || !is_quiet(&connection.socket) {
+        let is_given_up = connection.kept_for.is_some_and(|kept| kept.is_zero());
+        if capacity == 0 || worn || is_given_up || !is_quiet(&connection.socket) {
             return;
         }
         let Some(pool) = self.workers.get(worker) else { return };
@@ -150,7 +175,9 @@ impl Pools {
         connection.slot.keep();
         let number = pool.next;
         pool.next += 1;
-        pool.idle.insert(number, Idle { connection, since: clock::now(), way: way.clone() });
+        let since = clock::now();
+        let until = since + connection.kept_for.unwrap_or(Duration::MAX);
+        pool.idle.insert(number, Idle { connection, since, until, way: way.clone() });
         pool.by_way.entry(way.key()).or_default().push(number);
     }
 
@@ -160,12 +187,8 @@ impl Pools {
         clock::tick();
         let mut pool = pool.lock();
         let timeout = self.timeout();
-        let gone: Vec<u64> = pool
-            .idle
-            .iter()
-            .filter(|(_, idle)| clock::now().since(idle.since) >= timeout || !is_quiet(&idle.connection.socket))
-            .map(|(number, _)| *number)
-            .collect();
+        let gone: Vec<u64> =
+            pool.idle.iter().filter(|(_, idle)| !idle.is_good(timeout)).map(|(number, _)| *number).collect();
         for number in gone {
             pool.remove(number);
         }
@@ -263,10 +286,10 @@ mod tests {
             servers.push(server);
             pools.put(0, way, connection);
         }
-        assert!(pools.take(0, &ways[0]).is_none(), "the first one had to go");
-        assert!(pools.take(0, &ways[1]).is_some());
-        assert!(pools.take(0, &ways[1]).is_some());
-        assert!(pools.take(0, &ways[1]).is_none());
+        assert!(pools.take(0, &ways[0], false).is_none(), "the first one had to go");
+        assert!(pools.take(0, &ways[1], false).is_some());
+        assert!(pools.take(0, &ways[1], false).is_some());
+        assert!(pools.take(0, &ways[1], false).is_none());
     }
 
     #[tokio::test]
@@ -276,8 +299,8 @@ mod tests {
         let there = Way { from: Some("127.0.0.9:0".parse().unwrap()), ..here.clone() };
         let (connection, _server) = connected(&listener).await;
         pools.put(0, &here, connection);
-        assert!(pools.take(0, &there).is_none());
-        assert!(pools.take(0, &here).is_some());
+        assert!(pools.take(0, &there, false).is_none());
+        assert!(pools.take(0, &here, false).is_some());
     }
 
     #[tokio::test]
@@ -299,7 +322,7 @@ mod tests {
             servers.push(server);
             pools.put(0, &way(key, most), connection);
         }
-        let left = |key: &[u8]| std::iter::from_fn(|| pools.take(0, &way(key, 1))).count();
+        let left = |key: &[u8]| std::iter::from_fn(|| pools.take(0, &way(key, 1), false)).count();
         assert_eq!((left(b"a"), left(b"b"), left(b"c")), (1, 2, 0));
         let (connection, _server) = connected(&listener).await;
         pools.put(0, &way(b"c", 1), connection);
@@ -315,7 +338,30 @@ mod tests {
         drop(server);
         stream.readable().await.unwrap();
         pools.put(0, &way, connection);
-        assert!(pools.take(0, &way).is_none());
+        assert!(pools.take(0, &way, false).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_goes_before_its_server_closes_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (pools, way) = (pools(2, 100), way());
+        for (kept_for, is_kept) in [(0, false), (1000, true)] {
+            let (mut connection, _server) = connected(&listener).await;
+            connection.kept_for = Some(Duration::from_secs(kept_for));
+            pools.put(0, &way, connection);
+            assert_eq!(pools.take(0, &way, true).is_some(), is_kept, "{kept_for}");
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_careful_sees_an_end_that_has_not_been_told_yet() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (pools, way) = (pools(2, 100), way());
+        let (connection, server) = connected(&listener).await;
+        pools.put(0, &way, connection);
+        // The thread is not asked for news in between.
+        drop(server.into_std());
+        assert!(pools.take(0, &way, true).is_none());
     }
 
     #[tokio::test]
@@ -325,6 +371,6 @@ mod tests {
         let (mut connection, _server) = connected(&listener).await;
         connection.requests = 3;
         pools.put(0, &way, connection);
-        assert!(pools.take(0, &way).is_none());
+        assert!(pools.take(0, &way, false).is_none());
     }
 }

@@ -393,8 +393,9 @@ impl VirtualSocket for BackendSocket {
 impl Drop for BackendSocket {
     fn drop(&mut self) {
         if self.is_fit()
-            && let Some(connection) = self.connection.take()
+            && let Some(mut connection) = self.connection.take()
         {
+            connection.kept_for = self.trace.head().and_then(|head| head.kept_for);
             self.pools.put(self.worker, &self.way, connection);
         }
     }
