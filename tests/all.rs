@@ -1,6 +1,7 @@
 //! The real binary against real backends, one module a theme.
 
 mod balancing;
+mod charset;
 mod checks;
 mod command_line;
 mod examples;
@@ -19,4 +20,5 @@ mod proxying;
 mod reloading;
 mod requests;
 mod sticky;
+mod variables;
 mod walls;

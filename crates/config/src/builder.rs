@@ -1,17 +1,20 @@
 //! Walks the tree in the order of the files, checks each directive against the table and lets its row put the words
 //! into the model.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use limpet_syntax::{self as syntax, Diagnostic, FileId, Item, Origin, Sources, Span, Word};
+use memchr::memmem;
 
-use crate::directive::{Accepted, Contexts, Directive, Form, POOL_LEAST, POOL_STEP, State, contexts, named};
+use crate::directive::{Accepted, Contexts, Directive, Form, POOL_LEAST, POOL_STEP, State, contexts, named, names_in};
+use crate::hint::{nearest, nearest_parameter};
 use crate::merge::merge;
 use crate::model::{Config, Http, Location, LogLevel, PassTarget, Place, Server, Settings, Upstream};
 use crate::template::Template;
 use crate::value::{self, address};
+use crate::variables;
 use crate::verify::verify;
 
 /// A message that is no error: a warning, or a notice about a directive without effect.
@@ -30,6 +33,8 @@ pub(crate) enum Fault {
     Message(String),
     /// The text as it is, with the caret under a certain word.
     At(String, Span),
+    /// The text as it is about a word that nobody knows, and a known one that may have been meant.
+    Unknown { message: String, span: Span, meant: Option<String> },
     /// Something inside of the directive's block.
     Inside(Diagnostic),
 }
@@ -43,6 +48,12 @@ impl From<Diagnostic> for Fault {
 /// A message about one word.
 pub(crate) fn fault<T>(word: &Word, message: impl Into<String>) -> Result<T, Fault> {
     Err(Fault::At(message.into(), word.span))
+}
+
+/// `invalid parameter "X"`, with the one of the `known` that may have been meant.
+pub(crate) fn unknown<T>(word: &Word, parameter: &str, known: &[&str]) -> Result<T, Fault> {
+    let meant = nearest_parameter(parameter, known).map(str::to_owned);
+    Err(Fault::Unknown { message: format!("invalid parameter \"{parameter}\""), span: word.span, meant })
 }
 
 /// The model while it is put together. What is being read stands in one field a kind of block.
@@ -64,6 +75,8 @@ pub(crate) struct Builder<'t> {
     pub(crate) has_events: bool,
     /// The upstreams that `session_sticky_hide_cookie` names, and what to say when there is none of that name.
     pub(crate) hidden: Vec<(String, Diagnostic)>,
+    /// The shared memory that upstreams name: its size, and what to say where none is written.
+    pub(crate) zones: BTreeMap<String, (Option<u64>, Diagnostic)>,
 }
 
 impl<'t> Builder<'t> {
@@ -82,6 +95,7 @@ impl<'t> Builder<'t> {
             without_effect: HashSet::new(),
             has_events: false,
             hidden: Vec::new(),
+            zones: BTreeMap::new(),
         }
     }
 
@@ -120,7 +134,8 @@ impl<'t> Builder<'t> {
         let name = directive.name.text();
         let complain = |message: String| self.diagnostic(message, directive.terminator, Some(directive.name.span));
         let Some(rows) = named(&directive.name.bytes) else {
-            return Err(complain(format!("unknown directive \"{name}\"")));
+            let meant = nearest(&name, names_in(self.context)).map(str::to_owned);
+            return Err(Diagnostic { meant, ..complain(format!("unknown directive \"{name}\"")) });
         };
         let Some(row) = rows.iter().find(|row| row.contexts & self.context != 0) else {
             return Err(complain(format!("\"{name}\" directive is not allowed here")));
@@ -156,8 +171,13 @@ impl<'t> Builder<'t> {
     }
 
     fn note_without_effect(&mut self, row: &Directive, directive: &syntax::Directive) {
-        if self.without_effect.insert(row.name) {
-            self.notice(LogLevel::Notice, format!("\"{}\" has no effect in limpet", row.name), directive);
+        self.notice_once(row.name, &format!("\"{}\" has no effect in limpet", row.name), directive);
+    }
+
+    /// Something to tell once about all directives of a name.
+    pub(crate) fn notice_once(&mut self, name: &'static str, message: &str, directive: &syntax::Directive) {
+        if self.without_effect.insert(name) {
+            self.notice(LogLevel::Notice, message, directive);
         }
     }
 
@@ -170,6 +190,9 @@ impl<'t> Builder<'t> {
             }
             Fault::Message(message) => self.diagnostic(message, directive.terminator, Some(caret)),
             Fault::At(message, span) => self.diagnostic(message, directive.terminator, Some(span)),
+            Fault::Unknown { message, span, meant } => {
+                Diagnostic { meant, ..self.diagnostic(message, directive.terminator, Some(span)) }
+            }
             Fault::Inside(diagnostic) => diagnostic,
         }
     }
@@ -180,7 +203,7 @@ impl<'t> Builder<'t> {
             Some(file) => Origin::File { path: file.path.clone(), line: at.line },
             None => Origin::Nowhere,
         };
-        Diagnostic { message, origin, caret }
+        Diagnostic { message, origin, caret, meant: None }
     }
 
     /// Something to tell about a directive that is no error.
@@ -220,6 +243,12 @@ impl<'t> Builder<'t> {
     /// checked.
     pub(crate) fn finish_http(&mut self) -> Result<(), Diagnostic> {
         let mut http = std::mem::take(&mut self.http);
+        if let Some((_, without_size)) = self.zones.values().find(|(size, _)| size.is_none()) {
+            return Err(without_size.clone());
+        }
+        let names: [&[u8]; 2] = [b"$request_body", b"${request_body"];
+        let mentions = |text: &[u8]| names.iter().any(|name| memmem::find(&text.to_ascii_lowercase(), name).is_some());
+        http.mentions_request_body = self.sources.iter().any(|file| mentions(&file.bytes));
         merge(&mut http);
         verify(&mut http, &self.hidden, &mut self.notices)?;
         self.config.http = Some(http);
@@ -333,11 +362,24 @@ pub(crate) fn template(word: &Word) -> Result<Template, Fault> {
 
 /// A part of an argument with variables in it.
 pub(crate) fn template_in(word: &Word, part: &[u8]) -> Result<Template, Fault> {
-    let template = Template::parse(part).or_else(|message| fault(word, message))?;
-    if let Some(name) = template.variables().find(|name| !crate::variables::is_known(name)) {
-        return fault(word, format!("unknown \"{name}\" variable"));
+    known(word, Template::parse(part).or_else(|message| fault(word, message))?)
+}
+
+/// A text whose variables are all known.
+pub(crate) fn known(word: &Word, template: Template) -> Result<Template, Fault> {
+    if let Some(name) = template.variables().find(|name| !variables::is_known(name)) {
+        return unknown_variable(word, name);
     }
     Ok(template)
+}
+
+/// nginx's words for a variable that nobody knows, and ours for one of nginx's that is not built.
+pub(crate) fn unknown_variable<T>(word: &Word, name: &str) -> Result<T, Fault> {
+    if variables::is_unsupported(name) {
+        return fault(word, format!("\"{name}\" is an nginx variable that limpet does not support"));
+    }
+    let meant = nearest(name, variables::known()).map(str::to_owned);
+    Err(Fault::Unknown { message: format!("unknown \"{name}\" variable"), span: word.span, meant })
 }
 
 /// An argument as text; names, addresses and paths must be UTF-8.

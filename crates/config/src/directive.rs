@@ -350,6 +350,12 @@ pub(crate) fn named(name: &[u8]) -> Option<&'static [&'static Directive]> {
     BY_NAME.get(name).map(Vec::as_slice)
 }
 
+/// The names of what may stand in a block and is acted on or accepted.
+pub(crate) fn names_in(context: Contexts) -> impl Iterator<Item = &'static str> {
+    let rows = directives::SECTIONS.iter().flat_map(|(_, rows)| rows.iter());
+    rows.filter(move |row| row.contexts & context != 0 && !matches!(row.state, State::Refused)).map(|row| row.name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ mod builder;
 mod directive;
 mod directives;
 pub mod dump;
+mod hint;
 mod merge;
 pub mod model;
 pub mod page;

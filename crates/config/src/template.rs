@@ -12,6 +12,8 @@ pub enum Part {
     Text(Vec<u8>),
     /// The name without `$` and braces, in lower case as nginx takes it.
     Variable(String),
+    /// `$1` to `$9`: a group of the last regular expression that matched. A digit in braces is none.
+    Capture(usize),
 }
 
 impl Template {
@@ -26,6 +28,18 @@ impl Template {
     /// # Errors
     /// nginx's words: `invalid variable name`, or that a `}` is missing.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
+        Template::cut(text, true)
+    }
+
+    /// The same for a text that knows no groups, where digits are letters like others: a log's format.
+    ///
+    /// # Errors
+    /// As those of [`Template::parse`].
+    pub fn parse_without_captures(text: &[u8]) -> Result<Self, String> {
+        Template::cut(text, false)
+    }
+
+    fn cut(text: &[u8], captures: bool) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(at) = rest.iter().position(|byte| *byte == b'$') {
@@ -34,6 +48,12 @@ impl Template {
                 parts.push(Part::Text(before.to_vec()));
             }
             let (name, left) = match after.strip_prefix(b"{") {
+                None if captures && after.first().is_some_and(|byte| (b'1'..=b'9').contains(byte)) => {
+                    let (digit, left) = after.split_at(1);
+                    parts.push(Part::Capture(usize::from(digit.first().map_or(0, |digit| digit - b'0'))));
+                    rest = left;
+                    continue;
+                }
                 Some(braced) => {
                     let (name, left) = braced.split_at(name_length(braced));
                     let Some(left) = left.strip_prefix(b"}") else {
@@ -60,7 +80,7 @@ impl Template {
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Variable(name) => Some(name.as_str()),
-            Part::Text(_) => None,
+            Part::Text(_) | Part::Capture(_) => None,
         })
     }
 
@@ -74,12 +94,9 @@ impl Template {
     }
 }
 
-/// How many bytes at the beginning belong to a variable's name. A digit names a capture and stands alone.
+/// How many bytes at the beginning belong to a variable's name.
 fn name_length(text: &[u8]) -> usize {
-    match text.first() {
-        Some(byte) if byte.is_ascii_digit() => 1,
-        _ => text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count(),
-    }
+    text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count()
 }
 
 #[cfg(test)]
@@ -90,6 +107,7 @@ mod tests {
         let part = |part: &Part| match part {
             Part::Text(text) => String::from_utf8_lossy(text).into_owned(),
             Part::Variable(name) => format!("<{name}>"),
+            Part::Capture(group) => format!("<{group}>"),
         };
         Template::parse(text.as_bytes()).unwrap().parts.iter().map(part).collect()
     }
@@ -99,6 +117,9 @@ mod tests {
         assert_eq!(parts("a$b-c"), ["a", "<b>", "-c"]);
         assert_eq!(parts("${http_x}y$z$w"), ["<http_x>", "y", "<z>", "<w>"]);
         assert_eq!(parts("$1a$12"), ["<1>", "a", "<1>", "2"]);
+        assert_eq!(Template::parse(b"${1}").unwrap().parts, [Part::Variable("1".into())]);
+        assert_eq!(Template::parse(b"$0").unwrap().parts, [Part::Variable("0".into())]);
+        assert_eq!(Template::parse_without_captures(b"$12x").unwrap().parts, [Part::Variable("12x".into())]);
         assert_eq!(parts("plain"), ["plain"]);
         assert_eq!(parts(""), Vec::<String>::new());
         assert_eq!(parts("$HOST"), ["<host>"]);

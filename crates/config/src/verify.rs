@@ -7,7 +7,7 @@ use limpet_syntax::{Diagnostic, Origin};
 
 use crate::builder::Notice;
 use crate::model::{
-    Content, Hash, Http, Listen, ListenOptions, Location, LogLevel, Place, Server, ServerName, SessionSticky,
+    Charset, Content, Hash, Http, Listen, Location, LogLevel, Place, Server, ServerName, SessionSticky, Settings,
     StickyMode, Upstream,
 };
 use crate::value::address;
@@ -27,13 +27,39 @@ pub(crate) fn verify(
     if let Some((_, diagnostic)) = hidden.iter().find(|(name, _)| !is_block(http, name)) {
         return Err(diagnostic.clone());
     }
+    check_charsets(http)?;
     warn_of_sticky(http, notices);
+    Ok(())
+}
+
+/// Between two character sets that a block names there must be a map.
+fn check_charsets(http: &Http) -> Result<(), Diagnostic> {
+    let check = |settings: &Settings, place: &Place| {
+        let (Some(Charset::Named(to)), Some(Charset::Named(from))) = (&settings.charset, &settings.source_charset)
+        else {
+            return Ok(());
+        };
+        if from.eq_ignore_ascii_case(to) || http.charset_maps.iter().any(|map| map.is_between(from, to)) {
+            return Ok(());
+        }
+        Err(at(place, format!("no \"charset_map\" between the charsets \"{from}\" and \"{to}\"")))
+    };
+    fn all<'l>(location: &'l Location, found: &mut Vec<&'l Location>) {
+        found.push(location);
+        location.locations.iter().chain(&location.ifs).for_each(|inner| all(inner, found));
+    }
+    for server in &http.servers {
+        check(&server.settings, &server.place)?;
+        let mut locations = Vec::new();
+        server.locations.iter().for_each(|location| all(location, &mut locations));
+        locations.iter().try_for_each(|location| check(&location.settings, &location.place))?;
+    }
     Ok(())
 }
 
 fn at(place: &Place, message: String) -> Diagnostic {
     let origin = Origin::File { path: place.path.to_path_buf(), line: place.line };
-    Diagnostic { message, origin, caret: None }
+    Diagnostic { message, origin, caret: None, meant: None }
 }
 
 fn warn(notices: &mut Vec<Notice>, place: &Place, message: String) {
@@ -69,7 +95,7 @@ fn resolve_addresses(http: &mut Http) -> Result<(), Diagnostic> {
 
 fn check_listens(http: &Http) -> Result<(), Diagnostic> {
     let mut options = HashSet::new();
-    let has_options = |listen: &&Listen| listen.options != ListenOptions::default();
+    let has_options = |listen: &&Listen| listen.has_options;
     for listen in http.servers.iter().flat_map(|server| &server.listens).filter(has_options) {
         if !options.insert(&listen.address) {
             return Err(at(&listen.place, format!("duplicate listen options for {}", listen.address)));

@@ -90,7 +90,7 @@ fn an_earlier_error_is_told_before_a_later_one_of_the_grammar() {
 fn directives_in_a_server_are_checked() {
     for (text, expected) in [
         ("listen 0;", "invalid port in \"0\" of the \"listen\" directive"),
-        ("listen 80;", "a duplicate listen 80"),
+        ("listen 80;", "a duplicate listen 0.0.0.0:80"),
         ("listen 81 nope;", "invalid parameter \"nope\""),
         ("listen 81 ssl;", "the \"ssl\" parameter of \"listen\" is not supported by limpet"),
         ("server_name a.*.b;", "server name \"a.*.b\" is invalid"),
@@ -314,6 +314,145 @@ fn directives_that_are_not_acted_on_have_their_arguments_checked() {
         };
         let said = read(&file, "").config.map_or_else(|error| error.to_string(), |_| "ok".into());
         assert_eq!(said.trim_end_matches(" in /n.conf:1"), expected, "{line}");
+    }
+}
+
+/// What is said of the inside of an http block, without its place.
+fn in_http(text: &str) -> String {
+    let said = read(&format!("events {{}}\nhttp {{ {text} }}"), "").config;
+    said.map_or_else(|error| error.to_string().trim_end_matches(" in /n.conf:2").to_owned(), |_| "ok".into())
+}
+
+#[test]
+fn everyday_details_are_judged_as_nginx_judges_them() {
+    let server = |text: &str| format!("server {{ listen 80; {text} }}");
+    let two =
+        |one: &str, other: &str| format!("server {{ listen {one}; }} server {{ listen {other}; server_name x; }}");
+    let location = |text: &str| server(&format!("location /l/ {{ {text} }}"));
+    let upstream = |text: &str| format!("upstream u {{ server 127.0.0.1; {text} }}");
+    for (text, expected) in [
+        // Listening.
+        (server("listen 8100-8103; listen [::1]:8100-8103;"), "ok"),
+        (server("listen 8100-8103; listen 8102;"), "a duplicate listen 0.0.0.0:8102"),
+        (server("listen 8103-8100;"), "invalid port range in \"8103-8100\" of the \"listen\" directive"),
+        (server("listen 65535-65536;"), "invalid port in \"65535-65536\" of the \"listen\" directive"),
+        (server("listen 81 backlog=0;"), "invalid backlog \"backlog=0\""),
+        (server("listen 81 fastopen=x;"), "invalid fastopen \"fastopen=x\""),
+        (server("listen 81 so_keepalive=maybe;"), "invalid so_keepalive value: \"maybe\""),
+        (server("listen 81 so_keepalive=30m::10;"), "ok"),
+        (server("listen 81 so_keepalive=::;"), "invalid so_keepalive value: \"::\""),
+        (two("81 backlog=4", "81 backlog=4"), "duplicate listen options for 0.0.0.0:81"),
+        (two("81 bind", "81 reuseport"), "duplicate listen options for 0.0.0.0:81"),
+        (two("127.0.0.1:81 so_keepalive=on", "127.0.0.1:81 deferred"), "duplicate listen options for 127.0.0.1:81"),
+        (two("81 default_server", "81 reuseport"), "ok"),
+        // Locations within others.
+        (server("location ~ ^/a { location /a { } }"), "location \"/a\" is outside location \"^/a\""),
+        (server("location ~ ^/a { location = /a { } }"), "location \"/a\" is outside location \"^/a\""),
+        (server("location ~ / { location /c { } }"), "ok"),
+        (server("location ~ ^/a { location ~ b { } }"), "ok"),
+        // Groups of patterns, and variables.
+        (server("return 200 $1$9;"), "ok"),
+        (server("return 200 $0;"), "unknown \"0\" variable"),
+        (server("return 200 ${1};"), "unknown \"1\" variable"),
+        ("log_format f \"$uri $12x\";".into(), "unknown \"12x\" variable"),
+        (location("if ($1) { }"), "unknown \"1\" variable"),
+        (server("return 200 $memcached_key;"), "\"memcached_key\" is an nginx variable that limpet does not support"),
+        (server("return 200 \"$upstream_cache_status $gzip_ratio $ssl_protocol $http2 $cookie_ $arg_\";"), "ok"),
+        // Times and logs.
+        (location("proxy_read_timeout 1y;"), "\"proxy_read_timeout\" directive invalid value"),
+        (location("proxy_read_timeout 1M;"), "\"proxy_read_timeout\" directive invalid value"),
+        (location("keepalive_timeout 1w 1y;"), "ok"),
+        (server("access_log a combined flush=5s;"), "no buffer is defined for access_log \"a\""),
+        (server("access_log a combined flush=5s buffer=4k;"), "ok"),
+        (server("access_log a buffer=4k;"), "unknown log format \"buffer=4k\""),
+        (server("access_log a if=$uri;"), "unknown log format \"if=$uri\""),
+        // Shared memory of upstreams.
+        (upstream("zone x 32k; zone x;"), "ok"),
+        (upstream("zone x 8k;"), "zone \"x\" is too small"),
+        (upstream("zone x abc;"), "invalid zone size \"abc\""),
+        (upstream("zone \"\" 64k;"), "invalid zone name \"\""),
+        (upstream("zone x;"), "zero size shared memory zone \"x\""),
+        (
+            upstream("zone x 64k;") + "upstream v { server 127.0.0.1; zone x 128k; }",
+            "the size 131072 of shared memory zone \"x\" conflicts with already declared size 65536",
+        ),
+        // Redirects.
+        (server("proxy_redirect off;"), "ok"),
+        (location("proxy_pass http://127.0.0.1; proxy_redirect default;"), "ok"),
+        (
+            location("proxy_redirect default; proxy_pass http://127.0.0.1;"),
+            "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive",
+        ),
+        (
+            location("proxy_pass http://127.0.0.1; proxy_redirect off; proxy_redirect default;"),
+            "\"proxy_redirect\" directive is duplicate",
+        ),
+        (location("proxy_redirect foo;"), "invalid parameter \"foo\""),
+        (
+            location("proxy_redirect a b;"),
+            "rewrites of one's own in \"proxy_redirect\" are not supported by limpet, only \"off\" and \"default\" are",
+        ),
+        // Character sets.
+        ("charset utf-8; charset_types * text/x;".into(), "ok"),
+        (server("charset utf-8; charset off;"), "\"charset\" directive is duplicate"),
+        (server("charset $nosuch;"), "unknown \"nosuch\" variable"),
+        (server("charset ${arg_c};"), "unknown \"{arg_c}\" variable"),
+        (server("charset $arg_c;"), "ok"),
+        (server("source_charset a; charset b;"), "no \"charset_map\" between the charsets \"a\" and \"b\""),
+        ("source_charset a; charset A; server { }".into(), "ok"),
+        ("charset_map b a { 80 81; } source_charset a; charset b; server { }".into(), "ok"),
+        ("charset_map a A { }".into(), "\"charset_map\" between the same charsets \"a\" and \"a\""),
+        ("charset_map a b { } charset_map b a { }".into(), "duplicate \"charset_map\" between \"b\" and \"a\""),
+        ("charset_map a b { 80 81 82; }".into(), "invalid parameters number"),
+        ("charset_map a b { zz 81; }".into(), "invalid value \"zz\""),
+        ("charset_map a b { 80 100; }".into(), "invalid value \"100\""),
+        ("charset_map a utf-8 { 80 D1; }".into(), "invalid value \"D1\""),
+        ("charset_map a utf-8 { 80 E282AC; }".into(), "ok"),
+        (
+            "charset_map utf-8 a { }".into(),
+            "\"charset_map\" with \"utf-8\" charset should be given in the second column",
+        ),
+    ] {
+        assert_eq!(in_http(&text), expected, "{text}");
+    }
+    // A check of users and groups is root's.
+    let user = |text: &str| error(&format!("user {text};\nevents {{}}"));
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!(user("nosuchuser"), "getpwnam(\"nosuchuser\") failed in /n.conf:1");
+        assert_eq!(user("root nosuchgroup"), "getgrnam(\"nosuchgroup\") failed in /n.conf:1");
+    } else {
+        assert!(warnings("user nosuchuser; events {}")[0].contains("makes sense only if"));
+    }
+}
+
+#[test]
+fn names_of_headers_that_can_not_be_sent_are_warned_of() {
+    for (name, quoted) in [("X-Real-IP:", "X-Real-IP:"), ("", "\"\""), ("X Y", "\"X Y\""), ("X-\u{e9}", "X-\u{e9}")] {
+        for directive in ["proxy_set_header", "add_header"] {
+            let told = warnings(&format!("events {{}} http {{ {directive} {quoted} value; }}"));
+            let colon = if name.ends_with(':') { ", the colon is not of the name" } else { "" };
+            assert_eq!(told, [format!("\"{name}\" is no name of a header{colon}: \"{directive}\" does not send it")]);
+        }
+    }
+}
+
+#[test]
+fn whoever_misspells_a_word_is_told_what_there_is() {
+    let meant = |text: &str| read(text, "").config.err().and_then(|error| error.meant);
+    let http = |text: &str| meant(&format!("events {{}} http {{ {text} }}"));
+    for (text, expected) in [
+        ("upstream u { server 127.0.0.1 weigth=5; }", Some("weight=")),
+        ("upstream u { session_sticky maxidel=5; server 127.0.0.1; }", Some("maxidle=")),
+        ("upstream u { server 127.0.0.1; check intervall=5; }", Some("interval=")),
+        ("server { lisen 80; }", Some("listen")),
+        ("server { listen 80 defalt_server; }", Some("default_server")),
+        ("server { return 200 $reqest_uri; }", Some("request_uri")),
+        ("server { access_log a combind; }", Some("combined")),
+        ("server { add_header A b allways; }", Some("always")),
+        ("server { colour red; }", None),
+        ("server { return 200 $colour; }", None),
+    ] {
+        assert_eq!(http(text).as_deref(), expected, "{text}");
     }
 }
 

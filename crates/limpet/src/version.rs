@@ -4,13 +4,13 @@ use crate::cli::Action;
 use crate::messages::say;
 
 /// Standard modules of nginx that are not here, in the spelling of its configure script.
-const WITHOUT: &str = "--without-http_charset_module --without-http_gzip_module --without-http_ssi_module \
+const WITHOUT: &str = "--without-http_gzip_module --without-http_ssi_module \
     --without-http_userid_module --without-http_access_module --without-http_auth_basic_module \
     --without-http_mirror_module --without-http_autoindex_module --without-http_geo_module --without-http_map_module \
     --without-http_split_clients_module --without-http_referer_module --without-http_fastcgi_module \
     --without-http_uwsgi_module --without-http_scgi_module --without-http_grpc_module --without-http_memcached_module \
     --without-http_limit_conn_module --without-http_limit_req_module --without-http_empty_gif_module \
-    --without-http_browser_module --without-http_upstream_zone_module";
+    --without-http_browser_module";
 
 /// What is built in, in the same spelling.
 const WITH: &str = "--add-module=ngx_http_upstream_session_sticky_module \

@@ -6,7 +6,8 @@ use std::ops::Add;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Local};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 thread_local! {
     static NOW: Cell<Option<Moment>> = const { Cell::new(None) };
@@ -97,16 +98,25 @@ pub fn with_texts<R>(take: impl FnOnce(&Texts) -> R) -> R {
     TEXTS.with_borrow_mut(|texts| {
         let now = unix_seconds();
         if texts.second != now {
-            let time = UNIX_EPOCH + Duration::from_secs(now as u64);
-            let local = DateTime::<Local>::from(time);
+            let time = Timestamp::from_second(now).unwrap_or_default();
+            let local = time.to_zoned(TimeZone::system());
             *texts = Texts {
                 second: now,
-                http: httpdate::fmt_http_date(time),
-                error_log: local.format("%Y/%m/%d %H:%M:%S").to_string(),
-                local: local.format("%d/%b/%Y:%H:%M:%S %z").to_string(),
-                iso8601: local.format("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+                http: time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+                error_log: local.strftime("%Y/%m/%d %H:%M:%S").to_string(),
+                local: local.strftime("%d/%b/%Y:%H:%M:%S %z").to_string(),
+                iso8601: local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
             };
         }
         take(texts)
     })
+}
+
+/// The present second as `Thursday, 26-Nov-2026 03:14:35 UTC`, in local time or in that of Greenwich.
+pub fn long_date(is_local: bool) -> String {
+    let time = Timestamp::from_second(unix_seconds()).unwrap_or_default();
+    match is_local {
+        true => time.to_zoned(TimeZone::system()).strftime("%A, %d-%b-%Y %H:%M:%S %Z").to_string(),
+        false => time.strftime("%A, %d-%b-%Y %H:%M:%S GMT").to_string(),
+    }
 }

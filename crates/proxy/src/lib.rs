@@ -15,6 +15,7 @@ pub mod front;
 mod http;
 pub mod log;
 mod patience;
+mod recode;
 mod resolve;
 mod route;
 pub mod runtime;

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use crate::check::{Rules, is_probed};
 use crate::front::Conn;
 use crate::front::head::HeadLimits;
+use crate::http::Charsets;
 use crate::log::{AccessLog, ErrorLog, LogFiles};
 use crate::resolve::Names;
 use crate::route::host::HostMap;
@@ -144,7 +145,13 @@ pub(crate) struct Settings {
     pub(crate) keepalive_timeout: Duration,
     pub(crate) keepalive_header: Option<u64>,
     pub(crate) keepalive_requests: u64,
+    /// After so long a connection serves its last request.
+    pub(crate) keepalive_time: Duration,
+    /// `None`: the file names no character set.
+    pub(crate) charsets: Option<Charsets>,
     pub(crate) client_max_body_size: u64,
+    /// Bytes of a body that are kept for `$request_body`; 0: nobody asks for it.
+    pub(crate) kept_body: usize,
     pub(crate) client_body_timeout: Duration,
     pub(crate) send_timeout: Duration,
     pub(crate) server_tokens: ServerTokens,
@@ -177,8 +184,9 @@ pub(crate) struct Pass {
     pub(crate) upstream: Arc<Upstream>,
     /// In place of what the location matched; `None`: the client's URI as it came.
     pub(crate) uri: Option<Vec<u8>>,
-    /// What a `Location` of the backend begins with, and what takes its place (`proxy_redirect default`).
-    pub(crate) redirect: (Vec<u8>, Vec<u8>),
+    /// What a `Location` of the backend begins with, and what takes its place (`proxy_redirect default`); `None`: it is
+    /// passed on as it is.
+    pub(crate) redirect: Option<(Vec<u8>, Vec<u8>)>,
     /// `$proxy_host`
     pub(crate) host: String,
     /// `$proxy_port`
@@ -315,7 +323,10 @@ impl Settings {
             keepalive_timeout: Duration::ZERO,
             keepalive_header: None,
             keepalive_requests: 0,
+            keepalive_time: Duration::ZERO,
+            charsets: None,
             client_max_body_size: 0,
+            kept_body: 0,
             client_body_timeout: Duration::from_secs(60),
             send_timeout: Duration::from_secs(60),
             server_tokens: ServerTokens::On,

@@ -22,6 +22,7 @@ impl Text {
         let piece = |part: &Part| match part {
             Part::Text(text) => Piece::Bytes(text.as_slice().into()),
             Part::Variable(name) => Piece::Variable(Variable::named(name)),
+            Part::Capture(group) => Piece::Variable(Variable::Capture(*group)),
         };
         Text { pieces: template.parts.iter().map(piece).collect() }
     }

@@ -1,15 +1,20 @@
 //! What the variables of a configuration stand for.
 
+use std::ffi::OsStr;
 use std::io::Write;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use limpet_config::model::LogLevel;
 
 use crate::clock;
 use crate::field::Known;
 use crate::front::head::LineRead;
 use crate::http::{Request, Try};
+use crate::log::os_error;
 use crate::runtime::Content;
 
 /// A variable, its name resolved.
@@ -25,28 +30,43 @@ pub(crate) enum Variable {
     ConnectionRequests,
     ConnectionTime,
     Cookie(Vec<u8>),
+    /// In local time, or that of Greenwich.
+    Date {
+        is_local: bool,
+    },
     DocumentRoot,
+    /// `$` itself (Tengine).
+    Dollar,
     Header(Vec<u8>),
     Host,
     Hostname,
     Https,
     IsArgs,
+    /// A colon where the host that was asked for has a port.
+    IsRequestPort,
+    LimitRate,
     Msec,
+    Msie,
     NginxVersion,
     Pid,
     Pipe,
     ProxyAddXForwardedFor,
     ProxyHost,
     ProxyPort,
+    RawUri,
+    RealpathRoot,
     RemoteAddr,
     RemotePort,
     RemoteUser,
     Request,
+    RequestBody,
     RequestCompletion,
     RequestFilename,
     RequestId,
     RequestLength,
     RequestMethod,
+    /// The port of the host that was asked for.
+    RequestPort,
     RequestTime,
     RequestUri,
     Scheme,
@@ -59,8 +79,13 @@ pub(crate) enum Variable {
     SessionStickySid,
     SessionStickyState,
     Status,
+    Tcp(TcpNumber),
+    TimeHttp,
     TimeIso8601,
     TimeLocal,
+    /// A part of the local time (Tengine).
+    TimePart(TimePart),
+    UnixTime,
     UpstreamAddr,
     UpstreamBytesReceived,
     UpstreamBytesSent,
@@ -73,8 +98,31 @@ pub(crate) enum Variable {
     UpstreamResponseTime,
     UpstreamStatus,
     Uri,
-    /// No such variable; the configuration's check leaves none of these.
-    Unknown,
+    /// It describes what is not there.
+    Nothing,
+    /// The same, but found and empty.
+    Empty,
+}
+
+/// What the kernel knows of a client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TcpNumber {
+    RoundTrip,
+    RoundTripVariance,
+    SendWindow,
+    ReceiveSpace,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimePart {
+    Year,
+    ShortYear,
+    Month,
+    Day,
+    Hour,
+    Hour12,
+    Minute,
+    Second,
 }
 
 impl Variable {
@@ -94,9 +142,6 @@ impl Variable {
                 return variable(if is_header { header(rest) } else { rest.as_bytes().to_vec() });
             }
         }
-        if let Ok(group) = name.parse::<usize>() {
-            return Variable::Capture(group);
-        }
         match name {
             "args" | "query_string" => Variable::Args,
             "binary_remote_addr" => Variable::BinaryRemoteAddr,
@@ -107,30 +152,47 @@ impl Variable {
             "connection_time" => Variable::ConnectionTime,
             "content_length" => Variable::Header(b"content-length".to_vec()),
             "content_type" => Variable::Header(b"content-type".to_vec()),
+            "date_gmt" => Variable::Date { is_local: false },
+            "date_local" => Variable::Date { is_local: true },
+            "day" => Variable::TimePart(TimePart::Day),
             "document_root" => Variable::DocumentRoot,
+            "dollar" => Variable::Dollar,
             "host" => Variable::Host,
             "hostname" => Variable::Hostname,
+            "hour" => Variable::TimePart(TimePart::Hour),
+            "hour12" => Variable::TimePart(TimePart::Hour12),
             "https" => Variable::Https,
+            "http2" | "http3" => Variable::Empty,
             "is_args" => Variable::IsArgs,
+            "is_request_port" => Variable::IsRequestPort,
+            "limit_rate" => Variable::LimitRate,
+            "minute" => Variable::TimePart(TimePart::Minute),
+            "month" => Variable::TimePart(TimePart::Month),
             "msec" => Variable::Msec,
+            "msie" => Variable::Msie,
             "nginx_version" => Variable::NginxVersion,
             "pid" => Variable::Pid,
             "pipe" => Variable::Pipe,
             "proxy_add_x_forwarded_for" => Variable::ProxyAddXForwardedFor,
             "proxy_host" => Variable::ProxyHost,
             "proxy_port" => Variable::ProxyPort,
-            "remote_addr" => Variable::RemoteAddr,
-            "remote_port" => Variable::RemotePort,
+            "raw_uri" => Variable::RawUri,
+            "realpath_root" => Variable::RealpathRoot,
+            "remote_addr" | "realip_remote_addr" => Variable::RemoteAddr,
+            "remote_port" | "realip_remote_port" => Variable::RemotePort,
             "remote_user" => Variable::RemoteUser,
             "request" => Variable::Request,
+            "request_body" => Variable::RequestBody,
             "request_completion" => Variable::RequestCompletion,
             "request_filename" => Variable::RequestFilename,
             "request_id" => Variable::RequestId,
             "request_length" => Variable::RequestLength,
             "request_method" => Variable::RequestMethod,
+            "request_port" => Variable::RequestPort,
             "request_time" => Variable::RequestTime,
             "request_uri" => Variable::RequestUri,
             "scheme" => Variable::Scheme,
+            "second" => Variable::TimePart(TimePart::Second),
             "server_addr" => Variable::ServerAddr,
             "server_name" => Variable::ServerName,
             "server_port" => Variable::ServerPort,
@@ -139,6 +201,11 @@ impl Variable {
             "session_sticky_sid" => Variable::SessionStickySid,
             "session_sticky_state" => Variable::SessionStickyState,
             "status" => Variable::Status,
+            "tcpinfo_rcv_space" => Variable::Tcp(TcpNumber::ReceiveSpace),
+            "tcpinfo_rtt" => Variable::Tcp(TcpNumber::RoundTrip),
+            "tcpinfo_rttvar" => Variable::Tcp(TcpNumber::RoundTripVariance),
+            "tcpinfo_snd_cwnd" => Variable::Tcp(TcpNumber::SendWindow),
+            "time_http" => Variable::TimeHttp,
             "time_iso8601" => Variable::TimeIso8601,
             "time_local" => Variable::TimeLocal,
             "upstream_addr" => Variable::UpstreamAddr,
@@ -150,8 +217,12 @@ impl Variable {
             "upstream_response_length" => Variable::UpstreamResponseLength,
             "upstream_response_time" => Variable::UpstreamResponseTime,
             "upstream_status" => Variable::UpstreamStatus,
+            "unix_time" => Variable::UnixTime,
             "uri" | "document_uri" => Variable::Uri,
-            _ => Variable::Unknown,
+            "year" => Variable::TimePart(TimePart::Year),
+            "year2" => Variable::TimePart(TimePart::ShortYear),
+            // The configuration has checked the names: these have no value here.
+            _ => Variable::Nothing,
         }
     }
 
@@ -178,6 +249,45 @@ impl Variable {
             Variable::ConnectionRequests => number(out, conn.requests()),
             Variable::ConnectionTime => seconds(out, clock::now().since(conn.accepted)),
             Variable::Cookie(name) => cookie(request, name).is_some_and(text),
+            Variable::Date { is_local } => text(clock::long_date(*is_local).as_bytes()),
+            Variable::Dollar => text(b"$"),
+            Variable::IsRequestPort => text(if request_port(request).is_empty() { b"" } else { b":" }),
+            Variable::LimitRate => text(b"0"),
+            Variable::Msie => {
+                let agent = head.value(Known::UserAgent).unwrap_or_default();
+                let has = |word: &[u8]| agent.windows(word.len()).any(|window| window == word);
+                text(if has(b"MSIE ") && !has(b"Opera") { b"1" } else { b"" })
+            }
+            Variable::RawUri => {
+                let path = head.target().split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+                head.line_read == LineRead::Whole && text(path)
+            }
+            Variable::RealpathRoot => {
+                let root = request.location.settings.root.render(request);
+                match std::fs::canonicalize(OsStr::from_bytes(&root)) {
+                    Ok(path) => text(path.as_os_str().as_bytes()),
+                    Err(error) => {
+                        let root = String::from_utf8_lossy(&root);
+                        let message = format!("realpath() \"{root}\" failed ({})", os_error(&error));
+                        request.log_error(LogLevel::Crit, &message);
+                        false
+                    }
+                }
+            }
+            Variable::RequestBody => request.body.as_ref().is_some_and(|body| text(body)),
+            Variable::RequestPort => text(request_port(request)),
+            Variable::Tcp(wanted) => conn.socket.tcp_info().is_some_and(|info| {
+                let value = match wanted {
+                    TcpNumber::RoundTrip => info.tcpi_rtt,
+                    TcpNumber::RoundTripVariance => info.tcpi_rttvar,
+                    TcpNumber::SendWindow => info.tcpi_snd_cwnd,
+                    TcpNumber::ReceiveSpace => info.tcpi_rcv_space,
+                };
+                number(out, value.into())
+            }),
+            Variable::TimeHttp => clock::with_texts(|texts| text(texts.http.as_bytes())),
+            Variable::TimePart(part) => clock::with_texts(|texts| text(time_part(*part, &texts.iso8601).as_bytes())),
+            Variable::UnixTime => number(out, clock::unix_time().as_secs()),
             Variable::DocumentRoot => {
                 request.location.settings.root.append(request, out);
                 true
@@ -276,8 +386,36 @@ impl Variable {
                 None => false,
             },
             Variable::Uri => matches!(head.line_read, LineRead::Path | LineRead::Whole) && text(&request.uri),
-            Variable::Unknown => false,
+            Variable::Nothing => false,
+            Variable::Empty => true,
         }
+    }
+}
+
+/// The port behind the host that a client asks for; empty where there is none.
+fn request_port(request: &Request) -> &[u8] {
+    let host = request.head.value(Known::Host).unwrap_or_default();
+    let behind_name =
+        host.iter().rposition(|byte| *byte == b']').map_or(host, |end| host.get(end..).unwrap_or_default());
+    let colon = behind_name.iter().position(|byte| *byte == b':');
+    colon.and_then(|colon| behind_name.get(colon + 1..)).unwrap_or_default()
+}
+
+/// A part of `2026-11-26T03:14:35+00:00`.
+fn time_part(part: TimePart, time: &str) -> String {
+    let digits = |range: Range<usize>| time.get(range).unwrap_or_default().to_owned();
+    match part {
+        TimePart::Year => digits(0..4),
+        TimePart::ShortYear => digits(2..4),
+        TimePart::Month => digits(5..7),
+        TimePart::Day => digits(8..10),
+        TimePart::Hour => digits(11..13),
+        TimePart::Hour12 => match digits(11..13).parse::<u32>() {
+            Ok(hour) => format!("{:02}", (hour + 11) % 12 + 1),
+            Err(_) => String::new(),
+        },
+        TimePart::Minute => digits(14..16),
+        TimePart::Second => digits(17..19),
     }
 }
 
@@ -373,12 +511,23 @@ mod tests {
 
     #[test]
     fn every_name_that_the_configuration_knows_is_a_variable() {
-        for name in limpet_config::variables::NAMES {
-            assert_ne!(Variable::named(name), Variable::Unknown, "{name}");
+        for name in limpet_config::variables::NAMES.iter().filter(|name| **name != "request_body_file") {
+            assert_ne!(Variable::named(name), Variable::Nothing, "{name}");
         }
-        for prefix in limpet_config::variables::PREFIXES {
-            assert_ne!(Variable::named(&format!("{prefix}x")), Variable::Unknown, "{prefix}");
+        for prefix in limpet_config::variables::PREFIXES.iter().filter(|prefix| !prefix.contains("_trailer_")) {
+            assert_ne!(Variable::named(&format!("{prefix}x")), Variable::Nothing, "{prefix}");
         }
+        for name in limpet_config::variables::WITHOUT_VALUE {
+            assert!(matches!(Variable::named(name), Variable::Nothing | Variable::Empty), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_time_has_parts() {
+        let part = |part| time_part(part, "2026-11-26T00:14:35+00:00");
+        assert_eq!((part(TimePart::Year), part(TimePart::ShortYear)), ("2026".into(), "26".into()));
+        assert_eq!((part(TimePart::Hour), part(TimePart::Hour12)), ("00".into(), "12".into()));
+        assert_eq!(time_part(TimePart::Hour12, "2026-11-26T13:14:35+00:00"), "01");
     }
 
     #[test]

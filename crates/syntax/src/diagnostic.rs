@@ -23,11 +23,13 @@ pub struct Diagnostic {
     pub origin: Origin,
     /// Where a caret points on a terminal; not always on the line that nginx names.
     pub caret: Option<Span>,
+    /// What may have been meant in place of a word that nobody knows.
+    pub meant: Option<String>,
 }
 
 impl Diagnostic {
     pub fn nowhere(message: impl Into<String>) -> Self {
-        Diagnostic { message: message.into(), origin: Origin::Nowhere, caret: None }
+        Diagnostic { message: message.into(), origin: Origin::Nowhere, caret: None, meant: None }
     }
 
     /// The source line with a caret under the word that is meant, for people at a terminal.
@@ -41,7 +43,11 @@ impl Diagnostic {
         let pad: String = shown.chars().take(column - start).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let number = span.line.to_string();
         let gutter = " ".repeat(number.len());
-        Some(format!("{gutter} |\n{number} | {shown}\n{gutter} | {pad}^"))
+        let mut excerpt = format!("{gutter} |\n{number} | {shown}\n{gutter} | {pad}^");
+        if let Some(meant) = &self.meant {
+            excerpt.push_str(&format!("\n{gutter} = did you mean \"{meant}\"?"));
+        }
+        Some(excerpt)
     }
 }
 

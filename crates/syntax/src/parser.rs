@@ -193,7 +193,7 @@ impl<'a> Parser<'a> {
             None => Origin::Nowhere,
         };
         let caret = (!self.command_line).then_some(at);
-        items.push(Item::Failed(Diagnostic { message: message.into(), origin, caret }));
+        items.push(Item::Failed(Diagnostic { message: message.into(), origin, caret, meant: None }));
         Outcome::Failed
     }
 }

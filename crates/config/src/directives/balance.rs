@@ -2,7 +2,7 @@
 
 use limpet_syntax as syntax;
 
-use crate::builder::{Builder, Fault, arg, fault, template};
+use crate::builder::{Builder, Fault, arg, fault, template, unknown};
 use crate::directive::prelude::{Directive, N0, N1, N12, UPSTREAM, works};
 use crate::model::{LogLevel, Method, Until};
 use crate::value;
@@ -101,7 +101,7 @@ fn least_time(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
     let inflight = match directive.args.get(1) {
         None => false,
         Some(word) if word.bytes == b"inflight" => true,
-        Some(word) => return invalid_parameter(word),
+        Some(word) => return unknown(word, &word.text(), &["inflight"]),
     };
     let word = arg(directive, 0)?;
     let until = match word.bytes.as_slice() {
@@ -117,10 +117,10 @@ fn random(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
     let method = match directive.args.first() {
         None => Method::Random,
         Some(word) if word.bytes == b"two" => Method::RandomTwo,
-        Some(word) => return invalid_parameter(word),
+        Some(word) => return unknown(word, &word.text(), &["two"]),
     };
     match directive.args.get(1) {
-        Some(word) if word.bytes != b"least_conn" => return invalid_parameter(word),
+        Some(word) if word.bytes != b"least_conn" => return unknown(word, &word.text(), &["least_conn"]),
         _ => {}
     }
     set(builder, directive, method);
@@ -131,7 +131,7 @@ fn vnswrr(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
     if let Some(word) = directive.args.first()
         && word.bytes.strip_prefix(b"max_init=").and_then(value::number).is_none()
     {
-        return invalid_parameter(word);
+        return unknown(word, &word.text(), &["max_init="]);
     }
     set(builder, directive, Method::Vnswrr);
     Ok(())

@@ -2,7 +2,7 @@
 
 use limpet_syntax as syntax;
 
-use crate::builder::{Builder, Fault, arg, fault, text};
+use crate::builder::{Builder, Fault, arg, fault, text, unknown};
 use crate::directive::prelude::{Directive, LOCATION, MORE1, N0, N1, N2, SERVER, UPSTREAM, works};
 use crate::model::{Check, CheckKind, Content, LogLevel, StatusFormat};
 use crate::value;
@@ -103,7 +103,10 @@ fn check(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(),
                     _ => return Err(invalid()),
                 }
             }
-            _ => return Err(invalid()),
+            _ => {
+                let known = ["interval=", "timeout=", "rise=", "fall=", "default_down=", "unique=", "port=", "type="];
+                return unknown(word, parameter, &known);
+            }
         }
     }
     builder.upstream.check = Some(check);

@@ -1,6 +1,7 @@
 //! The main level: processes, the pid file, and `include`, which may stand anywhere.
 
 use limpet_syntax as syntax;
+use nix::unistd::geteuid;
 
 use crate::builder::{Builder, Fault, arg, fault, not_a_flag, set, text};
 use crate::directive::contexts;
@@ -58,13 +59,28 @@ fn master_process(builder: &mut Builder<'_>, directive: &syntax::Directive) -> R
 }
 
 fn user(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let name = text(arg(directive, 0)?)?.to_owned();
     let group = directive.args.get(1).map(text).transpose()?.map(str::to_owned);
+    if !geteuid().is_root() {
+        let message = "the \"user\" directive makes sense only if the master process runs with super-user privileges, \
+                       ignored";
+        builder.notice(LogLevel::Warn, message, directive);
+        return Ok(());
+    }
+    // nginx's messages, and its group where none is written: that of the user's name.
+    if !matches!(nix::unistd::User::from_name(&name), Ok(Some(_))) {
+        return Err(Fault::Message(format!("getpwnam(\"{name}\") failed")));
+    }
+    let group_name = group.as_deref().unwrap_or(&name);
+    if !matches!(nix::unistd::Group::from_name(group_name), Ok(Some(_))) {
+        return Err(Fault::Message(format!("getgrnam(\"{group_name}\") failed")));
+    }
     builder.notice(
         LogLevel::Notice,
         "the \"user\" directive is not applied yet: workers run as the user who started limpet",
         directive,
     );
-    builder.config.main.user = Some(User { name: text(arg(directive, 0)?)?.to_owned(), group });
+    builder.config.main.user = Some(User { name, group });
     Ok(())
 }
 

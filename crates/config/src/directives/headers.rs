@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use limpet_syntax as syntax;
 
-use crate::builder::{Builder, Fault, arg, fault, template, text};
+use crate::builder::{Builder, Fault, arg, template, unknown};
 use crate::directive::prelude::{Directive, HTTP, LOCATION, LOCATION_IF, N23, SERVER, works};
-use crate::model::AddHeader;
+use crate::model::{AddHeader, LogLevel};
 
 pub(crate) const ROWS: &[Directive] = &[works(
     "add_header",
@@ -21,21 +21,30 @@ fn add_header(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
     let always = match directive.args.get(2) {
         None => false,
         Some(word) if word.bytes == b"always" => true,
-        Some(word) => return fault(word, format!("invalid parameter \"{}\"", word.text())),
+        Some(word) => return unknown(word, &word.text(), &["always"]),
     };
-    let header = AddHeader { name: header_name(arg(directive, 0)?)?, value: template(arg(directive, 1)?)?, always };
-    append(&mut builder.settings().add_header, header);
+    let value = template(arg(directive, 1)?)?;
+    let name = header_name(builder, directive)?;
+    // A block with its own lines replaces those around it, even if none of them can be sent.
+    let headers = builder.settings().add_header.get_or_insert_default();
+    if let Some(name) = name {
+        Arc::make_mut(headers).push(AddHeader { name, value, always });
+    }
     Ok(())
 }
 
-/// A header's name that can be sent: the characters of RFC 9110, section 5.6.2.
-pub(super) fn header_name(word: &syntax::Word) -> Result<String, Fault> {
-    let name = text(word)?;
+/// The name of a header, the first argument. One that can't be sent (RFC 9110, section 5.6.2) is accepted, as nginx does, and
+/// warned of: it comes to nothing here, where nginx sends a broken line.
+pub(super) fn header_name(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<Option<String>, Fault> {
+    let name = arg(directive, 0)?.text().into_owned();
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if !name.is_empty() && name.bytes().all(token) {
-        return Ok(name.to_owned());
+        return Ok(Some(name));
     }
-    fault(word, format!("invalid header name \"{name}\""))
+    let colon = if name.ends_with(':') { ", the colon is not of the name" } else { "" };
+    let message = format!("\"{name}\" is no name of a header{colon}: \"{}\" does not send it", directive.name.text());
+    builder.notice(LogLevel::Warn, message, directive);
+    Ok(None)
 }
 
 /// Adds to a list that blocks share with those inside of them.

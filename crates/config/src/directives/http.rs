@@ -2,7 +2,7 @@
 
 use limpet_syntax as syntax;
 
-use crate::builder::{Builder, Fault, arg, fault, text};
+use crate::builder::{Builder, Fault, arg, fault, text, unknown};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, HTTP, LOCATION, MAIN, MORE1, N0, N1, N2, N12, SERVER, works};
 use crate::model::{KeepaliveTimeout, Listen, ListenOptions, LogLevel, Server, ServerName, ServerTokens};
@@ -33,6 +33,13 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "Most requests on one client connection. Default: 1000.",
         keepalive_requests,
+    ),
+    works(
+        "keepalive_time",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Age after which a client connection serves its last request. Default: 1h.",
+        keepalive_time,
     ),
     works(
         "client_header_timeout",
@@ -70,6 +77,13 @@ pub(crate) const ROWS: &[Directive] = &[
         client_max_body_size,
     ),
     works(
+        "client_body_buffer_size",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "The largest request body that `$request_body` shows. Default: 16k.",
+        client_body_buffer_size,
+    ),
+    works(
         "server_tokens",
         HTTP | SERVER | LOCATION,
         N1,
@@ -95,11 +109,46 @@ fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
             address,
             default_server: false,
             options: ListenOptions::default(),
+            has_options: false,
             place: place.clone(),
         }));
     }
     builder.http.servers.push(server);
     Ok(())
+}
+
+/// What may stand behind the address of a `listen`.
+const LISTEN_PARAMETERS: &[&str] = &[
+    "default_server",
+    "backlog=",
+    "rcvbuf=",
+    "sndbuf=",
+    "ipv6only=",
+    "bind",
+    "reuseport",
+    "deferred",
+    "fastopen=",
+    "so_keepalive=",
+    "ssl",
+    "http2",
+    "quic",
+    "proxy_protocol",
+];
+
+/// `on`, `off`, or `[seconds]:[seconds]:[probes]` with at least one of them.
+fn is_so_keepalive(value: &str) -> bool {
+    if matches!(value, "on" | "off") {
+        return true;
+    }
+    let parts: Vec<&[u8]> = value.split(':').map(str::as_bytes).collect();
+    let is_number = |number: &[u8]| number.is_empty() || value::number(number).is_some_and(|number| number > 0);
+    let is_time = |time: &[u8]| time.is_empty() || value::seconds(time).is_some_and(|seconds| seconds > 0);
+    let fits = match parts.as_slice() {
+        [idle, interval] => is_time(idle) && is_time(interval),
+        [idle, interval, probes] => is_time(idle) && is_time(interval) && is_number(probes),
+        _ => false,
+    };
+    fits && parts.iter().any(|part| !part.is_empty())
 }
 
 fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
@@ -110,11 +159,13 @@ fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
     };
     let mut default_server = false;
     let mut options = ListenOptions::default();
+    let mut has_options = false;
     for word in directive.args.iter().skip(1) {
         let parameter = text(word)?;
         let (name, value) = parameter.split_once('=').map_or((parameter, None), |(name, value)| (name, Some(value)));
         let bytes = value.unwrap_or_default().as_bytes();
-        let invalid = |what: &str| fault::<()>(word, format!("invalid {what} \"{}\"", value.unwrap_or_default()));
+        let invalid = |what: &str| fault::<()>(word, format!("invalid {what} \"{parameter}\""));
+        has_options |= !matches!(name, "default_server" | "default" | "ssl" | "http2" | "quic" | "proxy_protocol");
         match (name, value) {
             ("default_server" | "default", None) => default_server = true,
             ("backlog", Some(_)) => match value::number(bytes).and_then(|n| u32::try_from(n).ok()) {
@@ -131,7 +182,10 @@ fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
             },
             ("ipv6only", Some("on")) => options.ipv6only = Some(true),
             ("ipv6only", Some("off")) => options.ipv6only = Some(false),
-            ("ipv6only", Some(_)) => invalid("ipv6only flags")?,
+            ("fastopen", Some(_)) if value::number(bytes).is_none() => invalid("fastopen")?,
+            ("so_keepalive", Some(value)) if !is_so_keepalive(value) => {
+                return fault(word, format!("invalid so_keepalive value: \"{value}\""));
+            }
             // How the kernel hands connections over; limpet's workers share one socket.
             ("bind" | "reuseport" | "deferred", None) | ("fastopen" | "so_keepalive", Some(_)) => {
                 builder.notice(
@@ -144,15 +198,15 @@ fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
             | ("setfib" | "accept_filter", Some(_)) => {
                 return fault(word, format!("the \"{name}\" parameter of \"listen\" is not supported by limpet"));
             }
-            _ => return fault(word, format!("invalid parameter \"{parameter}\"")),
+            _ => return unknown(word, parameter, LISTEN_PARAMETERS),
         }
     }
     let place = builder.place(directive);
     for address in addresses {
         if builder.server.listens.iter().any(|other| other.address == address) {
-            return fault(word, format!("a duplicate listen {}", word.text()));
+            return fault(word, format!("a duplicate listen {address}"));
         }
-        let listen = Listen { address, default_server, options: options.clone(), place: place.clone() };
+        let listen = Listen { address, default_server, options: options.clone(), has_options, place: place.clone() };
         builder.server.listens.push(listen);
     }
     Ok(())
@@ -218,6 +272,11 @@ fn keepalive_requests(builder: &mut Builder<'_>, directive: &syntax::Directive) 
     Ok(())
 }
 
+fn keepalive_time(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.settings().keepalive_time = Some(milliseconds(directive)?);
+    Ok(())
+}
+
 /// A time in milliseconds as nginx's generic setter takes it.
 pub(super) fn milliseconds(directive: &syntax::Directive) -> Result<u64, Fault> {
     value::milliseconds(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))
@@ -249,6 +308,12 @@ fn send_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Res
 fn client_max_body_size(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let size = value::offset(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))?;
     builder.settings().client_max_body_size = Some(size);
+    Ok(())
+}
+
+fn client_body_buffer_size(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let size = value::size(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))?;
+    builder.settings().client_body_buffer_size = Some(size);
     Ok(())
 }
 

@@ -135,7 +135,7 @@ fn error_text(error: &pcre2::Error) -> String {
 
 fn check_nesting(builder: &Builder<'_>, matcher: &Matcher, word: &Word) -> Result<(), Fault> {
     let Some(outer) = builder.locations.last() else { return Ok(()) };
-    let name = word.text();
+    let name = String::from_utf8_lossy(matcher.text()).into_owned();
     match (&outer.matcher, matcher) {
         (Matcher::Exact(uri), _) => {
             let uri = String::from_utf8_lossy(uri);
@@ -145,11 +145,12 @@ fn check_nesting(builder: &Builder<'_>, matcher: &Matcher, word: &Word) -> Resul
             fault(word, format!("location \"{name}\" cannot be inside the named location \"{outer}\""))
         }
         (_, Matcher::Named(_)) => fault(word, format!("named location \"{name}\" can be on the server level only")),
-        (Matcher::Prefix { prefix, .. }, Matcher::Exact(uri) | Matcher::Prefix { prefix: uri, .. })
-            if !uri.starts_with(prefix) =>
+        // nginx compares the text of a pattern as if it were a prefix.
+        (Matcher::Prefix { .. } | Matcher::Regex { .. }, Matcher::Exact(uri) | Matcher::Prefix { prefix: uri, .. })
+            if !uri.starts_with(outer.matcher.text()) =>
         {
-            let prefix = String::from_utf8_lossy(prefix);
-            fault(word, format!("location \"{name}\" is outside location \"{prefix}\""))
+            let outer = String::from_utf8_lossy(outer.matcher.text());
+            fault(word, format!("location \"{name}\" is outside location \"{outer}\""))
         }
         _ => Ok(()),
     }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use limpet_syntax as syntax;
+use limpet_syntax::{self as syntax, Word};
 
 use super::headers::append;
-use crate::builder::{Builder, Fault, arg, fault, template, template_in, text};
+use crate::builder::{Builder, Fault, arg, fault, known, template_in, text, unknown};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, HTTP, LOCATION, LOCATION_IF, MAIN, MORE1, MORE2, SERVER, works};
+use crate::hint::nearest;
 use crate::model::{AccessLog, ErrorLog, ErrorLogTarget, Escape, LogFormat, LogLevel};
 use crate::template::Template;
 use crate::value;
@@ -81,36 +82,53 @@ fn access_log(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
         return fault(word, format!("\"{path}\" is not supported by limpet as an \"access_log\", it must be a file"));
     }
     let mut log = AccessLog { path: path.into(), format: "combined".into(), condition: None };
+    let (mut is_buffered, mut flush) = (false, None);
     for (index, word) in directive.args.iter().enumerate().skip(1) {
         let parameter = text(word)?;
+        if index == 1 {
+            // Whatever it looks like, nginx takes the second word for a format.
+            let is_known = parameter == "combined" || builder.http.log_formats.iter().any(|f| f.name == parameter);
+            if !is_known {
+                return unknown_format(builder, word, parameter);
+            }
+            log.format = parameter.to_owned();
+            continue;
+        }
         match parameter.split_once('=') {
             Some(("if", condition)) => {
                 log.condition = Some(template_in(word, condition.as_bytes())?);
             }
-            // Lines are written at once, so none is ever late.
             Some(("buffer", size)) => match value::size(size.as_bytes()) {
-                Some(1..) => note_buffering(builder, directive),
+                Some(1..) => is_buffered = true,
                 _ => return fault(word, format!("invalid buffer size \"{size}\"")),
             },
             Some(("flush", time)) => match value::milliseconds(time.as_bytes()) {
-                Some(1..) => note_buffering(builder, directive),
+                Some(1..) => flush = Some(word),
                 _ => return fault(word, format!("invalid flush time \"{time}\"")),
             },
             _ if parameter == "gzip" || parameter.starts_with("gzip=") => {
                 return fault(word, "\"gzip\" in \"access_log\" is not supported by limpet");
             }
-            _ if index == 1 => {
-                let known = parameter == "combined" || builder.http.log_formats.iter().any(|f| f.name == parameter);
-                if !known {
-                    return fault(word, format!("unknown log format \"{parameter}\""));
-                }
-                log.format = parameter.to_owned();
-            }
-            _ => return fault(word, format!("invalid parameter \"{parameter}\"")),
+            _ => return unknown(word, parameter, &["if=", "buffer=", "flush=", "gzip", "gzip="]),
         }
+    }
+    match (is_buffered, flush) {
+        (false, Some(word)) => return fault(word, format!("no buffer is defined for access_log \"{path}\"")),
+        // Lines are written at once, so none is ever late.
+        (true, _) => note_buffering(builder, directive),
+        (false, None) => {}
     }
     append(&mut builder.settings().access_log, log);
     Ok(())
+}
+
+fn unknown_format(builder: &Builder<'_>, word: &Word, name: &str) -> Result<(), Fault> {
+    let names = builder.http.log_formats.iter().map(|format| format.name.as_str()).chain(["combined"]);
+    Err(Fault::Unknown {
+        message: format!("unknown log format \"{name}\""),
+        span: word.span,
+        meant: nearest(name, names).map(str::to_owned),
+    })
 }
 
 fn note_buffering(builder: &mut Builder<'_>, directive: &syntax::Directive) {
@@ -139,7 +157,10 @@ fn log_format(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
                     }
                 };
             }
-            _ => line.parts.extend(template(word)?.parts),
+            _ => {
+                let part = Template::parse_without_captures(&word.bytes).or_else(|message| fault(word, message))?;
+                line.parts.extend(known(word, part)?.parts);
+            }
         }
     }
     builder.http.log_formats.push(LogFormat { name, escape, line });

@@ -1,6 +1,7 @@
 //! The table: one file an nginx module, and in `known` what is not acted on.
 
 mod balance;
+mod charset;
 mod check;
 mod core;
 mod headers;
@@ -22,6 +23,7 @@ pub(crate) const SECTIONS: &[(&str, &[Directive])] = &[
     ("HTTP: servers and connections", http::ROWS),
     ("HTTP: locations and files", location::ROWS),
     ("Headers", headers::ROWS),
+    ("Character sets", charset::ROWS),
     ("Rewrite", rewrite::ROWS),
     ("Proxy", proxy::ROWS),
     ("Upstream", upstream::ROWS),

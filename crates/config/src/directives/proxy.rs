@@ -5,13 +5,13 @@ use std::sync::Arc;
 use limpet_syntax as syntax;
 
 use super::core::flag;
-use super::headers::{append, header_name};
+use super::headers::header_name;
 use super::http::milliseconds;
-use crate::builder::{Builder, Fault, arg, fault, template, text};
+use crate::builder::{Builder, Fault, arg, fault, template, text, unknown};
 use crate::directive::prelude::{Directive, FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, N12, SERVER, works};
 use crate::model::{
     BackendHeader, BindAddress, Content, HttpVersion, LogLevel, Matcher, NextCondition, NextUpstream, PassUri,
-    ProxyBind, ProxyPass,
+    ProxyBind, ProxyPass, ProxyRedirect,
 };
 use crate::value;
 
@@ -29,6 +29,15 @@ pub(crate) const ROWS: &[Directive] = &[
         N2,
         "A header for the backend. Default: `Host $proxy_host` and an empty `Connection`.",
         proxy_set_header,
+    )
+    .repeatable(),
+    works(
+        "proxy_redirect",
+        HTTP | SERVER | LOCATION,
+        N12,
+        "Rewrites `Location` and `Refresh` of a backend's responses: `default`, what `proxy_pass` goes to becomes the \
+         location, or `off`. Other rewrites are not built. Default: default.",
+        proxy_redirect,
     )
     .repeatable(),
     works(
@@ -116,7 +125,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "proxy_ignore_headers",
         HTTP | SERVER | LOCATION,
         MORE1,
-        "Headers of backends that are not acted on. Of those that nginx knows only `X-Accel-Redirect` would be.",
+        "Headers of backends that are not acted on. Of those that nginx knows `X-Accel-Redirect` and `X-Accel-Charset` would be.",
         proxy_ignore_headers,
     )
     .repeatable(),
@@ -189,9 +198,39 @@ fn shown(authority: &str) -> (String, String) {
 }
 
 fn proxy_set_header(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let header = (header_name(arg(directive, 0)?)?, template(arg(directive, 1)?)?);
-    append(&mut builder.settings().proxy_set_header, header);
+    let value = template(arg(directive, 1)?)?;
+    let name = header_name(builder, directive)?;
+    let headers = builder.settings().proxy_set_header.get_or_insert_default();
+    if let Some(name) = name {
+        Arc::make_mut(headers).push((name, value));
+    }
     Ok(())
+}
+
+fn proxy_redirect(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    let redirect = match (word.bytes.as_slice(), directive.args.get(1)) {
+        (b"off", None) => ProxyRedirect::Off,
+        (b"default", None) => ProxyRedirect::Default,
+        (_, None) => return unknown(word, &word.text(), &["off", "default"]),
+        _ => {
+            let message = "rewrites of one's own in \"proxy_redirect\" are not supported by limpet, only \"off\" and \
+                           \"default\" are";
+            return fault(word, message);
+        }
+    };
+    let passes = builder.context() == LOCATION
+        && matches!(builder.locations.last().map(|location| &location.content), Some(Content::Proxy(_)));
+    match (redirect, builder.settings().proxy_redirect) {
+        (ProxyRedirect::Off, Some(_)) | (_, Some(ProxyRedirect::Off)) => Err(Fault::Directive("is duplicate")),
+        (ProxyRedirect::Default, _) if !passes => {
+            Err(Fault::Message("\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive".into()))
+        }
+        _ => {
+            builder.settings().proxy_redirect = Some(redirect);
+            Ok(())
+        }
+    }
 }
 
 fn proxy_http_version(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
@@ -278,7 +317,7 @@ fn proxy_bind(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
     let transparent = match directive.args.get(1) {
         None => false,
         Some(word) if word.bytes == b"transparent" => true,
-        Some(word) => return fault(word, format!("invalid parameter \"{}\"", word.text())),
+        Some(word) => return unknown(word, &word.text(), &["transparent"]),
     };
     let address = if word.bytes == b"off" && !transparent {
         None
@@ -306,11 +345,10 @@ fn proxy_allow_upstream(builder: &mut Builder<'_>, directive: &syntax::Directive
 }
 
 fn proxy_ignore_headers(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    const OTHERS: [&[u8]; 8] = [
+    const OTHERS: [&[u8]; 7] = [
         b"X-Accel-Expires",
         b"X-Accel-Limit-Rate",
         b"X-Accel-Buffering",
-        b"X-Accel-Charset",
         b"Expires",
         b"Cache-Control",
         b"Set-Cookie",
@@ -318,9 +356,10 @@ fn proxy_ignore_headers(builder: &mut Builder<'_>, directive: &syntax::Directive
     ];
     for word in &directive.args {
         let other = || OTHERS.iter().position(|name| name.eq_ignore_ascii_case(&word.bytes));
-        let header = match word.bytes.eq_ignore_ascii_case(b"X-Accel-Redirect") {
-            true => BackendHeader::Redirect,
-            false => match other() {
+        let header = match () {
+            () if word.bytes.eq_ignore_ascii_case(b"X-Accel-Redirect") => BackendHeader::Redirect,
+            () if word.bytes.eq_ignore_ascii_case(b"X-Accel-Charset") => BackendHeader::Charset,
+            () => match other() {
                 Some(place) => BackendHeader::Other(place),
                 None => return fault(word, format!("invalid value \"{}\"", word.text())),
             },

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use limpet_syntax as syntax;
 
 use super::http::milliseconds;
-use crate::builder::{Builder, Fault, fault, text};
+use crate::builder::{Builder, Fault, fault, text, unknown};
 use crate::directive::prelude::{Directive, HTTP, MORE1, N0, N1, N12, UPSTREAM, works};
 use crate::model::{DynamicResolve, Fallback, Resolver};
 use crate::value::{
@@ -97,7 +97,7 @@ fn dynamic_resolve(builder: &mut Builder<'_>, directive: &syntax::Directive) -> 
             Some(("fallback", value)) if value.starts_with("next") => dynamic.fallback = Fallback::Next,
             Some(("fallback", value)) if value.starts_with("shutdown") => dynamic.fallback = Fallback::Shutdown,
             Some(("fallback", _)) => return Err(Fault::Directive("invalid fallback action")),
-            _ => return fault(word, format!("invalid parameter \"{}\"", word.text())),
+            _ => return unknown(word, &word.text(), &["fail_timeout=", "fallback="]),
         }
     }
     builder.upstream.dynamic_resolve = Some(dynamic);

@@ -2,10 +2,11 @@
 
 use limpet_syntax::{self as syntax, Word};
 
-use crate::builder::{Builder, Fault, arg, fault, template, text};
+use crate::builder::{Builder, Fault, arg, fault, template, text, unknown_variable};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, LOCATION, LOCATION_IF, MORE1, N12, SERVER, SERVER_IF, works};
 use crate::model::{Condition, Content, Location, Matcher, Return, Step};
+use crate::template::Part;
 use crate::value;
 
 pub(crate) const ROWS: &[Directive] = &[
@@ -86,8 +87,10 @@ fn condition(directive: &syntax::Directive) -> Result<Condition, Fault> {
         return fault(variable, format!("invalid condition \"{}\"", variable.text()));
     }
     let left = template(variable)?;
-    if left.parts.len() != 1 {
-        return fault(variable, format!("invalid condition \"{}\"", variable.text()));
+    match left.parts.as_slice() {
+        [Part::Capture(group)] => return unknown_variable(variable, &group.to_string()),
+        [_] => {}
+        _ => return fault(variable, format!("invalid condition \"{}\"", variable.text())),
     }
     let Some((operator, rest)) = rest.split_first() else { return Ok(Condition::Set(left)) };
     let negated = operator.bytes.first() == Some(&b'!');

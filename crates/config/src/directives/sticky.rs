@@ -4,6 +4,7 @@ use limpet_syntax::{self as syntax, Word};
 
 use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::prelude::{ANY, Directive, HTTP, LOCATION, N1, SERVER, UPSTREAM, works};
+use crate::hint::nearest_parameter;
 use crate::model::{Hash, LogLevel, SessionSticky, StickyMode};
 use crate::value;
 
@@ -48,6 +49,9 @@ fn session_sticky(builder: &mut Builder<'_>, directive: &syntax::Directive) -> R
     builder.upstream.sticky = Some(sticky);
     Ok(())
 }
+
+const ARGUMENTS: &[&str] =
+    &["cookie=", "domain=", "path=", "maxage=", "maxidle=", "maxlife=", "mode=", "option=", "fallback=", "hash="];
 
 /// Takes one argument; what it returns is a warning.
 fn argument(sticky: &mut SessionSticky, word: &Word) -> Result<Option<String>, Fault> {
@@ -109,7 +113,10 @@ fn argument(sticky: &mut SessionSticky, word: &Word) -> Result<Option<String>, F
             choice("hash mode", &["plain"])?;
             sticky.hash = Hash::Plain;
         }
-        _ => return fault(word, "invalid argument"),
+        _ => {
+            let meant = nearest_parameter(&word.text(), ARGUMENTS).map(str::to_owned);
+            return Err(Fault::Unknown { message: "invalid argument".into(), span: word.span, meant });
+        }
     }
     Ok(warning)
 }

@@ -3,9 +3,9 @@
 use limpet_syntax::{self as syntax, Word};
 
 use super::http::milliseconds;
-use crate::builder::{Builder, Fault, arg, fault, template_in, text};
+use crate::builder::{Builder, Fault, arg, fault, template_in, text, unknown};
 use crate::directive::contexts;
-use crate::directive::prelude::{Directive, HTTP, MORE1, N1, UPSTREAM, works};
+use crate::directive::prelude::{Directive, HTTP, MORE1, N1, N12, UPSTREAM, works};
 use crate::model::{LogLevel, Lookup, Method, SliceSize, Slices, Upstream, UpstreamServer};
 use crate::value::{self, address};
 
@@ -18,6 +18,14 @@ pub(crate) const ROWS: &[Directive] = &[
         "A server of the group: `weight=`, `id=`, `max_fails=`, `fail_timeout=`, `max_conns=`, `slow_start=`, `down`, `drain`, \
          `backup`, `resolve`, `service=`. `route=` has no effect.",
         server,
+    )
+    .repeatable(),
+    works(
+        "zone",
+        UPSTREAM,
+        N12,
+        "Shared memory for a group's state. It is checked and not needed: all workers share that state anyhow.",
+        zone,
     )
     .repeatable(),
     works(
@@ -84,6 +92,22 @@ fn upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<
     Ok(())
 }
 
+/// What may stand behind the name of a server.
+const SERVER_PARAMETERS: &[&str] = &[
+    "weight=",
+    "id=",
+    "max_fails=",
+    "fail_timeout=",
+    "max_conns=",
+    "slow_start=",
+    "route=",
+    "service=",
+    "backup",
+    "down",
+    "drain",
+    "resolve",
+];
+
 fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let word = arg(directive, 0)?;
     let name = text(word)?;
@@ -138,7 +162,7 @@ fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
             None if parameter == "down" => server.down = true,
             None if parameter == "drain" => server.drain = true,
             None if parameter == "resolve" => resolve = true,
-            _ => return Err(invalid()),
+            _ => return unknown(word, parameter, SERVER_PARAMETERS),
         }
     }
     if service.is_some() && !resolve {
@@ -171,6 +195,44 @@ fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
     Ok(())
 }
 
+/// nginx's smallest zone: eight pages.
+const SMALLEST_ZONE: u64 = 32_768;
+
+fn zone(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    let name = word.text().into_owned();
+    if name.is_empty() {
+        return fault(word, "invalid zone name \"\"");
+    }
+    let size = match directive.args.get(1) {
+        None => None,
+        Some(word) => match value::size(&word.bytes) {
+            None => return fault(word, format!("invalid zone size \"{}\"", word.text())),
+            Some(size) if size < SMALLEST_ZONE => return fault(word, format!("zone \"{name}\" is too small")),
+            size => size,
+        },
+    };
+    let without_size =
+        builder.diagnostic(format!("zero size shared memory zone \"{name}\""), directive.terminator, Some(word.span));
+    let (known, _) = builder.zones.entry(name.clone()).or_insert((None, without_size));
+    match (*known, size) {
+        (Some(known), Some(size)) if known != size => {
+            let message = format!(
+                "the size {size} of shared memory zone \"{name}\" conflicts with already declared size {known}"
+            );
+            return fault(word, message);
+        }
+        (None, Some(_)) => *known = size,
+        _ => {}
+    }
+    builder.notice_once(
+        "zone",
+        "\"zone\" is not needed in limpet: the state of an upstream is shared by all workers",
+        directive,
+    );
+    Ok(())
+}
+
 /// What to look up for a server; nothing for an address.
 fn lookup(target: &address::Target, service: Option<String>) -> Option<Lookup> {
     match target {
@@ -196,6 +258,8 @@ fn keepalive(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result
     Ok(())
 }
 
+const SLICE_PARAMETERS: &[&str] = &["slice_key=", "slice_conn=", "slice_dyn=", "slice_keylen=", "slice_poolsize="];
+
 /// The arguments of Tengine's `keepalive`.
 fn slices(words: &[Word]) -> Result<Option<Slices>, Fault> {
     let (mut key, mut most, mut variable) = (None, None, None);
@@ -214,7 +278,7 @@ fn slices(words: &[Word]) -> Result<Option<Slices>, Fault> {
             }
             "slice_keylen" => key_length = number().ok_or_else(invalid)?,
             "slice_poolsize" => count = number().ok_or_else(invalid)?,
-            _ => return Err(invalid()),
+            _ => return unknown(word, parameter, SLICE_PARAMETERS),
         }
     }
     // The variable counts, wherever it stands.

@@ -1,6 +1,6 @@
 //! The http block: servers and locations.
 
-use super::{LogFormat, Place, Resolver, Settings, StatusFormat, Step, Upstream};
+use super::{CharsetMap, LogFormat, Place, Resolver, Settings, StatusFormat, Step, Upstream};
 use crate::value::address::Address;
 
 #[derive(Debug, Clone, Default)]
@@ -8,6 +8,11 @@ pub struct Http {
     pub servers: Vec<Server>,
     pub upstreams: Vec<Upstream>,
     pub log_formats: Vec<LogFormat>,
+    /// The character sets that the file names, each as it is spelt first.
+    pub charsets: Vec<String>,
+    pub charset_maps: Vec<CharsetMap>,
+    /// `$request_body` stands somewhere in the file: bodies are to be kept for it.
+    pub mentions_request_body: bool,
     pub resolver: Option<Resolver>,
     /// Milliseconds for a lookup.
     pub resolver_timeout: Option<u64>,
@@ -35,6 +40,8 @@ pub struct Listen {
     /// The server for requests whose Host no server has.
     pub default_server: bool,
     pub options: ListenOptions,
+    /// Whether any socket option is written, those without effect among them: it may be so once for an address.
+    pub has_options: bool,
     pub place: Place,
 }
 
@@ -78,6 +85,18 @@ pub enum Matcher {
     Named(String),
     /// The block of an `if`: entered by a step, never by a URI
     If,
+}
+
+impl Matcher {
+    /// What is written behind the modifier.
+    pub fn text(&self) -> &[u8] {
+        match self {
+            Matcher::Exact(uri) | Matcher::Prefix { prefix: uri, .. } => uri,
+            Matcher::Regex { pattern, .. } => pattern.as_bytes(),
+            Matcher::Named(name) => name.as_bytes(),
+            Matcher::If => b"",
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! The configuration, typed and merged. Plain data: it decides nothing.
 
+mod charset;
 mod check;
 mod http;
 mod log;
@@ -10,13 +11,16 @@ mod rewrite;
 mod settings;
 mod upstream;
 
+pub use charset::{Charset, CharsetMap};
 pub use check::{Check, CheckKind, Expected, StatusFormat};
 pub use http::{
     Content, Http, Listen, ListenOptions, Location, Matcher, PassTarget, PassUri, ProxyPass, Server, ServerName,
 };
 pub use log::{AccessLog, AccessLogs, ErrorLog, ErrorLogTarget, Escape, LogFormat, LogLevel};
 pub use main::{Main, User, Workers};
-pub use proxy::{BackendHeader, BindAddress, Condition as NextCondition, HttpVersion, NextUpstream, ProxyBind};
+pub use proxy::{
+    BackendHeader, BindAddress, Condition as NextCondition, HttpVersion, NextUpstream, ProxyBind, ProxyRedirect,
+};
 pub use resolver::{DynamicResolve, Fallback, Resolver};
 pub use rewrite::{Condition, Return, Step};
 pub use settings::{AddHeader, KeepaliveTimeout, Root, ServerTokens, Settings, Types};

@@ -11,6 +11,14 @@ pub enum HttpVersion {
     Http11,
 }
 
+/// `proxy_redirect`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyRedirect {
+    Off,
+    /// What `proxy_pass` goes to becomes the location.
+    Default,
+}
+
 /// A word of `proxy_next_upstream`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
@@ -73,6 +81,8 @@ impl NextUpstream {
 pub enum BackendHeader {
     /// `X-Accel-Redirect`: another location answers.
     Redirect,
+    /// `X-Accel-Charset`: the character set of the response.
+    Charset,
     /// One that nothing here acts on, by its place among nginx's.
     Other(usize),
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{AccessLogs, BackendHeader, ErrorLog, HttpVersion, NextUpstream, ProxyBind};
+use super::{AccessLogs, BackendHeader, Charset, ErrorLog, HttpVersion, NextUpstream, ProxyBind, ProxyRedirect};
 use crate::template::Template;
 
 /// File name extensions, lower case and without the dot, to media types.
@@ -73,8 +73,12 @@ settings! {
     keepalive_timeout: KeepaliveTimeout,
     /// Requests served on one connection.
     keepalive_requests: u64,
+    /// Milliseconds after which a connection serves its last request.
+    keepalive_time: u64,
     /// Bytes; 0: any size.
     client_max_body_size: u64,
+    /// Bytes of a body that are kept in memory.
+    client_body_buffer_size: u64,
     /// Number and size in bytes of the buffers for a request's head.
     large_client_header_buffers: (u64, u64),
     /// Milliseconds to read a request's head.
@@ -89,6 +93,12 @@ settings! {
     error_log: Arc<Vec<ErrorLog>>,
     proxy_set_header: Arc<Vec<(String, Template)>>,
     proxy_http_version: HttpVersion,
+    proxy_redirect: ProxyRedirect,
+    charset: Charset,
+    source_charset: Charset,
+    override_charset: bool,
+    /// Media types in lower case; `*`: any.
+    charset_types: Arc<Vec<Vec<u8>>>,
     /// Milliseconds.
     proxy_connect_timeout: u64,
     /// Milliseconds between two reads.

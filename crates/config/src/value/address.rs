@@ -105,11 +105,31 @@ impl Target {
     }
 }
 
-/// The addresses that a `listen` names: `port`, `*:port`, `address`, `address:port`, `unix:path`; port 80 where none is.
+/// The addresses that a `listen` names: `port`, `*:port`, `address`, `address:port`, `unix:path`; port 80 where none is, and
+/// for `port` also a range, `first-last`.
 ///
 /// # Errors
 /// nginx's words for what is wrong, to be followed by ` in "…" of the "listen" directive`.
 pub fn listen(text: &str) -> Result<Vec<Address>, &'static str> {
+    let Some((before, first, last)) = port_range(text) else { return listen_one(text) };
+    let (first, last) = (parse_port(first).ok_or("invalid port")?, parse_port(last).ok_or("invalid port")?);
+    if last < first {
+        return Err("invalid port range");
+    }
+    let addresses = (first..=last).map(|port| listen_one(&format!("{before}{port}")));
+    Ok(addresses.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// `8100-8103`, alone or behind an address and its colon: what is before it, and the two ports.
+fn port_range(text: &str) -> Option<(&str, &str, &str)> {
+    let start = text.rfind(':').map_or(0, |colon| colon + 1);
+    let (before, ports) = text.split_at_checked(start)?;
+    let (first, last) = ports.split_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(first) && is_number(last) && !before.starts_with("unix:")).then_some((before, first, last))
+}
+
+fn listen_one(text: &str) -> Result<Vec<Address>, &'static str> {
     let any = |port| vec![Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))];
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return parse_port(text).map(any).ok_or("invalid port");
@@ -164,5 +184,27 @@ mod tests {
         assert_eq!(listen("[::]:80").unwrap(), "[::]:80");
         assert_eq!(listen("0"), Err("invalid port"));
         assert_eq!(listen("70000"), Err("invalid port"));
+    }
+
+    #[test]
+    fn a_range_of_ports_is_an_address_for_each() {
+        let range = |text: &str| match listen(text) {
+            Ok(addresses) => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            Err(message) => message.to_owned(),
+        };
+        assert_eq!(range("8100-8102"), "0.0.0.0:8100 0.0.0.0:8101 0.0.0.0:8102");
+        assert_eq!(range("127.0.0.1:8100-8100"), "127.0.0.1:8100");
+        assert_eq!(range("*:1-2"), "0.0.0.0:1 0.0.0.0:2");
+        assert_eq!(range("[::1]:8100-8101"), "[::1]:8100 [::1]:8101");
+        assert_eq!(range("unix:/tmp/a:1-2"), "unix:/tmp/a:1-2");
+        for (wrong, message) in [
+            ("8103-8100", "invalid port range"),
+            ("0-5", "invalid port"),
+            ("65535-65536", "invalid port"),
+            ("127.0.0.1:0-5", "invalid port"),
+            ("127.0.0.1:8100-", "invalid port"),
+        ] {
+            assert_eq!(range(wrong), message, "{wrong}");
+        }
     }
 }

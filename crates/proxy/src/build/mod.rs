@@ -16,7 +16,9 @@ use limpet_sticky::Policy;
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::front::head::HeadLimits;
+use crate::http::{Charsets, Named};
 use crate::log::{AccessLog, ErrorLog, LogFile};
+use crate::recode::Map;
 use crate::route::host::HostMap;
 use crate::route::location::Level;
 use crate::runtime::{
@@ -53,8 +55,15 @@ pub fn build(
     environment: &Environment,
     shared: &Shared,
 ) -> Result<(Runtime, Arc<ErrorLog>, Remarks), BuildError> {
-    let mut builder =
-        Builder { environment, shared, formats: HashMap::new(), remarks: Vec::new(), upstreams: Vec::new() };
+    let mut builder = Builder {
+        environment,
+        shared,
+        formats: HashMap::new(),
+        remarks: Vec::new(),
+        upstreams: Vec::new(),
+        charsets: (Arc::new([]), Arc::new([])),
+        keeps_bodies: config.http.as_ref().is_some_and(|http| http.mentions_request_body),
+    };
     let default_log = builder.main_error_log(config)?;
     shared.forget_what_is_gone();
     let worker_connections = config.main.worker_connections as usize;
@@ -62,6 +71,8 @@ pub fn build(
     let mut runtime = Runtime { worker_connections, ..Runtime::default() };
     if let Some(http) = &config.http {
         builder.compile_formats(http);
+        let maps = http.charset_maps.iter().map(|map| Arc::new(Map::new(map)));
+        builder.charsets = (http.charsets.as_slice().into(), maps.collect());
         builder.upstreams = http
             .upstreams
             .iter()
@@ -92,6 +103,10 @@ struct Builder<'b> {
     formats: HashMap<String, Arc<crate::log::LineFormat>>,
     remarks: Remarks,
     upstreams: Vec<Arc<Upstream>>,
+    /// The character sets that the file names, and the maps between them.
+    charsets: (Arc<[String]>, Arc<[Arc<Map>]>),
+    /// Somebody asks for `$request_body`.
+    keeps_bodies: bool,
 }
 
 /// nginx's predefined format.
@@ -248,7 +263,10 @@ impl Builder<'_> {
         Some(Pass {
             upstream: Arc::clone(upstream),
             hides: hides.filter(Policy::hides),
-            redirect: redirect(pass, location),
+            redirect: match settings.proxy_redirect {
+                Some(model::ProxyRedirect::Off) => None,
+                _ => Some(redirect(pass, location)),
+            },
             uri,
             host: pass.host.clone(),
             port: pass.port.clone(),
@@ -299,7 +317,13 @@ impl Builder<'_> {
             keepalive_timeout: milliseconds(keepalive.map(|keepalive| keepalive.timeout), 75_000),
             keepalive_header: keepalive.and_then(|keepalive| keepalive.header),
             keepalive_requests: settings.keepalive_requests.unwrap_or(1000),
+            keepalive_time: milliseconds(settings.keepalive_time, 3_600_000),
+            charsets: self.charsets(settings),
             client_max_body_size: settings.client_max_body_size.unwrap_or(1 << 20),
+            kept_body: match self.keeps_bodies {
+                true => settings.client_body_buffer_size.unwrap_or(16_384) as usize,
+                false => 0,
+            },
             client_body_timeout: milliseconds(settings.client_body_timeout, 60_000),
             send_timeout: milliseconds(settings.send_timeout, 60_000),
             server_tokens: settings.server_tokens.unwrap_or(ServerTokens::On),
@@ -319,11 +343,33 @@ impl Builder<'_> {
         })
     }
 
+    fn charsets(&self, settings: &model::Settings) -> Option<Charsets> {
+        let (known, maps) = &self.charsets;
+        if known.is_empty() {
+            return None;
+        }
+        let named = |charset: &model::Charset| match charset {
+            model::Charset::Off => None,
+            model::Charset::Named(name) => Some(Named::Name(name.clone())),
+            model::Charset::Variable(text) => Some(Named::Text(Text::new(text))),
+        };
+        let ignored = settings.proxy_ignore_headers.as_ref();
+        Some(Charsets {
+            destination: settings.charset.as_ref().and_then(named),
+            source: settings.source_charset.as_ref().and_then(named),
+            overrides: settings.override_charset.unwrap_or(false),
+            types: settings.charset_types.clone().unwrap_or_else(|| Arc::new(default_charset_types())),
+            heeds_backend: !ignored.is_some_and(|ignored| ignored.contains(&model::BackendHeader::Charset)),
+            known: Arc::clone(known),
+            maps: Arc::clone(maps),
+        })
+    }
+
     /// A relative path begins at the prefix.
     fn below_prefix(&self, path: &Template) -> Template {
         use std::os::unix::ffi::OsStrExt;
         let absolute = matches!(path.parts.first(), Some(Part::Text(text)) if text.starts_with(b"/"));
-        if absolute || matches!(path.parts.first(), Some(Part::Variable(_))) {
+        if absolute || matches!(path.parts.first(), Some(Part::Variable(_) | Part::Capture(_))) {
             return path.clone();
         }
         let mut prefix = self.environment.prefix.as_os_str().as_bytes().to_vec();
@@ -446,6 +492,18 @@ fn head_limits(buffers: Option<(u64, u64)>) -> HeadLimits {
 }
 
 /// nginx's types without any `types` block.
+fn default_charset_types() -> Vec<Vec<u8>> {
+    let types: [&[u8]; 6] = [
+        b"text/html",
+        b"text/xml",
+        b"text/plain",
+        b"text/vnd.wap.wml",
+        b"application/javascript",
+        b"application/rss+xml",
+    ];
+    types.map(<[u8]>::to_vec).to_vec()
+}
+
 fn default_types() -> model::Types {
     [("html", "text/html"), ("gif", "image/gif"), ("jpg", "image/jpeg")]
         .into_iter()

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -137,6 +137,20 @@ impl Socket {
         };
         let mut asked = [PollFd::new(descriptor, flags | PollFlags::POLLHUP | PollFlags::POLLERR)];
         poll(&mut asked, PollTimeout::ZERO).is_ok_and(|found| found > 0)
+    }
+
+    /// What the kernel knows of a TCP connection.
+    pub(crate) fn tcp_info(&self) -> Option<nix::libc::tcp_info> {
+        let Socket::Tcp(stream) = self else { return None };
+        #[allow(unsafe_code, reason = "no safe crate asks for it; numbers of any value are a valid `tcp_info`")]
+        // SAFETY: the kernel writes at most `length` bytes into the structure, which lives for that long.
+        unsafe {
+            let mut info: nix::libc::tcp_info = std::mem::zeroed();
+            let mut length = size_of::<nix::libc::tcp_info>() as nix::libc::socklen_t;
+            let (level, option) = (nix::libc::IPPROTO_TCP, nix::libc::TCP_INFO);
+            let place = std::ptr::from_mut(&mut info).cast();
+            (nix::libc::getsockopt(stream.as_raw_fd(), level, option, place, &raw mut length) == 0).then_some(info)
+        }
     }
 
     /// No more is read: who waits for bytes sees the end.

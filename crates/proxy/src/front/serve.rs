@@ -190,7 +190,7 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
         },
         read => read,
     };
-    let (request, length) = match read {
+    let (mut request, length) = match read {
         Ok(read) => read,
         Err(Unread::Incomplete) => {
             if input.is_empty() {
@@ -219,6 +219,9 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
         exchange.awaits_continue = request.head.expects_continue && !framing.is_done();
         exchange.fault = (framing == Framing::Lost).then_some(BodyFault::Broken);
     }
+    if request.location.settings.kept_body > 0 {
+        request.early_body = whole_body(&request.head, &input);
+    }
     let stream = ClientStream::new(Arc::clone(conn), &request.head, input);
     let mut session = ServerSession::new_http1(Box::new(stream));
     // Reading is timed by the stream; Pingora's own timers would wake a thread a hundred times a second, for good.
@@ -227,6 +230,14 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
     // The session gives the stream back or drops it; either way what is left of it is in the exchange.
     drop(worker.proxy.process_new_http(session, &worker.shutdown).await);
     conclude(conn).await
+}
+
+/// The data of a body that has come with its head, if all of it has.
+fn whole_body(head: &Head, input: &[u8]) -> Option<Vec<u8>> {
+    let (mut framing, mut bytes) = (Framing::new(head.body), input.to_vec());
+    let (_, kept) = framing.compact(&mut bytes);
+    bytes.truncate(kept);
+    framing.is_done().then_some(bytes)
 }
 
 /// A request whose head was read, and the head's length.

@@ -17,6 +17,7 @@ use crate::clock::{self, Moment};
 use crate::field::Known;
 use crate::front::head::host_name;
 use crate::front::{Conn, Head};
+use crate::recode::Recoder;
 use crate::runtime::{Location, Members, Runtime, Server, Upstream};
 use crate::upstream::{Dial, ResponseHead, Trace};
 
@@ -48,12 +49,18 @@ pub(crate) struct Request {
     pub(crate) body_bytes: u64,
     /// Bytes of the response's head.
     pub(crate) head_bytes: u64,
+    /// What the body is put through on its way to the client.
+    pub(crate) recoder: Option<Recoder>,
     /// The response went out whole.
     pub(crate) complete: bool,
     /// The largest body, by the location that the URI has led to; 0: any.
     pub(crate) most_body: u64,
     /// Bytes of the request's body that Pingora has read.
     pub(crate) body_received: u64,
+    /// The data of the request's body, as far as it has come, where a variable asks for it and it is small enough.
+    pub(crate) body: Option<Vec<u8>>,
+    /// The same where all of it came with the head, until somebody wants it.
+    pub(crate) early_body: Option<Vec<u8>>,
     id: std::sync::OnceLock<String>,
 
     pub(crate) sticky: Stickiness,
@@ -219,9 +226,12 @@ impl Request {
             reply: None,
             body_bytes: 0,
             head_bytes: 0,
+            recoder: None,
             complete: false,
             most_body: 0,
             body_received: 0,
+            body: None,
+            early_body: None,
             id: std::sync::OnceLock::new(),
             sticky: Stickiness::default(),
             upstream: None,

@@ -9,11 +9,13 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use http::header::TRANSFER_ENCODING;
 use limpet_config::model::LogLevel;
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
+use super::charset;
 use super::ctx::Request;
 use super::ranges::{self, Ranges};
 use super::reply::{self, Length, Reply};
@@ -155,6 +157,18 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Answer {
         Verdict::Go => {}
     }
     let content_type = Bytes::from(request.media_type().into_owned());
+    reply.content_type = Some(content_type.clone());
+    reply.length = Length::Known(size);
+    request.recoder = charset::apply(request, &mut reply);
+    let content_type = reply.content_type.clone().unwrap_or(content_type);
+    if reply.length == Length::Open {
+        // Recoded to another length: there are no ranges of it.
+        return Answer::File(Box::new(Opened {
+            file,
+            reply,
+            parts: vec![Part { before: Vec::new(), start: 0, length: size }],
+        }));
+    }
     let wanted = match request.head.value(Known::Range).filter(|_| range_applies(request, &etag, modified)) {
         Some(value) => ranges::parse(value, size),
         None => Ranges::Whole,
@@ -184,7 +198,6 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Answer {
             }
         },
     };
-    reply.content_type.get_or_insert(content_type);
     let length = parts.iter().map(|part| part.before.len() as u64 + part.length).sum();
     reply.length = Length::Known(length);
     Answer::File(Box::new(Opened { file, reply, parts }))
@@ -272,9 +285,13 @@ pub(super) async fn send(session: &mut Session, request: &mut Request, opened: O
     if request.head.is_head() {
         return reply::send(session, request, reply, Vec::new()).await;
     }
-    let Length::Known(length) = reply.length else { return reply::send(session, request, reply, Vec::new()).await };
+    let length: u64 = parts.iter().map(|part| part.before.len() as u64 + part.length).sum();
     let mut header = ResponseHeader::build_no_case(reply::shown_status(reply.status), Some(2))?;
-    header.set_content_length(usize::try_from(length).unwrap_or(usize::MAX))?;
+    if reply.length != Length::Open {
+        header.set_content_length(usize::try_from(length).unwrap_or(usize::MAX))?;
+    } else if request.head.http_1_1 {
+        header.insert_header(TRANSFER_ENCODING, "chunked")?;
+    }
     reply::send_head(request, reply);
     session.write_response_header(Box::new(header), length == 0).await?;
     let mut left = length;
@@ -287,6 +304,10 @@ pub(super) async fn send(session: &mut Session, request: &mut Request, opened: O
         let mut stretch = Stretch::new(&mut file, part.start, part.length);
         while let Some(bytes) = stretch.next() {
             left -= bytes.len() as u64;
+            let bytes = match &mut request.recoder {
+                Some(recoder) => recoder.recode(&bytes),
+                None => bytes,
+            };
             request.body_bytes += bytes.len() as u64;
             session.write_response_body(Some(bytes.into()), left == 0).await?;
         }

@@ -1,6 +1,7 @@
 //! The way of a request through Pingora: one file a hook.
 
 mod accel;
+mod charset;
 mod check_status;
 mod ctx;
 mod fail;
@@ -30,6 +31,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
+pub(crate) use charset::{Charsets, Named};
 pub(crate) use ctx::{Request, Try};
 pub(crate) use reply::Reply;
 

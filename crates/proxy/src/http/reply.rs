@@ -6,6 +6,7 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
+use super::charset;
 use super::ctx::Request;
 use super::page;
 use crate::clock;
@@ -76,6 +77,14 @@ impl Reply {
 
     pub(crate) fn line(&mut self, name: &[u8], value: &[u8]) {
         append_line(&mut self.lines, name, value);
+    }
+
+    /// Takes a header back.
+    pub(super) fn drop_line(&mut self, name: &[u8]) {
+        for lines in [&mut self.lines, &mut self.last_lines] {
+            let is_other = |line: &&[u8]| !line.get(..name.len()).is_some_and(|other| other.eq_ignore_ascii_case(name));
+            *lines = lines.split_inclusive(|byte| *byte == b'\n').filter(is_other).collect::<Vec<_>>().concat();
+        }
     }
 
     /// Adds what the configuration adds. The location is the final one now.
@@ -200,6 +209,7 @@ pub(super) fn send_head_with(request: &mut Request, mut reply: Reply, body: &[u8
     let may_be_kept = request.keepalive
         && !settings.keepalive_timeout.is_zero()
         && request.conn.requests() < settings.keepalive_requests
+        && clock::now().since(request.conn.accepted) <= settings.keepalive_time
         && !request.conn.is_draining()
         && !is_unsure_of_body(request, &reply)
         && (reply.length != Length::Open || request.head.http_1_1 || request.head.is_head())
@@ -231,7 +241,16 @@ fn is_unsure_of_body(request: &Request, reply: &Reply) -> bool {
 }
 
 /// Answers a request with a body that is at hand.
-pub(super) async fn send(session: &mut Session, request: &mut Request, reply: Reply, body: Vec<u8>) -> Result<()> {
+pub(super) async fn send(session: &mut Session, request: &mut Request, mut reply: Reply, body: Vec<u8>) -> Result<()> {
+    let body = match charset::apply(request, &mut reply) {
+        Some(mut recoder) => {
+            let body = recoder.recode(&body);
+            // All of it is at hand, so its length is known here.
+            reply.length = Length::Known(body.len() as u64);
+            body
+        }
+        None => body,
+    };
     let without_body = request.head.is_head() || matches!(reply.status, 204 | 304);
     let mut header = ResponseHeader::build_no_case(shown_status(reply.status), Some(2))?;
     let body = if without_body { Vec::new() } else { body };

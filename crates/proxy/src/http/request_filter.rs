@@ -9,6 +9,7 @@ use super::fail::BROKEN_BODY;
 use super::routing::{Answer, error_page, route};
 use super::{files, reply};
 use crate::front::conn::BodyFault;
+use crate::front::head::Body;
 
 /// `true` when the response has been sent.
 pub(super) async fn run(session: &mut Session, request: &mut Request) -> Result<bool> {
@@ -19,6 +20,10 @@ pub(super) async fn run(session: &mut Session, request: &mut Request) -> Result<
         answer = error_page(request, 400);
     }
     if let Answer::Backend = answer {
+        let kept = request.location.settings.kept_body;
+        if kept > 0 && request.head.body != Body::None {
+            request.body = request.early_body.take().or(Some(Vec::new())).filter(|body| body.len() <= kept);
+        }
         session.set_ignore_info_resp(true);
         return Ok(false);
     }

@@ -8,6 +8,11 @@ use pingora::Result;
 use super::ctx::Request;
 
 pub(super) fn run(request: &mut Request, body: &mut Option<Bytes>, end: bool) -> Result<Option<Duration>> {
+    if let Some(recoder) = &mut request.recoder
+        && let Some(piece) = body.as_mut()
+    {
+        *piece = recoder.recode(piece).into();
+    }
     count(request, body.as_ref().map_or(0, Bytes::len));
     if end {
         request.conn.exchange().ending = true;

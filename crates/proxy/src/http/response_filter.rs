@@ -11,6 +11,7 @@ use pingora::proxy::Session as Downstream;
 use pingora::{Error, ErrorType, Result};
 
 use super::accel;
+use super::charset;
 use super::ctx::Request;
 use super::fail;
 use super::reply::{self, Length, Reply};
@@ -83,8 +84,13 @@ pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> R
     if let Some(protocol) = response.fields.value(Known::Upgrade).filter(|_| response.status == 101) {
         reply.line(b"Upgrade", protocol);
     }
-    *header = framing(request, header)?;
-    let whole = response.body.clone().unwrap_or_default();
+    let mut whole = response.body.clone().unwrap_or_default();
+    request.recoder = charset::apply(request, &mut reply);
+    if let Some(recoder) = request.recoder.as_mut().filter(|_| !whole.is_empty()) {
+        whole = recoder.recode(&whole).into();
+        reply.length = Length::Known(whole.len() as u64);
+    }
+    *header = framing(request, &reply, header)?;
     reply::send_head_with(request, reply, &whole);
     response_body_filter::count(request, whole.len());
     Ok(())
@@ -92,14 +98,14 @@ pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> R
 
 /// The head that Pingora goes by. One without the names' spelling, and with room for what Pingora adds, costs it less than
 /// the backend's.
-fn framing(request: &Request, header: &ResponseHeader) -> Result<ResponseHeader> {
+fn framing(request: &Request, reply: &Reply, header: &ResponseHeader) -> Result<ResponseHeader> {
     let mut framing = ResponseHeader::build_no_case(header.status, Some(4))?;
-    if let Some(length) = header.headers.get(CONTENT_LENGTH) {
-        framing.insert_header(CONTENT_LENGTH, length.clone())?;
-    }
     // Clients of 1.0 know no chunks: the end of the connection is the end of the body.
-    if let Some(coding) = header.headers.get(TRANSFER_ENCODING).filter(|_| request.head.http_1_1) {
-        framing.insert_header(TRANSFER_ENCODING, coding.clone())?;
+    let is_chunked = reply.length == Length::Open && request.head.http_1_1;
+    if let Some(length) = header.headers.get(CONTENT_LENGTH).filter(|_| reply.length != Length::Open) {
+        framing.insert_header(CONTENT_LENGTH, length.clone())?;
+    } else if is_chunked || (header.headers.contains_key(TRANSFER_ENCODING) && request.head.http_1_1) {
+        framing.insert_header(TRANSFER_ENCODING, "chunked")?;
     }
     Ok(framing)
 }
@@ -133,24 +139,38 @@ fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
             request.log_error(LogLevel::Warn, &message);
         } else if known == Known::Location {
             location(request, name, value, reply);
+        } else if known == Known::Refresh {
+            reply.line(name, &refresh(request, value));
         } else if !is_hidden(known, reply.status) {
             reply.line(name, value);
         }
     }
 }
 
-/// `proxy_redirect default`: a redirect to where `proxy_pass` goes becomes one to the location.
+/// `proxy_redirect default`: what leads to where `proxy_pass` goes leads to the location.
+fn redirected(request: &Request, value: &[u8]) -> Option<Vec<u8>> {
+    let Content::Proxy(pass) = &request.location.content else { return None };
+    let (from, to) = pass.redirect.as_ref()?;
+    value.strip_prefix(from.as_slice()).map(|rest| [to, rest].concat())
+}
+
 fn location(request: &Request, name: &[u8], value: &[u8], reply: &mut Reply) {
-    let rewritten = match &request.location.content {
-        Content::Proxy(pass) => {
-            value.strip_prefix(pass.redirect.0.as_slice()).map(|rest| [&pass.redirect.1, rest].concat())
-        }
-        _ => None,
-    };
-    match rewritten {
-        Some(path) => reply.location = Some(request.absolute(&path)),
+    match redirected(request, value) {
+        Some(path) if path.starts_with(b"/") => reply.location = Some(request.absolute(&path)),
+        Some(other) => reply.location = Some(other),
         None => reply.line(name, value),
     }
+}
+
+/// The same for what stands behind `url=` in a `Refresh`.
+fn refresh(request: &Request, value: &[u8]) -> Vec<u8> {
+    const URL: &[u8] = b"url=";
+    let at = value.windows(URL.len()).position(|window| window.eq_ignore_ascii_case(URL)).map(|at| at + URL.len());
+    let rewritten = at.and_then(|at| {
+        let (before, url) = value.split_at_checked(at)?;
+        Some([before, &redirected(request, url)?].concat())
+    });
+    rewritten.unwrap_or_else(|| value.to_vec())
 }
 
 /// What makes another Set-Cookie line of the backend's; `None`: it stays.

@@ -119,22 +119,6 @@ pub(crate) const ROWS: &[Directive] = &[
         "How `add_trailer` lines combine with those of outer levels.",
         &[],
     ),
-    // ngx_http_charset_filter_module.c
-    refused("charset", HTTP | SERVER | LOCATION | LOCATION_IF, N1, "Character set named in `Content-Type`."),
-    refused(
-        "source_charset",
-        HTTP | SERVER | LOCATION | LOCATION_IF,
-        N1,
-        "Character set from which a response is converted.",
-    ),
-    refused(
-        "override_charset",
-        HTTP | SERVER | LOCATION | LOCATION_IF,
-        FLAG,
-        "Converts proxied responses even if they name a character set.",
-    ),
-    refused("charset_types", HTTP | SERVER | LOCATION, MORE1, "MIME types that get a character set."),
-    refused("charset_map", HTTP, N2.block(), "Block that maps bytes of one character set to another."),
     // ngx_http_gzip_filter_module.c
     at_default("gzip", HTTP | SERVER | LOCATION | LOCATION_IF, FLAG, "Compresses responses with gzip.", &["off"]),
     at_default(

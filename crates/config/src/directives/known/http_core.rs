@@ -50,13 +50,6 @@ pub(crate) const ROWS: &[Directive] = &[
         &[Size],
     ),
     no_effect(
-        "client_body_buffer_size",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Buffer for a request body before it goes to a file, in bytes.",
-        &[Size],
-    ),
-    no_effect(
         "client_body_temp_path",
         HTTP | SERVER | LOCATION,
         N1234,
@@ -237,12 +230,6 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "Amount of a response sent before `limit_rate` applies.",
         &[],
-    ),
-    refused(
-        "keepalive_time",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Age up to which one keep-alive connection takes requests.",
     ),
     at_default(
         "keepalive_min_timeout",

@@ -5,12 +5,6 @@ use crate::directive::prelude::*;
 pub(crate) const ROWS: &[Directive] = &[
     // ngx_http_proxy_module.c
     refused(
-        "proxy_redirect",
-        HTTP | SERVER | LOCATION,
-        N12,
-        "Rewrites `Location` and `Refresh` of a backend's responses.",
-    ),
-    refused(
         "proxy_cookie_domain",
         HTTP | SERVER | LOCATION,
         N12,

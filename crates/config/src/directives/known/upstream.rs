@@ -19,8 +19,6 @@ pub(crate) const ROWS: &[Directive] = &[
         "Range of the random starting point of weighted round robin (Tengine); limpet begins with the first server.",
         &[Number],
     ),
-    // ngx_http_upstream_zone_module.c
-    no_effect("zone", UPSTREAM, N12, "Shared memory for a group's state; limpet's threads share it anyhow.", &[]),
     // ngx_http_upstream_sticky_module.c
     refused("sticky", UPSTREAM, MORE2, "nginx's session affinity, by `cookie`, `route` or `learn`."),
     // ngx_http_upstream_dynamic_module (Tengine)
