@@ -288,5 +288,9 @@ fn on_a_terminal_the_line_is_shown_with_a_caret() {
     let inner = format!("{} -t -p {} -c nginx.conf", binary().display(), folder.path().display());
     let output = Command::new("script").args(["-qec", &inner, "/dev/null"]).output().expect("script runs");
     let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
-    assert!(text.contains("2 | http { server { listne 80; } }\n  |                 ^\n"), "{text}");
+    let shown = "2 | http { server { listne 80; } }\n  |                 ^\n  = did you mean \"listen\"?\n";
+    assert!(text.contains(shown), "{text}");
+    // Piped, it is nginx's line and no more.
+    let piped = limpet(folder.path(), &["-t"]);
+    assert_eq!(piped.stderr.lines().count(), 2, "{}", piped.stderr);
 }

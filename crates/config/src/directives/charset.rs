@@ -131,8 +131,7 @@ fn charset_map(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resu
             Item::Failed(diagnostic) => return Err(diagnostic.clone().into()),
         };
         let pair = pair(entry, map.is_to_utf8());
-        map.pairs
-            .push(pair.or_else(|message| Err(builder.diagnostic(message, entry.terminator, Some(entry.name.span))))?);
+        map.pairs.push(pair.map_err(|message| builder.diagnostic(message, entry.terminator, Some(entry.name.span)))?);
     }
     builder.http.charset_maps.push(map);
     Ok(())

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
 use limpet_config::model::LogLevel;
+use nix::errno::Errno;
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -118,6 +119,8 @@ fn open(request: &mut Request) -> Answer {
                     (LogLevel::Error, 404)
                 }
                 io::ErrorKind::PermissionDenied => (LogLevel::Error, 403),
+                // Links that lead nowhere.
+                _ if error.raw_os_error() == Some(Errno::ELOOP as i32) => (LogLevel::Error, 403),
                 // A name with a NUL in it.
                 _ if error.raw_os_error().is_none() => (LogLevel::Error, 404),
                 _ => (LogLevel::Crit, 500),
