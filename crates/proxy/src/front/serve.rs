@@ -83,7 +83,9 @@ pub(crate) async fn accept(worker: Arc<Worker>, listen: Address, socket: OwnedFd
                 }
             }
             // This one client is gone; others wait.
-            Err(error) => log::write_default(LogLevel::Error, &format!("accept4() failed ({})", log::os_error(&error))),
+            Err(error) => {
+                worker.slots.tell(LogLevel::Error, &format!("accept4() failed ({})", log::os_error(&error)));
+            }
         }
     }
 }
