@@ -166,6 +166,19 @@ fn bodies_are_recoded_by_the_maps() {
         (back.value("content-type"), back.body.as_slice()),
         ("text/plain; charset=koi8-r", &b"x\xc1&#20013;"[..])
     );
+    // A backend that sends a letter in two pieces, the first of which comes to nothing.
+    let dribbling = Backend::new(Script::Dribble(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nxаxа".as_bytes().to_vec(),
+    ));
+    let other = port();
+    let http = format!(
+        "charset_map koi8-r utf-8 {{ C1 D0B0; }}
+         server {{ listen 127.0.0.1:{other}; location / {{ source_charset utf-8; charset koi8-r; proxy_pass http://{}; }} }}",
+        dribbling.address()
+    );
+    let _other = Limpet::http(other, &http);
+    let mut client = Client::connect(other);
+    assert_eq!(client.request("GET /", &[]).body, b"x\xc1x\xc1");
     // A client of 1.0, which knows no chunks, gets the same to the end of the connection.
     let mut old = Client::connect(ours);
     old.send("GET /koi.txt HTTP/1.0\r\nHost: x\r\n\r\n");

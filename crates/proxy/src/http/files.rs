@@ -312,7 +312,11 @@ pub(super) async fn send(session: &mut Session, request: &mut Request, opened: O
                 None => bytes,
             };
             request.body_bytes += bytes.len() as u64;
-            session.write_response_body(Some(bytes.into()), left == 0).await?;
+            // An empty piece would be framed as the last one.
+            let piece = Some(Bytes::from(bytes)).filter(|bytes| !bytes.is_empty());
+            if piece.is_some() || left == 0 {
+                session.write_response_body(piece, left == 0).await?;
+            }
         }
     }
     request.complete = left == 0;

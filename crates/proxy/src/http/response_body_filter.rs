@@ -8,10 +8,9 @@ use pingora::Result;
 use super::ctx::Request;
 
 pub(super) fn run(request: &mut Request, body: &mut Option<Bytes>, end: bool) -> Result<Option<Duration>> {
-    if let Some(recoder) = &mut request.recoder
-        && let Some(piece) = body.as_mut()
-    {
-        *piece = recoder.recode(piece).into();
+    if let Some(recoder) = &mut request.recoder {
+        // An empty piece would be framed as the last one.
+        *body = body.take().map(|piece| recoder.recode(&piece)).filter(|piece| !piece.is_empty()).map(Bytes::from);
     }
     count(request, body.as_ref().map_or(0, Bytes::len));
     if end {
