@@ -15,7 +15,6 @@ use limpet_config::model::{HttpVersion, NextUpstream, ServerTokens, StatusFormat
 use limpet_config::{Address, Regex};
 use limpet_sticky::{Policy, SidTable};
 use parking_lot::Mutex;
-use pingora::upstreams::peer::HttpPeer;
 use tokio::sync::Notify;
 
 use crate::check::{Rules, is_probed};
@@ -304,8 +303,6 @@ pub(crate) struct Backend {
     /// Empty where the upstream is not sticky.
     pub(crate) sid: Box<[u8]>,
     pub(crate) address: Address,
-    /// What Pingora wants to know of it, to be cloned.
-    pub(crate) template: HttpPeer,
     pub(crate) state: Arc<balance::Peer>,
     /// The `server` line of the block that it comes from, counted from 0.
     pub(crate) line: usize,

@@ -10,7 +10,6 @@ use limpet_config::Address;
 use limpet_config::model::{self, LogLevel};
 use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
 use parking_lot::Mutex;
-use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use tokio::sync::Notify;
 
 use crate::check::Rules;
@@ -75,8 +74,7 @@ pub(crate) fn members(upstream: &model::Upstream, lines: &[usize], workers: usiz
             let times = *seen.entry(address).and_modify(|times| *times += 1).or_insert(0);
             let state = peer(&upstream.name, address, times, shared);
             servers.push((balance_server(server, &name), Arc::clone(&state)));
-            let template = peer_template(address);
-            backends.push(Arc::new(Backend { name, sid, address: address.clone(), template, state, line }));
+            backends.push(Arc::new(Backend { name, sid, address: address.clone(), state, line }));
         }
     }
     let group = balance::Group::new(method(upstream.method.as_ref()), servers);
@@ -204,18 +202,6 @@ fn policy(sticky: &model::SessionSticky, id_with_bar: bool) -> Policy {
         fallback: sticky.fallback,
         id_with_bar,
     })
-}
-
-/// Pingora's idea of a backend. It connects through our own connector, so the address is for its messages only.
-fn peer_template(address: &Address) -> HttpPeer {
-    let socket = match address {
-        Address::Ip(address) => *address,
-        Address::Unix(_) => std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
-    };
-    let mut peer = HttpPeer::new(socket, false, String::new());
-    // Hop-by-hop headers are ours to write; Pingora sees a head with none of them.
-    peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
-    peer
 }
 
 /// What is told at start and reload of servers that keep their sessions.

@@ -6,24 +6,17 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use limpet_config::Address;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::tunnel::Tunnel;
+use super::clients::Clients;
 use crate::clock::{self, Moment};
-use crate::framing::Framing;
 use crate::runtime::Shared;
 use crate::slots::{Slot, Slots};
-use crate::worker::Worker;
-
-/// nginx's `send_timeout` and `client_body_timeout`, for the time before a location is known.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connected socket of either family.
 #[derive(Debug)]
@@ -205,55 +198,10 @@ pub(crate) struct Conn {
     shared: Arc<Shared>,
     pub(crate) slots: Arc<Slots>,
     _slot: Slot,
-    exchange: Mutex<Exchange>,
-}
-
-/// Why a request's body can't be read on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BodyFault {
-    /// Its chunks are broken.
-    Broken,
-    /// It is larger than the location takes: bytes that came, and bytes that were announced behind them.
-    TooLarge { received: u64, announced: u64 },
-    /// Nothing came of it for `client_body_timeout`.
-    TimedOut,
-    /// The client has gone while its body could not be passed on.
-    Gone,
-}
-
-/// What passes between the front and the hooks during one request.
-pub(crate) struct Exchange {
-    /// Bytes that came and belong to nobody yet.
-    pub(crate) input: Vec<u8>,
-    pub(crate) framing: Framing,
-    /// The client waits for `100 Continue` before it sends the body, as far as that has not come already.
-    pub(crate) awaits_continue: bool,
-    /// A `100 Continue` that was not sent yet goes before the response.
-    pub(crate) continues: bool,
-    /// Why the body can't be read on.
-    pub(crate) fault: Option<BodyFault>,
-    /// The most bytes of a body (`client_max_body_size`); 0: any number.
-    pub(crate) most_body: u64,
-    /// How long nothing may come of the body (`client_body_timeout`).
-    pub(crate) body_timeout: Duration,
-    /// The response's head as the client gets it, until it is written.
-    pub(crate) head: Option<Vec<u8>>,
-    /// The response's end has been handed over: what is left of it may wait for its turn.
-    pub(crate) ending: bool,
-    /// What the session has left to send.
-    pub(crate) unsent: Vec<u8>,
-    /// The response went out whole, and the connection may serve another request.
-    pub(crate) reusable: bool,
-    /// How long the next request is waited for.
-    pub(crate) patience: Duration,
-    /// How long the client may take nothing of the response.
-    pub(crate) send_timeout: Duration,
-    /// The protocol was changed: the connection is no longer one of requests.
-    pub(crate) tunnel: Option<Tunnel>,
 }
 
 impl Conn {
-    pub(crate) fn new(worker: &Worker, number: u64, socket: Socket, listen: Address) -> Self {
+    pub(crate) fn new(clients: &Clients, number: u64, socket: Socket, listen: Address) -> Self {
         let (peer, local) = match &socket {
             Socket::Tcp(stream) => (stream.peer_addr().ok(), stream.local_addr().ok()),
             Socket::Unix(_) => (None, None),
@@ -261,7 +209,7 @@ impl Conn {
         Conn {
             number,
             socket,
-            worker: worker.index,
+            worker: clients.index,
             listen,
             accepted: clock::tick(),
             peer,
@@ -273,30 +221,10 @@ impl Conn {
             pipelined: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             spare_since: AtomicU64::new(0),
-            shared: Arc::clone(&worker.shared),
-            slots: Arc::clone(&worker.slots),
-            _slot: worker.slots.take(),
-            exchange: Mutex::new(Exchange {
-                input: Vec::new(),
-                framing: Framing::Done,
-                awaits_continue: false,
-                continues: false,
-                fault: None,
-                most_body: 0,
-                body_timeout: CLIENT_TIMEOUT,
-                head: None,
-                ending: false,
-                unsent: Vec::new(),
-                reusable: false,
-                patience: Duration::ZERO,
-                send_timeout: CLIENT_TIMEOUT,
-                tunnel: None,
-            }),
+            shared: Arc::clone(&clients.shared),
+            slots: Arc::clone(&clients.slots),
+            _slot: clients.slots.take(),
         }
-    }
-
-    pub(crate) fn exchange(&self) -> parking_lot::MutexGuard<'_, Exchange> {
-        self.exchange.lock()
     }
 
     /// The next request begins.

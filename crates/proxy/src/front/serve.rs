@@ -12,23 +12,21 @@ use std::time::Duration;
 use limpet_config::Address;
 use limpet_config::model::LogLevel;
 use nix::errno::Errno;
-use pingora::apps::HttpServerApp;
-use pingora::protocols::http::ServerSession;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::timeout;
 
-use super::conn::{BodyFault, Conn, Exchange, Socket};
-use super::head::{Head, HeadLimits, LineRead, Rejection, Unread};
-use super::stream::ClientStream;
+use super::clients::{Clients, Open};
+use super::conn::{Conn, Socket};
+use super::exchange::{BodyFault, Exchange};
+use super::handler::Handler;
+use super::head::{Head, HeadLimits, Unread};
 use super::tunnel;
 use crate::framing::Framing;
-use crate::http::{Reply, Request};
 use crate::log;
 use crate::patience::Patience;
-use crate::runtime::{Runtime, Shared};
 use crate::scratch;
 use crate::turn::Turn;
-use crate::worker::{Open, Worker};
 
 /// How long what a client still sends is read before its connection is closed (`lingering_timeout`, `lingering_time`).
 const LINGER_IDLE: Duration = Duration::from_secs(5);
@@ -42,7 +40,13 @@ const SHORTAGE: Duration = Duration::from_millis(500);
 const JUDGED_AT_ONCE: usize = 256;
 
 /// Accepts connections until the worker is told to close the address.
-pub(crate) async fn accept(worker: Arc<Worker>, listen: Address, socket: OwnedFd, closed: impl Future<Output = ()>) {
+pub(crate) async fn accept(
+    clients: Arc<Clients>,
+    handler: Arc<impl Handler>,
+    listen: Address,
+    socket: OwnedFd,
+    closed: impl Future<Output = ()>,
+) {
     let listener = match listener(&listen, socket) {
         Ok(listener) => listener,
         Err(error) => {
@@ -62,29 +66,29 @@ pub(crate) async fn accept(worker: Arc<Worker>, listen: Address, socket: OwnedFd
                 // Nobody else is accepted while this one waits.
                 let is_closed = tokio::select! {
                     biased;
-                    () = worker.make_room() => false,
+                    () = clients.make_room() => false,
                     () = &mut closed => true,
                 };
-                let number = worker.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
-                let conn = Arc::new(Conn::new(&worker, number, socket, listen.clone()));
+                let number = clients.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
+                let conn = Arc::new(Conn::new(&clients, number, socket, listen.clone()));
                 // Counted here: a graceful stop must know of it before its task runs for the first time.
-                let open = Open::new(&worker, &conn);
-                tokio::spawn(serve(Arc::clone(&worker), conn, open));
+                let open = Open::new(&clients, &conn);
+                tokio::spawn(serve(Arc::clone(&handler), conn, open));
                 if is_closed {
                     return;
                 }
             }
             Err(error) if is_shortage(&error) => {
-                worker.slots.tell(LogLevel::Crit, &format!("accept4() failed ({})", log::os_error(&error)));
-                worker.give_up_idle();
+                clients.slots.tell(LogLevel::Crit, &format!("accept4() failed ({})", log::os_error(&error)));
+                clients.give_up_idle();
                 tokio::select! {
                     () = &mut closed => return,
-                    () = worker.slots.freed(SHORTAGE) => {}
+                    () = clients.slots.freed(SHORTAGE) => {}
                 }
             }
             // This one client is gone; others wait.
             Err(error) => {
-                worker.slots.tell(LogLevel::Error, &format!("accept4() failed ({})", log::os_error(&error)));
+                clients.slots.tell(LogLevel::Error, &format!("accept4() failed ({})", log::os_error(&error)));
             }
         }
     }
@@ -125,15 +129,16 @@ impl Listener {
 }
 
 /// Serves a connection until it ends.
-async fn serve(worker: Arc<Worker>, conn: Arc<Conn>, _open: Open) {
+async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
+    let exchange = Arc::new(Mutex::new(Exchange::default()));
     let mut first = true;
     let mut patience = None;
     let mut waiting = Patience::new();
     loop {
-        let input = std::mem::take(&mut conn.exchange().input);
+        let input = std::mem::take(&mut exchange.lock().input);
         let pipelined = !first && !input.is_empty();
         let input = if input.is_empty() {
-            match wait(&worker, &conn, patience, &mut waiting, first).await {
+            match wait(&*handler, &conn, patience, &mut waiting, first).await {
                 Some(input) => input,
                 None => return,
             }
@@ -141,20 +146,20 @@ async fn serve(worker: Arc<Worker>, conn: Arc<Conn>, _open: Open) {
             input
         };
         first = false;
-        let Some(kept) = Box::pin(exchange(&worker, &conn, input, pipelined)).await else { return };
+        let Some(kept) = Box::pin(request(&*handler, &conn, &exchange, input, pipelined)).await else { return };
         patience = Some(kept);
     }
 }
 
 /// Waits for the first bytes of a request; `None` when the connection is to end.
 async fn wait(
-    worker: &Worker,
+    handler: &impl Handler,
     conn: &Conn,
     patience: Option<Duration>,
     waiting: &mut Patience,
     first: bool,
 ) -> Option<Vec<u8>> {
-    let limit = patience.unwrap_or_else(|| head_bounds(&worker.shared.runtime.load(), conn).0);
+    let limit = patience.unwrap_or_else(|| handler.bounds(conn).0);
     if !conn.begin_idle() && !first {
         return None;
     }
@@ -172,38 +177,39 @@ async fn wait(
 
 /// Reads the rest of a head and carries the request through. The result is how long to wait for the next one; `None`
 /// when the connection is over.
-async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pipelined: bool) -> Option<Duration> {
+async fn request(
+    handler: &impl Handler,
+    conn: &Arc<Conn>,
+    exchange: &Arc<Mutex<Exchange>>,
+    mut input: Vec<u8>,
+    pipelined: bool,
+) -> Option<Duration> {
     conn.begin_request(pipelined);
     drop_blank_lines(&mut input);
-    // Most heads are there at once, and the configuration is asked for but once.
-    let (read, limit, limits) = {
-        let runtime = worker.shared.runtime.load();
-        let (limit, limits) = head_bounds(&runtime, conn);
-        (Head::parse(&input, limits).map(|head| begin(&runtime, conn, head)), limit, limits)
-    };
-    let read = match read {
+    let (limit, limits) = handler.bounds(conn);
+    let read = match Head::parse(&input, limits) {
         Err(Unread::Incomplete) => match timeout(limit, read_head(conn, &mut input, limits)).await {
-            Ok(read) => read.map(|head| begin(&worker.shared.runtime.load(), conn, head)),
+            Ok(read) => read,
             Err(_) => {
                 let reason = "client timed out (110: Connection timed out)";
-                give_up(&worker.shared, conn, 408, reason, &input, limits);
+                handler.give_up(conn, 408, reason, Head::unfinished(&input, limits));
                 return None;
             }
         },
         read => read,
     };
-    let (mut request, length) = match read {
+    let (head, length) = match read {
         Ok(read) => read,
         Err(Unread::Incomplete) => {
-            if input.is_empty() {
-                return None;
+            if !input.is_empty() {
+                // The client went away in the middle of its head.
+                let reason = "client prematurely closed connection";
+                handler.give_up(conn, 400, reason, Head::unfinished(&input, limits));
             }
-            // The client went away in the middle of its head.
-            give_up(&worker.shared, conn, 400, "client prematurely closed connection", &input, limits);
             return None;
         }
         Err(Unread::Rejected(rejection)) => {
-            let page = reject(&worker.shared, conn, *rejection);
+            let page = handler.reject(conn, *rejection);
             send(conn, &page, LINGER).await;
             linger(conn).await;
             return None;
@@ -211,40 +217,18 @@ async fn exchange(worker: &Arc<Worker>, conn: &Arc<Conn>, mut input: Vec<u8>, pi
     };
     input.drain(..length);
     {
-        let mut exchange = conn.exchange();
+        let mut exchange = exchange.lock();
         exchange.reusable = false;
         exchange.ending = false;
         exchange.continues = false;
         // What is wrong with a body that came with its head, or all of it, is known before anybody is asked.
-        let mut framing = Framing::new(request.head.body);
+        let mut framing = Framing::new(head.body);
         framing.advance(&input);
-        exchange.awaits_continue = request.head.expects_continue && !framing.is_done();
+        exchange.awaits_continue = head.expects_continue && !framing.is_done();
         exchange.fault = (framing == Framing::Lost).then_some(BodyFault::Broken);
     }
-    if request.location.settings.kept_body > 0 {
-        request.early_body = whole_body(&request.head, &input);
-    }
-    let stream = ClientStream::new(Arc::clone(conn), &request.head, input);
-    let mut session = ServerSession::new_http1(Box::new(stream));
-    // Reading is timed by the stream; Pingora's own timers would wake a thread a hundred times a second, for good.
-    session.set_read_timeout(None);
-    session.set_connection_user_context(Some(request));
-    // The session gives the stream back or drops it; either way what is left of it is in the exchange.
-    drop(worker.proxy.process_new_http(session, &worker.shutdown).await);
-    conclude(conn).await
-}
-
-/// The data of a body that has come with its head, if all of it has.
-fn whole_body(head: &Head, input: &[u8]) -> Option<Vec<u8>> {
-    let (mut framing, mut bytes) = (Framing::new(head.body), input.to_vec());
-    let (_, kept) = framing.compact(&mut bytes);
-    bytes.truncate(kept);
-    framing.is_done().then_some(bytes)
-}
-
-/// A request whose head was read, and the head's length.
-fn begin(runtime: &Runtime, conn: &Arc<Conn>, (head, length): (Head, usize)) -> (Box<Request>, usize) {
-    (Box::new(Request::new(Arc::clone(conn), runtime, head)), length)
+    handler.handle(conn, exchange, head, input).await;
+    conclude(conn, exchange).await
 }
 
 /// Line ends before a request are read over, however many; what was read of them is not kept.
@@ -289,35 +273,6 @@ async fn read_head(conn: &Conn, input: &mut Vec<u8>, limits: HeadLimits) -> Resu
     }
 }
 
-/// Logs a request that can't be served, and makes the page for it.
-fn reject(shared: &Shared, conn: &Arc<Conn>, Rejection { status, reason, head }: Rejection) -> Vec<u8> {
-    let mut request = Request::rejected(Arc::clone(conn), &shared.runtime.load(), head);
-    request.log_error(LogLevel::Info, &reason);
-    let (mut reply, body) = Reply::error_page(&request, status);
-    reply.finish(&request);
-    let mut page = reply.to_wire(&request);
-    request.head_bytes = page.len() as u64;
-    if !request.head.is_head() {
-        request.body_bytes = body.len() as u64;
-        page.extend_from_slice(&body);
-    }
-    request.status = status;
-    request.complete = true;
-    conn.count_sent(page.len());
-    request.log_access();
-    page
-}
-
-/// Logs a request whose head never came to its end. There is no answer to it.
-fn give_up(shared: &Shared, conn: &Arc<Conn>, status: u16, reason: &str, input: &[u8], limits: HeadLimits) {
-    let head = Head::unfinished(input, limits);
-    let part = if head.line_read == LineRead::Whole { "headers" } else { "line" };
-    let mut request = Request::rejected(Arc::clone(conn), &shared.runtime.load(), head);
-    request.log_error(LogLevel::Info, &format!("{reason} while reading client request {part}"));
-    request.status = status;
-    request.log_access();
-}
-
 /// Sends all bytes; `false` when the client has gone, or takes nothing for longer than `limit`.
 async fn send(conn: &Conn, mut bytes: &[u8], limit: Duration) -> bool {
     let mut sending = Patience::new();
@@ -337,9 +292,9 @@ async fn send(conn: &Conn, mut bytes: &[u8], limit: Duration) -> bool {
 
 /// After a response: its end goes out, the rest of the request's body is read away and the connection is kept, or it is
 /// closed.
-async fn conclude(conn: &Conn) -> Option<Duration> {
+async fn conclude(conn: &Conn, exchange: &Mutex<Exchange>) -> Option<Duration> {
     let (rest, limit, tunnel, reusable, framing, awaits_continue, patience) = {
-        let mut exchange = conn.exchange();
+        let mut exchange = exchange.lock();
         let Exchange { send_timeout, reusable, framing, awaits_continue, patience, .. } = *exchange;
         let (rest, tunnel) = (std::mem::take(&mut exchange.unsent), exchange.tunnel.take());
         (rest, send_timeout, tunnel, reusable, framing, awaits_continue, patience)
@@ -352,16 +307,17 @@ async fn conclude(conn: &Conn) -> Option<Duration> {
         }
     }
     if let Some(tunnel) = tunnel {
-        tunnel::run(conn, tunnel).await;
+        let input = std::mem::take(&mut exchange.lock().input);
+        tunnel::run(conn, tunnel, input).await;
         return None;
     }
     match framing {
         Framing::Done if reusable => Some(patience),
         // A client that still waits for `100 Continue` may or may not send its body: nobody can tell.
         Framing::Length(_) | Framing::Chunked(_) if reusable && !awaits_continue => {
-            discard_body(conn).await.then_some(patience)
+            discard_body(conn, exchange).await.then_some(patience)
         }
-        Framing::Done if conn.exchange().input.is_empty() && !conn.socket.has_unread() => None,
+        Framing::Done if exchange.lock().input.is_empty() && !conn.socket.has_unread() => None,
         _ => {
             linger(conn).await;
             None
@@ -370,11 +326,11 @@ async fn conclude(conn: &Conn) -> Option<Duration> {
 }
 
 /// Reads the rest of a body; `false` when it does not end in time.
-async fn discard_body(conn: &Conn) -> bool {
+async fn discard_body(conn: &Conn, exchange: &Mutex<Exchange>) -> bool {
     let discard = async {
         loop {
             {
-                let mut exchange = conn.exchange();
+                let mut exchange = exchange.lock();
                 let input = std::mem::take(&mut exchange.input);
                 let taken = exchange.framing.advance(&input);
                 exchange.input = input.get(taken..).unwrap_or_default().to_vec();
@@ -385,7 +341,7 @@ async fn discard_body(conn: &Conn) -> bool {
                 }
             }
             match timeout(LINGER_IDLE, read_some(conn)).await {
-                Ok(Some(bytes)) => conn.exchange().input = bytes,
+                Ok(Some(bytes)) => exchange.lock().input = bytes,
                 _ => return false,
             }
         }
@@ -411,12 +367,4 @@ async fn linger(conn: &Conn) {
     conn.begin_spare();
     let rest = async { while let Ok(Some(_)) = timeout(LINGER_IDLE, read_some(conn)).await {} };
     let _ = timeout(LINGER, rest).await;
-}
-
-/// How long a head may take, and how large it may be: what the server says that answers by default there.
-fn head_bounds(runtime: &Runtime, conn: &Conn) -> (Duration, HeadLimits) {
-    let server = runtime.listening(conn).and_then(|listening| runtime.servers.get(listening.default));
-    server.map_or((Duration::from_secs(60), HeadLimits::default()), |server| {
-        (server.client_header_timeout, server.head_limits)
-    })
 }

@@ -8,26 +8,26 @@ use std::time::Duration;
 use super::conn::Conn;
 use crate::clock;
 use crate::front::conn::Socket;
-use crate::http::Request;
 use crate::scratch;
 
 /// What a 101 leaves behind: the backend's connection, and what it sent behind its head.
 pub(crate) struct Tunnel {
-    pub(crate) request: Box<Request>,
     pub(crate) backend: Socket,
     pub(crate) early: Vec<u8>,
     /// The longest time in which nothing moves (`proxy_read_timeout`).
     pub(crate) patience: Duration,
+    /// Is told how many bytes went to the backend and to the client, when it is over.
+    pub(crate) ended: Box<dyn FnOnce(u64, u64) + Send>,
 }
 
 /// How long the other way may stand still once one way has ended. nginx ends both at once; so what is on its way to an end
 /// that has only stopped sending still arrives.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Carries the bytes, and logs the request when it is over, as nginx does.
-pub(super) async fn run(conn: &Conn, tunnel: Tunnel) {
-    let Tunnel { mut request, backend, early, patience } = tunnel;
-    let mut up = Direction { waiting: std::mem::take(&mut conn.exchange().input), ..Direction::default() };
+/// Carries the bytes both ways. `input` has come from the client already.
+pub(super) async fn run(conn: &Conn, tunnel: Tunnel, input: Vec<u8>) {
+    let Tunnel { backend, early, patience, ended } = tunnel;
+    let mut up = Direction { waiting: input, ..Direction::default() };
     let mut down = Direction { waiting: early, ..Direction::default() };
     loop {
         let is_parting = (up.ended && down.waiting.is_empty()) || (down.ended && up.waiting.is_empty());
@@ -44,8 +44,7 @@ pub(super) async fn run(conn: &Conn, tunnel: Tunnel) {
     }
     clock::tick();
     conn.count_sent(usize::try_from(down.carried).unwrap_or(usize::MAX));
-    request.end_tunnel(up.carried, down.carried);
-    request.log_access();
+    ended(up.carried, down.carried);
 }
 
 /// One way of a tunnel. What could not be written yet is all that it holds.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use limpet_config::model::LogLevel;
-use pingora::proxy::Session as Downstream;
-use pingora::{Error, ErrorType, Result};
 
+use super::begin;
 use super::ctx::Request;
+use super::decision::{Decision, Target};
 use super::reply::append_line;
-use super::response_filter::cookies;
-use super::routing::{Answer, count_redirect, error_page, go_to, route, route_in};
+use super::response::cookies;
+use super::routing::{error_page, reroute};
 use super::sticky::{Session, Stickiness};
 use crate::clock;
 use crate::field::Known;
@@ -23,10 +23,6 @@ use crate::upstream::ResponseHead;
 /// What is known of a request that a backend has handed back.
 #[derive(Default)]
 pub(crate) struct HandedBack {
-    /// Where it is to go, until it has gone there.
-    target: Option<Vec<u8>>,
-    /// What answers it, where that is no backend.
-    answer: Option<Answer>,
     /// How many servers had been tried each time that it went to a backend again.
     pub(crate) starts: Vec<usize>,
     /// Every time that it was handed back, in order.
@@ -91,15 +87,15 @@ impl HandedBack {
     }
 }
 
-/// Takes back the request of a backend that has just answered with `X-Accel-Redirect`, if that is heeded.
-///
-/// # Errors
-/// One that leads Pingora to choose a backend anew, where [`follow`] goes on.
-pub(super) fn take_back(request: &mut Request) -> Result<()> {
-    let Some(response) = &request.response else { return Ok(()) };
-    let Some(target) = response.fields.value(Known::XAccelRedirect) else { return Ok(()) };
+/// Takes back the request of a backend that has just answered with `X-Accel-Redirect`, if that is heeded, and goes where it
+/// points to. `NextServer`: that is a backend again.
+pub(super) fn take_back(request: &mut Request, may_resend: bool) -> Decision {
+    let Some(response) = &request.response else { return Decision::Pass };
+    let Some(target) = response.fields.value(Known::XAccelRedirect) else { return Decision::Pass };
     let (target, response, members) = (target.to_vec(), Arc::clone(response), request.members.clone());
-    let Some(members) = members.filter(|_| request.pass().is_some_and(|pass| pass.takes_back)) else { return Ok(()) };
+    let Some(members) = members.filter(|_| request.pass().is_some_and(|pass| pass.takes_back)) else {
+        return Decision::Pass;
+    };
     request.end_try(None);
     if let Some(mut flight) = request.flight.take() {
         let header = request.tries.last().and_then(|last| last.header);
@@ -108,65 +104,45 @@ pub(super) fn take_back(request: &mut Request) -> Result<()> {
         drop(flight.dial.trace.take_tunnel());
         request.sticky.settle(flight.index);
     }
-    let phase = Phase {
-        location: Arc::clone(&request.location),
-        members,
-        sticky: request.sticky.clone(),
-        response: Arc::clone(&response),
-    };
-    let handed_back = request.handed_back.get_or_insert_default();
-    handed_back.target = Some(target);
-    handed_back.phases.push(phase);
-    request.abandoned = true;
-    Error::err(ErrorType::HTTPStatus(response.status))
-}
-
-/// The answer that [`follow`] has left.
-pub(super) fn take_answer(request: &mut Request) -> Option<Answer> {
-    request.handed_back.as_mut()?.answer.take()
-}
-
-/// Whether a backend has handed the request back and it has not gone on since.
-pub(super) fn is_pending(request: &Request) -> bool {
-    request.handed_back.as_ref().is_some_and(|handed_back| handed_back.target.is_some())
-}
-
-/// Goes where the backend has pointed to. `true` when that is a backend again; else the answer waits in the request.
-pub(super) fn follow(session: &Downstream, request: &mut Request) -> bool {
-    let target = request.handed_back.as_mut().and_then(|handed_back| handed_back.target.take()).unwrap_or_default();
+    let phase = Phase { location: Arc::clone(&request.location), members, sticky: request.sticky.clone(), response };
+    request.handed_back.get_or_insert_default().phases.push(phase);
     request.upstream = None;
-    let answer = match in_named(request, &target) {
-        Some(answer) => answer,
-        None => match uri::internal(&target) {
-            Ok((uri, args)) => {
-                request.args = args;
-                request.reads = true;
-                go_to(request, uri).unwrap_or_else(|| route(request))
-            }
-            Err(uri::BadUri) => {
-                let target = String::from_utf8_lossy(&target).into_owned();
-                let message =
-                    format!("unsafe URI \"{target}\" was detected while reading response header from upstream");
-                request.log_error(LogLevel::Error, &message);
-                error_page(request, 404)
-            }
-        },
-    };
-    let answer = match answer {
-        Answer::Backend if request.head.body != Body::None && session.as_ref().retry_buffer_truncated() => {
+    let decision = follow(request, &target);
+    begin::allow(request);
+    match decision {
+        Decision::Pass if request.head.body != Body::None && !may_resend => {
             let message = "client request body is too large to be sent again after X-Accel-Redirect";
             request.log_error(LogLevel::Error, message);
             error_page(request, 500)
         }
-        answer => answer,
-    };
-    let Some(handed_back) = &mut request.handed_back else { return false };
-    if !matches!(answer, Answer::Backend) {
-        handed_back.answer = Some(answer);
-        return false;
+        Decision::Pass => {
+            begin_anew(request);
+            Decision::NextServer
+        }
+        other => other,
     }
+}
+
+/// What answers where the backend has pointed to.
+fn follow(request: &mut Request, target: &[u8]) -> Decision {
+    if target.starts_with(b"@") {
+        return reroute(request, Target::Named(target.to_vec()));
+    }
+    let Ok((uri, args)) = uri::internal(target) else {
+        let target = String::from_utf8_lossy(target).into_owned();
+        let message = format!("unsafe URI \"{target}\" was detected while reading response header from upstream");
+        request.log_error(LogLevel::Error, &message);
+        return error_page(request, 404);
+    };
+    request.args = args;
+    request.reads = true;
+    reroute(request, Target::Path(uri))
+}
+
+/// The request comes to an upstream as if it were new. The client keeps the server of one that it has been to.
+fn begin_anew(request: &mut Request) {
+    let Some(handed_back) = &mut request.handed_back else { return };
     handed_back.starts.push(request.tries.len());
-    // The client keeps the server of an upstream that it has been to.
     let been = handed_back.phases.iter().rev().find(|phase| phase.is_of(request.upstream.as_ref()));
     (request.members, request.sticky) = match been {
         Some(phase) => (Some(Arc::clone(&phase.members)), phase.sticky.clone()),
@@ -178,27 +154,4 @@ pub(super) fn follow(session: &Downstream, request: &mut Request) -> bool {
     request.upstream_head = None;
     request.response = None;
     request.body_received = 0;
-    true
-}
-
-/// What answers in the named location of a target that begins with `@`. URI and method stay.
-fn in_named(request: &mut Request, target: &[u8]) -> Option<Answer> {
-    if !target.starts_with(b"@") {
-        return None;
-    }
-    let name = String::from_utf8_lossy(target).into_owned();
-    if let Some(answer) = count_redirect(request, |_| format!("while redirect to named location \"{name}\"")) {
-        return Some(answer);
-    }
-    let server = Arc::clone(&request.server);
-    let location = server.named.get(target).and_then(|index| server.locations.get(*index));
-    Some(match location {
-        Some(location) => route_in(request, location),
-        None => {
-            let message =
-                format!("could not find named location \"{name}\" while reading response header from upstream");
-            request.log_error(LogLevel::Error, &message);
-            error_page(request, 500)
-        }
-    })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use limpet_balance::Tried;
 use limpet_config::model::LogLevel;
-use pingora::{Error, ErrorType, Result};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::accel::HandedBack;
 use super::reply::Reply;
@@ -16,7 +16,7 @@ use super::sticky::Stickiness;
 use crate::clock::{self, Moment};
 use crate::field::Known;
 use crate::front::head::host_name;
-use crate::front::{Conn, Head};
+use crate::front::{Conn, Exchange, Head};
 use crate::recode::Recoder;
 use crate::runtime::{Location, Members, Runtime, Server, Upstream};
 use crate::upstream::{Dial, ResponseHead, Trace};
@@ -24,6 +24,8 @@ use crate::upstream::{Dial, ResponseHead, Trace};
 /// A request. Its server is of the configuration that it began with, and keeps that alive.
 pub(crate) struct Request {
     pub(crate) conn: Arc<Conn>,
+    /// What passes between the steps and the client's side of the connection.
+    pub(crate) exchange: Arc<Mutex<Exchange>>,
     pub(crate) head: Head,
     pub(crate) server: Arc<Server>,
     pub(crate) location: Arc<Location>,
@@ -55,7 +57,7 @@ pub(crate) struct Request {
     pub(crate) complete: bool,
     /// The largest body, by the location that the URI has led to; 0: any.
     pub(crate) most_body: u64,
-    /// Bytes of the request's body that Pingora has read.
+    /// Bytes of the request's body that were handed on, its framing not among them.
     pub(crate) body_received: u64,
     /// The data of the request's body, as far as it has come, where a variable asks for it and it is small enough.
     pub(crate) body: Option<Vec<u8>>,
@@ -69,8 +71,6 @@ pub(crate) struct Request {
     pub(crate) members: Option<Arc<Members>>,
     /// What the upstream's method chooses by, once it has been asked.
     pub(crate) key: Option<Vec<u8>>,
-    /// The response of the present try is not passed on.
-    pub(crate) abandoned: bool,
     /// When the first server was asked.
     pub(crate) first_try: Option<Moment>,
     /// The head for the backend, once it is made.
@@ -188,14 +188,6 @@ impl Captures {
     }
 }
 
-/// The request in Pingora's slot. The front has put one there for every session.
-pub(super) fn of(slot: &mut super::Slot) -> Result<&mut Request> {
-    match slot {
-        Some(request) => Ok(request),
-        None => Error::err(ErrorType::InternalError),
-    }
-}
-
 impl Request {
     /// The values of the Cookie headers, as far as they are shown.
     pub(crate) fn cookies(&self) -> Vec<&[u8]> {
@@ -205,7 +197,7 @@ impl Request {
         }
     }
 
-    pub(crate) fn new(conn: Arc<Conn>, runtime: &Runtime, mut head: Head) -> Self {
+    pub(crate) fn new(conn: Arc<Conn>, exchange: Arc<Mutex<Exchange>>, runtime: &Runtime, mut head: Head) -> Self {
         let server = server_for(&conn, runtime, &head.host);
         let location = Arc::clone(&server.outside);
         Request {
@@ -214,6 +206,7 @@ impl Request {
             keepalive: head.keepalive,
             started: clock::tick(),
             conn,
+            exchange,
             head,
             server,
             location,
@@ -237,7 +230,6 @@ impl Request {
             upstream: None,
             members: None,
             key: None,
-            abandoned: false,
             first_try: None,
             upstream_head: None,
             shown_cookies: None,
@@ -249,13 +241,17 @@ impl Request {
         }
     }
 
+    pub(crate) fn exchange(&self) -> MutexGuard<'_, Exchange> {
+        self.exchange.lock()
+    }
+
     /// A request whose head could not be read: enough of one for an error page and a log line.
     pub(crate) fn rejected(conn: Arc<Conn>, runtime: &Runtime, mut head: Head) -> Self {
         // nginx chooses by a Host that it has read, whatever came behind it.
         if head.host.is_empty() {
             head.host = head.value(Known::Host).and_then(host_name).unwrap_or_default();
         }
-        let mut request = Request::new(conn, runtime, head);
+        let mut request = Request::new(conn, Arc::default(), runtime, head);
         request.keepalive = false;
         request
     }

@@ -3,59 +3,81 @@
 use std::sync::Arc;
 
 use limpet_config::model::{LogLevel, NextCondition as Condition};
-use pingora::proxy::Session;
-use pingora::{Error, ErrorSource, ErrorType};
 
-use super::accel;
 use super::ctx::{Flight, Request};
+use super::decision::Decision;
 use super::page;
-use super::reply::{self, Reply};
-use super::request_filter;
+use super::routing::error_page;
 use crate::clock;
-use crate::front::conn::BodyFault;
+use crate::front::exchange::BodyFault;
 use crate::front::head::Body;
+use crate::upstream::{Failure, FailureKind};
 
 /// nginx's words for chunks of a client that can't be read.
 pub(super) const BROKEN_BODY: &str = "client sent invalid chunked body";
 
-/// How much of a body Pingora keeps to send it again, in bytes.
+/// How much of a body is kept to send it again, in bytes.
 const KEPT_BODY: u64 = 65_536;
 
+/// Whose fault it is that a request can't go on.
+#[derive(Debug)]
+pub(super) enum Side {
+    /// Its connection is over, or with `is_there` it has sent what can't be read.
+    Client {
+        is_there: bool,
+    },
+    Backend,
+    /// Our own, in these words.
+    Own(String),
+}
+
 /// No connection came about.
-pub(super) fn to_connect(request: &mut Request, mut error: Box<Error>) -> Box<Error> {
+pub(super) fn to_connect(request: &mut Request) -> Decision {
     let failure = request.flight.as_ref().and_then(|flight| flight.dial.trace.failure());
-    let message = failure.unwrap_or_else(|| error.to_string());
-    if matches!(error.etype(), ErrorType::BindError | ErrorType::SocketError) {
+    let Failure { kind, level, message } = failure.unwrap_or_else(|| Failure::broken("no connection"));
+    request.log_error(level, &format!("{message} while connecting to upstream"));
+    if kind == FailureKind::NoSocket {
         // Nothing that another server could do better, and nothing that this one did wrong.
-        let level = if *error.etype() == ErrorType::BindError { LogLevel::Crit } else { LogLevel::Alert };
-        request.log_error(level, &format!("{message} while connecting to upstream"));
         request.flight = None;
         if let Some(last) = request.tries.last_mut() {
             last.name = Arc::from("");
         }
-        return Error::explain(ErrorType::HTTPStatus(500), message);
+        return error_page(request, 500);
     }
-    let level = if message.contains("(2: ") || message.contains("(13: ") { LogLevel::Crit } else { LogLevel::Error };
-    request.log_error(level, &format!("{message} while connecting to upstream"));
-    let timed_out = is_timeout(&error);
     // Nothing was sent, so any request may go elsewhere.
-    let status = if timed_out { 504 } else { 502 };
-    let condition = if timed_out { Condition::Timeout } else { Condition::Error };
-    let retry = server_failed(request, status, "connecting to upstream") && may_retry(request, condition);
-    error.set_retry(retry);
-    error
+    let (status, condition) = meaning(kind);
+    elsewhere(server_failed(request, status, "connecting to upstream") && may_retry(request, condition), request)
 }
 
-/// `proxy_allow_upstream` forbids to ask the server that was chosen. `true` when another one may be.
-pub(super) fn denied(request: &mut Request) -> bool {
+/// `proxy_allow_upstream` forbids to ask the server that was chosen.
+pub(super) fn denied(request: &mut Request) -> Decision {
     let message = "access to the server is denied by \"proxy_allow_upstream\" while connecting to upstream";
     request.log_error(LogLevel::Error, message);
-    server_failed(request, 502, "connecting to upstream") && may_retry(request, Condition::Denied)
+    let goes_on = server_failed(request, 502, "connecting to upstream") && may_retry(request, Condition::Denied);
+    elsewhere(goes_on, request)
+}
+
+/// Another server, or the page for what the last one came to.
+fn elsewhere(goes_on: bool, request: &mut Request) -> Decision {
+    if goes_on {
+        return Decision::NextServer;
+    }
+    let status = request.failure();
+    error_page(request, status)
+}
+
+/// The status and the condition of `proxy_next_upstream` for a failure.
+fn meaning(kind: FailureKind) -> (u16, Condition) {
+    match kind {
+        FailureKind::TimedOut => (504, Condition::Timeout),
+        FailureKind::Invalid => (502, Condition::InvalidHeader),
+        FailureKind::Broken | FailureKind::NoSocket => (502, Condition::Error),
+    }
 }
 
 /// Whether a response is not to be passed on, but the request to go to another server
 /// (`proxy_next_upstream http_503` and the like). The server is marked then.
-pub(super) fn by_status(session: &Session, request: &mut Request, status: u16) -> bool {
+pub(super) fn by_status(request: &mut Request, status: u16, may_resend: bool) -> bool {
     let Some(pass) = request.pass() else { return false };
     if !pass.next_upstream.has(Condition::Status(status)) {
         return false;
@@ -65,7 +87,7 @@ pub(super) fn by_status(session: &Session, request: &mut Request, status: u16) -
     let mut tried = request.tried.clone();
     tried.add(flight.index);
     // The page of the last server is passed on; whether one of the others can be asked now, their turn will tell.
-    let goes_on = is_safe(session, request)
+    let goes_on = is_safe(request, may_resend)
         && !request.sticky.is_held()
         && tried.len() < tries
         && in_time(request)
@@ -89,60 +111,47 @@ pub(super) fn by_status(session: &Session, request: &mut Request, status: u16) -
     goes_on
 }
 
-/// Something went wrong between the connection and the end of the response.
-pub(super) fn while_proxying(session: &mut Session, request: &mut Request, mut error: Box<Error>) -> Box<Error> {
+/// Something went wrong between the connection and the end of the response. `may_resend`: all of the request's body is still
+/// at hand.
+pub(super) fn while_proxying(request: &mut Request, side: Side, may_resend: bool) -> Decision {
     clock::tick();
-    error.set_retry(false);
-    if request.abandoned {
-        // The response that came was none for the client.
-        request.abandoned = false;
-        error.set_retry(true);
-        return error;
-    }
-    let is_gone = request.conn.exchange().fault == Some(BodyFault::Gone);
-    if *error.esource() == ErrorSource::Downstream || is_gone || request.flight.is_none() {
-        return error;
-    }
-    let answered = request.reply.is_some();
-    let trace = request.flight.as_ref().map(|flight| Arc::clone(&flight.dial.trace));
-    let silent = trace.as_ref().is_some_and(|trace| trace.received() == 0);
-    let reused = trace.as_ref().is_some_and(|trace| trace.is_reused());
-    let timed_out = is_timeout(&error) || trace.as_ref().is_some_and(|trace| trace.has_timed_out());
-    let doing = match &trace {
-        _ if answered => "reading upstream",
-        Some(trace) if timed_out && trace.has_sending_failed() => "sending request to upstream",
-        _ => "reading response header from upstream",
+    let is_gone = request.exchange().fault == Some(BodyFault::Gone);
+    let trace = match &request.flight {
+        Some(flight) if !is_gone && !matches!(side, Side::Client { .. }) => Arc::clone(&flight.dial.trace),
+        _ => return finally(request, side),
     };
-    let failure = trace.as_ref().and_then(|trace| trace.failure());
-    let message = failure.unwrap_or_else(|| what_failed(&error, timed_out));
-    request.log_error(LogLevel::Error, &format!("{message} while {doing}"));
+    let answered = request.reply.is_some();
+    let failure = trace.failure().unwrap_or_else(|| match side {
+        Side::Own(message) => Failure::broken(message),
+        _ => Failure::broken("upstream prematurely closed connection"),
+    });
+    let timed_out = failure.kind == FailureKind::TimedOut;
+    let doing = match () {
+        () if answered => "reading upstream",
+        () if timed_out && trace.has_sending_failed() => "sending request to upstream",
+        () => "reading response header from upstream",
+    };
+    request.log_error(failure.level, &format!("{} while {doing}", failure.message));
     if answered {
         request.end_try(None);
         request.flight = None;
-        return error;
+        return Decision::Close;
     }
-    let safe = is_safe(session, request);
-    if reused && silent && !timed_out && safe && is_idempotent(request) {
+    let safe = is_safe(request, may_resend);
+    let silent = trace.received() == 0;
+    if trace.is_reused() && silent && !timed_out && safe && is_idempotent(request) {
         // The idle connection was closed as the request went out.
         ask_again(request);
-        error.set_retry(true);
-        return error;
+        return Decision::NextServer;
     }
-    let condition = match (timed_out, trace.as_ref().is_some_and(|trace| trace.is_invalid())) {
-        (true, _) => Condition::Timeout,
-        (false, true) => Condition::InvalidHeader,
-        (false, false) => Condition::Error,
-    };
-    let status = if timed_out { 504 } else { 502 };
+    let (status, condition) = meaning(failure.kind);
     // What the client owes is not the server's fault: a connection that breaks while it waits for more of the request.
-    let failed = match trace.is_some_and(|trace| trace.is_owed_body()) && !timed_out {
+    let failed = match trace.is_owed_body() && !timed_out {
         true => try_failed(request, status).is_some(),
         false => server_failed(request, status, doing),
     };
-    let elsewhere = failed && safe && may_retry(request, condition);
     request.body_received = 0;
-    error.set_retry(elsewhere);
-    error
+    elsewhere(failed && safe && may_retry(request, condition), request)
 }
 
 /// Ends a try without a result for the client. The server counts as tried, and its connection serves no other request.
@@ -188,10 +197,9 @@ fn in_time(request: &Request) -> bool {
 }
 
 /// Whether a request that was sent may be sent again: all of its body is still there, and doing it twice does no harm.
-fn is_safe(session: &Session, request: &Request) -> bool {
-    let replayable = !session.as_ref().retry_buffer_truncated();
+fn is_safe(request: &Request, may_resend: bool) -> bool {
     let asked_for = || request.pass().is_some_and(|pass| pass.next_upstream.has(Condition::NonIdempotent));
-    replayable && (is_idempotent(request) || asked_for())
+    may_resend && (is_idempotent(request) || asked_for())
 }
 
 /// Whether a request could be sent again if a connection broke, as far as that is known before it is sent.
@@ -206,11 +214,11 @@ pub(super) fn is_repeatable(request: &Request) -> bool {
 
 /// Whether a backend has answered an idle connection's end and not the request: `408`, and that it closes, over a connection
 /// that had served others. The request goes over a new one then.
-pub(super) fn by_stale_connection(session: &Session, request: &mut Request) -> bool {
+pub(super) fn by_stale_connection(request: &mut Request, may_resend: bool) -> bool {
     let Some(flight) = &request.flight else { return false };
     let trace = &flight.dial.trace;
     let is_stale = trace.head().is_some_and(|head| head.status == 408 && !head.keepalive) && trace.is_reused();
-    if is_stale && !session.as_ref().retry_buffer_truncated() {
+    if is_stale && may_resend {
         ask_again(request);
         return true;
     }
@@ -229,84 +237,50 @@ fn is_idempotent(request: &Request) -> bool {
     !matches!(request.head.method(), b"POST" | b"LOCK" | b"PATCH")
 }
 
-fn is_timeout(error: &Error) -> bool {
-    matches!(
-        error.etype(),
-        ErrorType::ConnectTimedout
-            | ErrorType::ReadTimedout
-            | ErrorType::WriteTimedout
-            | ErrorType::TLSHandshakeTimedout
-    )
-}
-
-/// nginx's words for the common ways to fail.
-fn what_failed(error: &Error, timed_out: bool) -> String {
-    let text = error.to_string();
-    if timed_out {
-        return "upstream timed out (110: Connection timed out)".into();
-    }
-    match error.etype() {
-        ErrorType::ConnectionClosed => "upstream prematurely closed connection".into(),
-        _ if text.contains("reset by peer") => "recv() failed (104: Connection reset by peer)".into(),
-        _ if text.contains("chunk") => "upstream sent invalid chunked response".into(),
-        _ => format!("upstream prematurely closed connection ({text})"),
-    }
-}
-
-/// Nothing more is tried: the client gets a page, if it can still get one. The result is the status.
-pub(super) async fn finally(session: &mut Session, request: &mut Request, error: &Error) -> u16 {
+/// Nothing more is tried: the client gets a page, if it can still get one.
+pub(super) fn finally(request: &mut Request, side: Side) -> Decision {
     if request.reply.is_some() {
-        return request.status;
+        return Decision::Close;
     }
-    if let Some(answer) = accel::take_answer(request) {
-        if request_filter::give(session, request, answer).await.is_err() {
-            request.keepalive = false;
+    let fault = request.exchange().fault.take();
+    let status = match (side, fault) {
+        (_, Some(BodyFault::Gone)) => 499,
+        (Side::Client { .. }, Some(BodyFault::TooLarge { received, announced })) => {
+            let message = format!("client intended to send too large chunked body: {received}+{announced} bytes");
+            request.log_error(LogLevel::Error, &message);
+            413
         }
-        return request.status;
-    }
-    let fault = request.conn.exchange().fault.take();
-    let status = match (error.esource(), error.etype()) {
-        _ if fault == Some(BodyFault::Gone) => 499,
-        (ErrorSource::Downstream, _) if fault.is_some() => match fault {
-            Some(BodyFault::TooLarge { received, announced }) => {
-                let message = format!("client intended to send too large chunked body: {received}+{announced} bytes");
-                request.log_error(LogLevel::Error, &message);
-                413
+        (Side::Client { .. }, Some(BodyFault::TimedOut)) => 408,
+        (Side::Client { .. }, Some(BodyFault::Broken)) => 400,
+        (Side::Client { is_there }, None) => {
+            if is_there {
+                400
+            } else {
+                499
             }
-            Some(BodyFault::TimedOut) => 408,
-            _ => 400,
-        },
-        (_, ErrorType::HTTPStatus(status)) => *status,
-        (ErrorSource::Downstream, ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError) => 499,
-        (ErrorSource::Downstream, _) => 400,
-        (ErrorSource::Upstream, _) => request.failure(),
-        _ => 500,
+        }
+        (Side::Backend, _) => request.failure(),
+        (Side::Own(message), _) => return internal(request, &message),
     };
-    request.status = status;
     match status {
         499 => {
             let message = "client prematurely closed connection, so upstream connection is closed too";
             request.log_error(LogLevel::Info, message);
         }
         400 => request.log_error(LogLevel::Error, BROKEN_BODY),
-        // A status that a hook has decided on was told by it.
-        500 if !matches!(error.etype(), ErrorType::HTTPStatus(_)) => {
-            request.log_error(LogLevel::Error, &format!("internal error: {error}"));
-        }
         _ => {}
     }
-    if matches!(status, 408 | 444 | 499) {
-        request.keepalive = false;
-        return status;
-    }
+    request.status = status;
     if page::closes(status) {
         request.keepalive = false;
     }
-    let (reply, body) = Reply::error_page(request, status);
-    if reply::send(session, request, reply, body).await.is_err() {
-        request.keepalive = false;
-    }
-    status
+    if matches!(status, 408 | 499) { Decision::Close } else { error_page(request, status) }
+}
+
+/// Something that can't be, and is told all the same.
+pub(super) fn internal(request: &mut Request, what: &str) -> Decision {
+    request.log_error(LogLevel::Error, &format!("internal error: {what}"));
+    error_page(request, 500)
 }
 
 impl Request {

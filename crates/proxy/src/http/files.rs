@@ -9,32 +9,23 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::TRANSFER_ENCODING;
 use limpet_config::model::LogLevel;
 use nix::errno::Errno;
-use pingora::Result;
-use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 
 use super::charset;
 use super::ctx::Request;
+use super::decision::{Answer, Decision, Target};
 use super::ranges::{self, Ranges};
 use super::reply::{self, Length, Reply};
-use super::routing::{Answer, add_slash, error_page};
+use super::routing::{add_slash, error_page};
 use crate::field::Known;
 use crate::log::os_error;
 
 /// How much of a file is read at a time.
 const CHUNK: usize = 65_536;
 
-/// What a path in the file system stands for.
-pub(super) enum Found {
-    Answer(Answer),
-    /// An index file: the request goes on with this URI.
-    Redirect(Vec<u8>),
-}
-
 /// A file to be sent, with its head and the parts of it that are wanted.
+#[derive(Debug)]
 pub(crate) struct Opened {
     file: File,
     reply: Reply,
@@ -42,32 +33,33 @@ pub(crate) struct Opened {
 }
 
 /// A piece of the body: bytes of ours, then a stretch of the file.
+#[derive(Debug)]
 struct Part {
     before: Vec<u8>,
     start: u64,
     length: u64,
 }
 
-pub(super) fn find(request: &mut Request) -> Found {
+pub(super) fn find(request: &mut Request) -> Decision {
     let is_folder = request.uri.ends_with(b"/");
     if !request.is_read() {
         // A POST to a folder looks for its index first, as in nginx.
         if !(is_folder && request.head.method() == b"POST") {
             let missing = request.head.method() == b"POST" && metadata(&request.file_path(&request.uri)).is_err();
-            return Found::Answer(error_page(request, if missing { 404 } else { 405 }));
+            return error_page(request, if missing { 404 } else { 405 });
         }
     }
-    if is_folder { index(request) } else { Found::Answer(open(request)) }
+    if is_folder { index(request) } else { open(request) }
 }
 
 /// The first index file that is there.
-fn index(request: &mut Request) -> Found {
+fn index(request: &mut Request) -> Decision {
     let folder = request.file_path(&request.uri);
     let location = std::sync::Arc::clone(&request.location);
     for file in &location.settings.index {
         let name = file.render(request);
         if name.starts_with(b"/") {
-            return Found::Redirect(name);
+            return Decision::Reroute(Target::Path(name));
         }
         let mut path = folder.clone();
         path.extend_from_slice(&name);
@@ -76,12 +68,12 @@ fn index(request: &mut Request) -> Found {
             Ok(_) => {
                 let mut uri = request.uri.clone();
                 uri.extend_from_slice(&name);
-                return Found::Redirect(uri);
+                return Decision::Reroute(Target::Path(uri));
             }
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let message = format!("\"{}\" is forbidden ({})", shown(&path), os_error(&error));
                 request.log_error(LogLevel::Error, &message);
-                return Found::Answer(error_page(request, 403));
+                return error_page(request, 403);
             }
             Err(error) => {
                 // A folder that is not there has no index either.
@@ -89,16 +81,16 @@ fn index(request: &mut Request) -> Found {
                 if missing {
                     let message = format!("\"{}\" is not found ({})", shown(&path), os_error(&error));
                     request.log_error(LogLevel::Error, &message);
-                    return Found::Answer(error_page(request, 404));
+                    return error_page(request, 404);
                 }
             }
         }
     }
     request.log_error(LogLevel::Error, &format!("directory index of \"{}\" is forbidden", shown(&folder)));
-    Found::Answer(error_page(request, 403))
+    error_page(request, 403)
 }
 
-fn open(request: &mut Request) -> Answer {
+fn open(request: &mut Request) -> Decision {
     let path = request.file_path(&request.uri);
     let opened = metadata(&path).and_then(|metadata| match metadata.is_file() {
         true => Ok((Some(File::open(OsStr::from_bytes(&path))?), metadata)),
@@ -141,7 +133,7 @@ fn shown(path: &[u8]) -> String {
 }
 
 /// The response for a file, by the request's conditions and ranges.
-fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Answer {
+fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Decision {
     let modified = UNIX_EPOCH + Duration::from_secs(u64::try_from(metadata.mtime()).unwrap_or_default());
     let size = metadata.len();
     let etag = format!("\"{:x}-{size:x}\"", metadata.mtime());
@@ -155,7 +147,7 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Answer {
         }
         Verdict::NotModified => {
             reply.status = 304;
-            return Answer::Local(reply, Vec::new());
+            return Decision::Answer(Answer::Local(reply, Vec::new()));
         }
         Verdict::Go => {}
     }
@@ -166,11 +158,11 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Answer {
     let content_type = reply.content_type.clone().unwrap_or(content_type);
     if reply.length == Length::Open {
         // Recoded to another length: there are no ranges of it.
-        return Answer::File(Box::new(Opened {
+        return Decision::Answer(Answer::File(Box::new(Opened {
             file,
             reply,
             parts: vec![Part { before: Vec::new(), start: 0, length: size }],
-        }));
+        })));
     }
     let wanted = match request.head.value(Known::Range).filter(|_| range_applies(request, &etag, modified)) {
         Some(value) => ranges::parse(value, size),
@@ -182,9 +174,9 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Answer {
             vec![Part { before: Vec::new(), start: 0, length: size }]
         }
         Ranges::Unsatisfiable => {
-            let Answer::Local(mut reply, body) = error_page(request, 416) else { return error_page(request, 416) };
+            let (mut reply, body) = Reply::error_page(request, 416);
             reply.line(b"Content-Range", format!("bytes */{size}").as_bytes());
-            return Answer::Local(reply, body);
+            return Decision::Answer(Answer::Local(reply, body));
         }
         Ranges::Some(ranges) => match ranges.as_slice() {
             [(start, end)] => {
@@ -203,7 +195,7 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Answer {
     };
     let length = parts.iter().map(|part| part.before.len() as u64 + part.length).sum();
     reply.length = Length::Known(length);
-    Answer::File(Box::new(Opened { file, reply, parts }))
+    Decision::Answer(Answer::File(Box::new(Opened { file, reply, parts })))
 }
 
 /// The parts of a `multipart/byteranges` body, and its boundary.
@@ -282,68 +274,81 @@ fn range_applies(request: &Request, etag: &str, modified: SystemTime) -> bool {
     }
 }
 
-/// Sends the head and the wanted parts, a piece at a time.
-pub(super) async fn send(session: &mut Session, request: &mut Request, opened: Opened) -> Result<()> {
-    let Opened { mut file, reply, parts } = opened;
-    if request.head.is_head() {
-        return reply::send(session, request, reply, Vec::new()).await;
+impl Opened {
+    /// The head is handed over, and the body is to be sent: its length in the file, and how the client is told of it.
+    pub(super) fn begin(self, request: &mut Request) -> (Length, Sending) {
+        let left = self.parts.iter().map(|part| part.before.len() as u64 + part.length).sum();
+        let length = self.reply.length;
+        reply::send_head(request, self.reply);
+        (length, Sending { file: self.file, parts: self.parts.into_iter(), stretch: 0, left })
     }
-    let length: u64 = parts.iter().map(|part| part.before.len() as u64 + part.length).sum();
-    let mut header = ResponseHeader::build_no_case(reply::shown_status(reply.status), Some(2))?;
-    if reply.length != Length::Open {
-        header.set_content_length(usize::try_from(length).unwrap_or(usize::MAX))?;
-    } else if request.head.http_1_1 {
-        header.insert_header(TRANSFER_ENCODING, "chunked")?;
+
+    pub(super) fn status(&self) -> u16 {
+        self.reply.status
     }
-    reply::send_head(request, reply);
-    session.write_response_header(Box::new(header), length == 0).await?;
-    let mut left = length;
-    for part in parts {
-        left -= part.before.len() as u64;
-        if !part.before.is_empty() {
-            request.body_bytes += part.before.len() as u64;
-            session.write_response_body(Some(part.before.into()), left == 0).await?;
-        }
-        let mut stretch = Stretch::new(&mut file, part.start, part.length);
-        while let Some(bytes) = stretch.next() {
-            left -= bytes.len() as u64;
-            let bytes = match &mut request.recoder {
-                Some(recoder) => recoder.recode(&bytes),
-                None => bytes,
+
+    /// The head alone, for `HEAD`.
+    pub(super) fn into_reply(self) -> Reply {
+        self.reply
+    }
+}
+
+/// A file on its way to the client.
+pub(super) struct Sending {
+    file: File,
+    parts: std::vec::IntoIter<Part>,
+    /// Bytes that are left of the present stretch of the file.
+    stretch: u64,
+    /// Bytes that are left of everything, as the file was when it was opened.
+    pub(super) left: u64,
+}
+
+impl Sending {
+    /// The next piece of the body, which is not empty; `None` behind the last one, or when the file turns out to be shorter
+    /// than it was.
+    pub(super) fn next(&mut self, request: &mut Request) -> Option<Bytes> {
+        while self.left > 0 {
+            let bytes = match self.stretch {
+                0 => self.next_part()?,
+                _ => {
+                    let bytes = self.read()?;
+                    match &mut request.recoder {
+                        Some(recoder) => recoder.recode(&bytes),
+                        None => bytes,
+                    }
+                }
             };
-            request.body_bytes += bytes.len() as u64;
-            // An empty piece would be framed as the last one.
-            let piece = Some(Bytes::from(bytes)).filter(|bytes| !bytes.is_empty());
-            if piece.is_some() || left == 0 {
-                session.write_response_body(piece, left == 0).await?;
+            if !bytes.is_empty() {
+                request.body_bytes += bytes.len() as u64;
+                return Some(bytes.into());
             }
         }
-    }
-    request.complete = left == 0;
-    if !request.complete {
-        // The file became shorter while it was sent: the client sees an early end.
-        request.keepalive = false;
-    }
-    Ok(())
-}
-
-/// A part of a file, read piece by piece.
-struct Stretch<'f> {
-    file: &'f mut File,
-    left: u64,
-}
-
-impl<'f> Stretch<'f> {
-    fn new(file: &'f mut File, start: u64, length: u64) -> Self {
-        let left = if length > 0 && file.seek(SeekFrom::Start(start)).is_err() { 0 } else { length };
-        Stretch { file, left }
+        None
     }
 
-    fn next(&mut self) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK)];
+    /// What goes before the next part.
+    fn next_part(&mut self) -> Option<Vec<u8>> {
+        let Part { before, start, length } = self.parts.next()?;
+        self.left -= before.len() as u64;
+        if length > 0 {
+            self.file.seek(SeekFrom::Start(start)).ok()?;
+        }
+        self.stretch = length;
+        Some(before)
+    }
+
+    fn read(&mut self) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(self.stretch).unwrap_or(CHUNK).min(CHUNK)];
         let count = self.file.read(&mut bytes).ok().filter(|count| *count > 0)?;
         bytes.truncate(count);
+        self.stretch -= count as u64;
         self.left -= count as u64;
         Some(bytes)
+    }
+
+    /// All of it was handed over; else the client is to see an early end.
+    pub(super) fn finish(self, request: &mut Request) {
+        request.complete = self.left == 0;
+        request.keepalive &= request.complete;
     }
 }

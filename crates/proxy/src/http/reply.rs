@@ -2,9 +2,6 @@
 
 use bytes::Bytes;
 use limpet_config::model::ServerTokens;
-use pingora::Result;
-use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 
 use super::charset;
 use super::ctx::Request;
@@ -196,14 +193,12 @@ pub(super) fn append_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Decides whether the connection is kept after this response, and puts the head in place of the one that Pingora will
-/// write.
+/// Decides whether the connection is kept after this response, and hands the head over to the carrier.
 pub(super) fn send_head(request: &mut Request, reply: Reply) {
     send_head_with(request, reply, &[]);
 }
 
-/// The same, with the body right behind the head if there is one at hand: Pingora knows nothing of it, and the response
-/// ends with it.
+/// The same, with the body right behind the head if there is one at hand: the response ends with it.
 pub(super) fn send_head_with(request: &mut Request, mut reply: Reply, body: &[u8]) {
     let settings = &request.location.settings;
     let may_be_kept = request.keepalive
@@ -221,7 +216,7 @@ pub(super) fn send_head_with(request: &mut Request, mut reply: Reply, body: &[u8
     request.head_bytes = head.len() as u64;
     head.extend_from_slice(body);
     {
-        let mut exchange = request.conn.exchange();
+        let mut exchange = request.exchange();
         exchange.head = Some(head);
         exchange.ending |= !body.is_empty();
     }
@@ -234,15 +229,15 @@ fn is_unsure_of_body(request: &Request, reply: &Reply) -> bool {
     if !request.head.expects_continue {
         return false;
     }
-    let mut exchange = request.conn.exchange();
+    let mut exchange = request.exchange();
     // nginx sends it but before its own pages about errors.
     exchange.continues = reply.status < 400 || request.response.is_some();
     exchange.awaits_continue && !exchange.continues
 }
 
-/// Answers a request with a body that is at hand.
-pub(super) async fn send(session: &mut Session, request: &mut Request, mut reply: Reply, body: Vec<u8>) -> Result<()> {
-    let body = match charset::apply(request, &mut reply) {
+/// Hands over the head of an answer whose body is at hand. The body as it goes out is the result.
+pub(super) fn send_head_of(request: &mut Request, mut reply: Reply, body: Vec<u8>) -> Vec<u8> {
+    let mut body = match charset::apply(request, &mut reply) {
         Some(mut recoder) => {
             let body = recoder.recode(&body);
             // All of it is at hand, so its length is known here.
@@ -251,22 +246,10 @@ pub(super) async fn send(session: &mut Session, request: &mut Request, mut reply
         }
         None => body,
     };
-    let without_body = request.head.is_head() || matches!(reply.status, 204 | 304);
-    let mut header = ResponseHeader::build_no_case(shown_status(reply.status), Some(2))?;
-    let body = if without_body { Vec::new() } else { body };
-    header.set_content_length(body.len())?;
+    if request.head.is_head() || matches!(reply.status, 204 | 304) {
+        body.clear();
+    }
     send_head(request, reply);
     request.body_bytes = body.len() as u64;
-    let end = body.is_empty();
-    session.write_response_header(Box::new(header), end).await?;
-    if !end {
-        session.write_response_body(Some(body.into()), true).await?;
-    }
-    request.complete = true;
-    Ok(())
-}
-
-/// A status that Pingora can write; the client sees our own line.
-pub(super) fn shown_status(status: u16) -> u16 {
-    if (200..=999).contains(&status) { status } else { 200 }
+    body
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use limpet_config::model::LogLevel;
 
 use super::ctx::{Captures, Request, Undecided};
+use super::decision::{Answer, Decision, Target};
 use super::reply::{Length, Reply, ends_line};
 use super::{check_status, files, steps};
 use crate::front::head::Body;
@@ -16,80 +17,70 @@ use crate::template::Text;
 /// nginx's bound on internal redirects.
 const MAX_REDIRECTS: usize = 10;
 
-/// What answers a request.
-pub(crate) enum Answer {
-    Local(Reply, Vec<u8>),
-    File(Box<files::Opened>),
-    Backend,
-    /// Nothing is sent: the connection is closed.
-    Close,
-}
-
 /// What answers the request's URI: the steps of its server, then a location, and again for each internal redirect.
-pub(super) fn route(request: &mut Request) -> Answer {
-    let answer = loop {
-        match by_uri(request) {
-            Ok(Next::Answer(answer)) => break Ok(answer),
-            Ok(Next::Redirect(uri)) => {
-                if let Some(answer) = go_to(request, uri) {
-                    break Ok(answer);
-                }
+/// `Pass`: a backend of the location does.
+pub(super) fn route(request: &mut Request) -> Decision {
+    let decision = by_uri(request);
+    settle(request, decision)
+}
+
+/// What answers where an internal redirect leads. Whoever sends a request to a named location has let it in.
+pub(super) fn reroute(request: &mut Request, target: Target) -> Decision {
+    settle(request, Ok(Decision::Reroute(target)))
+}
+
+/// Follows internal redirects until something answers.
+fn settle(request: &mut Request, mut decision: Result<Decision, Undecided>) -> Decision {
+    loop {
+        decision = match decision {
+            Ok(Decision::Reroute(target)) => go(request, target),
+            Ok(answer) => return answer,
+            Err(Undecided(why)) => {
+                let uri = String::from_utf8_lossy(&request.uri).into_owned();
+                request.log_error(LogLevel::Alert, &format!("pcre2_match() failed: {why} on \"{uri}\""));
+                return error_page(request, 500);
             }
-            Err(undecided) => break Err(undecided),
+        };
+    }
+}
+
+/// One internal redirect; there may be ten of them.
+fn go(request: &mut Request, target: Target) -> Result<Decision, Undecided> {
+    let (name, what) = match target {
+        Target::Path(uri) => {
+            request.uri = uri;
+            request.redirected = true;
+            (None, "while internally redirecting to")
         }
+        Target::Named(name) => (Some(name), "while redirect to named location"),
     };
-    answer.unwrap_or_else(|undecided| give_up(request, undecided))
-}
-
-/// What answers in a named location. Whoever sent the request there has let it in.
-pub(super) fn route_in(request: &mut Request, location: &Arc<Location>) -> Answer {
-    request.location = Arc::clone(location);
-    match enter(request, location) {
-        Ok(Next::Answer(answer)) => answer,
-        Ok(Next::Redirect(uri)) => go_to(request, uri).unwrap_or_else(|| route(request)),
-        Err(undecided) => give_up(request, undecided),
-    }
-}
-
-/// Takes the request to another URI by an internal redirect. An answer says that there were too many of them.
-pub(super) fn go_to(request: &mut Request, uri: Vec<u8>) -> Option<Answer> {
-    request.uri = uri;
-    request.redirected = true;
-    count_redirect(request, |request| {
-        format!("while internally redirecting to \"{}\"", String::from_utf8_lossy(&request.uri))
-    })
-}
-
-/// Counts an internal redirect; an answer says that there were too many.
-pub(super) fn count_redirect(request: &mut Request, what: impl Fn(&Request) -> String) -> Option<Answer> {
     request.redirects += 1;
-    if request.redirects <= MAX_REDIRECTS {
-        return None;
+    let shown = |request: &Request| String::from_utf8_lossy(name.as_ref().unwrap_or(&request.uri)).into_owned();
+    if request.redirects > MAX_REDIRECTS {
+        let message = format!("rewrite or internal redirection cycle {what} \"{}\"", shown(request));
+        request.log_error(LogLevel::Error, &message);
+        return Ok(error_page(request, 500));
     }
-    request.log_error(LogLevel::Error, &format!("rewrite or internal redirection cycle {}", what(request)));
-    Some(error_page(request, 500))
+    let Some(name) = &name else { return by_uri(request) };
+    let server = Arc::clone(&request.server);
+    let Some(location) = server.named.get(name).and_then(|index| server.locations.get(*index)) else {
+        // Only a backend names one so far.
+        let message =
+            format!("could not find named location \"{}\" while reading response header from upstream", shown(request));
+        request.log_error(LogLevel::Error, &message);
+        return Ok(error_page(request, 500));
+    };
+    request.location = Arc::clone(location);
+    enter(request, location)
 }
 
-fn give_up(request: &mut Request, Undecided(why): Undecided) -> Answer {
-    let uri = String::from_utf8_lossy(&request.uri).into_owned();
-    request.log_error(LogLevel::Alert, &format!("pcre2_match() failed: {why} on \"{uri}\""));
-    error_page(request, 500)
-}
-
-/// What a location comes to.
-enum Next {
-    Answer(Answer),
-    /// An internal redirect to this URI.
-    Redirect(Vec<u8>),
-}
-
-fn by_uri(request: &mut Request) -> Result<Next, Undecided> {
+fn by_uri(request: &mut Request) -> Result<Decision, Undecided> {
     let server = Arc::clone(&request.server);
     if request.redirects > 0 {
         request.location = Arc::clone(&server.outside);
     }
     if let steps::Outcome::Return { code, text } = steps::run(request, &server.steps, &[])? {
-        return Ok(Next::Answer(return_(request, code, text)));
+        return Ok(return_(request, code, text));
     }
     let found = server.top.find(&request.uri, &|location| server.level(location));
     let location = match found {
@@ -98,7 +89,7 @@ fn by_uri(request: &mut Request) -> Result<Next, Undecided> {
             let location = server.locations.get(index).unwrap_or(&server.outside);
             request.location = Arc::clone(location);
             request.most_body = location.settings.client_max_body_size;
-            return Ok(Next::Answer(forbidden(request).unwrap_or_else(|| add_slash(request))));
+            return Ok(forbidden(request).unwrap_or_else(|| add_slash(request)));
         }
         Found::Nothing => None,
         Found::Undecided => return Err(Undecided("a location's pattern can't be decided".into())),
@@ -107,7 +98,7 @@ fn by_uri(request: &mut Request) -> Result<Next, Undecided> {
 }
 
 /// A location that a URI has led to.
-fn reach(request: &mut Request, location: &Arc<Location>) -> Result<Next, Undecided> {
+fn reach(request: &mut Request, location: &Arc<Location>) -> Result<Decision, Undecided> {
     request.location = Arc::clone(location);
     request.most_body = location.settings.client_max_body_size;
     if let Some(regex) = &location.regex
@@ -115,37 +106,34 @@ fn reach(request: &mut Request, location: &Arc<Location>) -> Result<Next, Undeci
     {
         request.captures = captures;
     }
-    if let Some(answer) = forbidden(request) {
-        return Ok(Next::Answer(answer));
+    match forbidden(request) {
+        Some(decision) => Ok(decision),
+        None => enter(request, location),
     }
-    enter(request, location)
 }
 
 /// The steps of a location, and what answers there.
-fn enter(request: &mut Request, location: &Location) -> Result<Next, Undecided> {
+fn enter(request: &mut Request, location: &Location) -> Result<Decision, Undecided> {
     if let steps::Outcome::Return { code, text } = steps::run(request, &location.steps, &location.ifs)? {
-        return Ok(Next::Answer(return_(request, code, text)));
+        return Ok(return_(request, code, text));
     }
-    Ok(Next::Answer(match &request.location.content {
+    Ok(match &request.location.content {
         Content::Proxy(pass) => {
             request.upstream = Some(Arc::clone(&pass.upstream));
-            Answer::Backend
+            Decision::Pass
         }
         Content::CheckStatus(format) => {
             let format = *format;
             let (reply, body) = check_status::answer(request, format);
-            Answer::Local(reply, body)
+            Decision::Answer(Answer::Local(reply, body))
         }
-        Content::Files => match files::find(request) {
-            files::Found::Answer(answer) => answer,
-            files::Found::Redirect(uri) => return Ok(Next::Redirect(uri)),
-        },
-    }))
+        Content::Files => files::find(request),
+    })
 }
 
 /// 404 for a location that clients do not reach, and 413 for a request that is larger than the location takes, as far as
 /// that is known.
-fn forbidden(request: &mut Request) -> Option<Answer> {
+fn forbidden(request: &mut Request) -> Option<Decision> {
     if request.location.settings.internal && request.redirects == 0 {
         return Some(error_page(request, 404));
     }
@@ -163,16 +151,16 @@ fn forbidden(request: &mut Request) -> Option<Answer> {
 }
 
 /// A built-in page.
-pub(super) fn error_page(request: &mut Request, status: u16) -> Answer {
+pub(super) fn error_page(request: &mut Request, status: u16) -> Decision {
     if super::page::closes(status) {
         request.keepalive = false;
     }
     let (reply, body) = Reply::error_page(request, status);
-    Answer::Local(reply, body)
+    Decision::Answer(Answer::Local(reply, body))
 }
 
 /// The path of the present URI with a slash behind it, as a redirect.
-pub(super) fn add_slash(request: &mut Request) -> Answer {
+pub(super) fn add_slash(request: &mut Request) -> Decision {
     let mut target = Vec::with_capacity(request.uri.len() + 1);
     uri::escape(&request.uri, &mut target);
     target.push(b'/');
@@ -184,7 +172,7 @@ pub(super) fn add_slash(request: &mut Request) -> Answer {
 }
 
 /// A redirect page. A path is made a URL of this server; anything else is sent as it is.
-fn redirect(request: &mut Request, status: u16, target: &[u8]) -> Answer {
+fn redirect(request: &mut Request, status: u16, target: &[u8]) -> Decision {
     let (mut reply, body) = Reply::error_page(request, status);
     // A line end in the target would begin a header of the client's choice.
     let target: Vec<u8> = target.iter().copied().filter(|byte| !ends_line(*byte)).collect();
@@ -193,15 +181,15 @@ fn redirect(request: &mut Request, status: u16, target: &[u8]) -> Answer {
     } else {
         reply.line(b"Location", &target);
     }
-    Answer::Local(reply, body)
+    Decision::Answer(Answer::Local(reply, body))
 }
 
-fn return_(request: &mut Request, code: u16, text: Option<&Text>) -> Answer {
+fn return_(request: &mut Request, code: u16, text: Option<&Text>) -> Decision {
     request.status = code;
     let text = text.map(|text| text.render(request));
     match (code, text) {
-        (444 | 408 | 499, None) => Answer::Close,
-        (204, _) => Answer::Local(Reply::new(204), Vec::new()),
+        (444 | 408 | 499, None) => Decision::Close,
+        (204, _) => Decision::Answer(Answer::Local(Reply::new(204), Vec::new())),
         (301 | 302 | 303 | 307 | 308, Some(target)) => redirect(request, code, &target),
         (400.., None) | (301 | 302 | 303 | 307 | 308, None) => error_page(request, code),
         (_, text) => {
@@ -209,7 +197,7 @@ fn return_(request: &mut Request, code: u16, text: Option<&Text>) -> Answer {
             let mut reply = Reply::new(code);
             reply.content_type = Some(request.media_type().into_owned().into());
             reply.length = Length::Known(body.len() as u64);
-            Answer::Local(reply, body)
+            Decision::Answer(Answer::Local(reply, body))
         }
     }
 }

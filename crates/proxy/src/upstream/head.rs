@@ -162,39 +162,12 @@ impl ResponseHead {
     }
 
     /// Takes what came behind the head, if that is the whole of its body.
-    pub(super) fn take_body(&mut self, rest: &mut Vec<u8>) -> bool {
+    pub(crate) fn take_body(&mut self, rest: &mut Vec<u8>) -> bool {
         let is_whole = !rest.is_empty() && self.framing == Framing::Length(rest.len() as u64);
         if is_whole {
             self.body = Some(std::mem::take(rest).into());
         }
         is_whole
-    }
-
-    /// The head that Pingora parses: the status, and how long the body is where that is known.
-    pub(crate) fn synthetic(&self) -> Vec<u8> {
-        if self.status == 101 {
-            // What follows is no HTTP: for Pingora the exchange ends here.
-            return b"HTTP/1.1 200 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
-        }
-        let mut head = Vec::with_capacity(96);
-        head.extend_from_slice(b"HTTP/1.1 ");
-        head.extend_from_slice(itoa::Buffer::new().format(self.status).as_bytes());
-        head.extend_from_slice(b" \r\n");
-        match self.framing {
-            Framing::Length(_) if self.body.is_some() => head.extend_from_slice(b"content-length: 0\r\n"),
-            Framing::Length(length) => {
-                head.extend_from_slice(b"content-length: ");
-                head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-                head.extend_from_slice(b"\r\n");
-            }
-            // The data of chunks is told without them, and ends with the end of what can be read.
-            Framing::Chunked | Framing::Close => {}
-        }
-        if !self.keepalive {
-            head.extend_from_slice(b"connection: close\r\n");
-        }
-        head.extend_from_slice(b"\r\n");
-        head
     }
 }
 
@@ -247,7 +220,6 @@ mod tests {
         let (head, length) = parse(text).unwrap();
         assert_eq!((head.status, &head.reason()[..], head.framing), (200, &b" Fine Reason"[..], Framing::Length(5)));
         assert_eq!(&text[length..], "hello");
-        assert_eq!(head.synthetic(), b"HTTP/1.1 200 \r\ncontent-length: 5\r\n\r\n");
         for (text, reason) in
             [("HTTP/1.1 200", ""), ("HTTP/1.1 200 ", " "), ("HTTP/1.0 200 x", " x"), ("HTTP/1.1  200 OK", " OK")]
         {
@@ -257,8 +229,7 @@ mod tests {
 
     #[test]
     fn connections_are_kept_by_version_and_header() {
-        let closes =
-            |text: &str| String::from_utf8(parse(text).unwrap().0.synthetic()).unwrap().contains("connection: close");
+        let closes = |text: &str| !parse(text).unwrap().0.keepalive;
         assert!(!closes("HTTP/1.1 200 OK\r\n\r\n"));
         assert!(closes("HTTP/1.0 200 OK\r\n\r\n"));
         assert!(!closes("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n\r\n"));
@@ -316,20 +287,19 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_came_whole_with_its_head_is_kept_from_pingora() {
+    fn a_body_that_came_whole_with_its_head_is_kept_with_it() {
         let take = |head: &str, rest: &str| {
             let (mut head, _) = parse(head).unwrap();
             let mut rest = rest.into();
             head.take_body(&mut rest);
-            let told = String::from_utf8(head.synthetic()).unwrap();
-            (head.body.is_some(), rest.len(), told.contains("content-length: 0"))
+            (head.body.is_some(), rest.len())
         };
         let five = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
-        assert_eq!(take(five, "hello"), (true, 0, true));
+        assert_eq!(take(five, "hello"), (true, 0));
         for rest in ["", "hell", "hello!"] {
-            assert_eq!(take(five, rest), (false, rest.len(), false), "{rest}");
+            assert_eq!(take(five, rest), (false, rest.len()), "{rest}");
         }
-        assert_eq!(take("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "hello"), (false, 5, false));
+        assert_eq!(take("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "hello"), (false, 5));
     }
 
     #[test]

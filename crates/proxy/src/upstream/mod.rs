@@ -1,10 +1,13 @@
 //! Connections to backends: making them, keeping idle ones, and what travels over them.
 
-mod connect;
+mod dial;
 mod head;
 mod pool;
-mod socket;
+mod trace;
+mod transaction;
 
-pub(crate) use connect::{Dial, Trace, is_our_own};
+pub(crate) use dial::{Dial, is_our_own};
 pub(crate) use head::{Framing, ResponseHead};
 pub(crate) use pool::{Pools, Slice};
+pub(crate) use trace::{Failure, FailureKind, Trace};
+pub(crate) use transaction::Transaction;

@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use bytes::Bytes;
 use limpet_config::model::LogLevel;
 use limpet_sticky::write::{is_own, prefixed, rewritten};
 use limpet_sticky::{Answer, Policy};
-use pingora::http::ResponseHeader;
-use pingora::proxy::Session as Downstream;
-use pingora::{Error, ErrorType, Result};
 
 use super::accel;
+use super::body;
 use super::charset;
 use super::ctx::Request;
+use super::decision::Decision;
 use super::fail;
 use super::reply::{self, Length, Reply};
-use super::response_body_filter;
 use super::sticky::Session;
 use crate::field::Known;
 use crate::runtime::Content;
@@ -44,34 +42,32 @@ fn is_hidden(known: Known, status: u16) -> bool {
     }
 }
 
-/// The backend has answered.
-///
-/// # Errors
-/// The answer is one that sends the request to another server, or to another location.
-pub(super) fn from_backend(session: &Downstream, request: &mut Request) -> Result<()> {
-    let Some(flight) = &request.flight else { return Ok(()) };
+/// The backend has answered: whether its response is passed on, or the request goes to another server or location.
+/// `may_resend`: all of the request's body is still at hand.
+pub(super) fn from_backend(request: &mut Request, may_resend: bool) -> Decision {
+    let Some(flight) = &request.flight else { return Decision::Pass };
     let trace = Arc::clone(&flight.dial.trace);
     if let Some(last) = request.tries.last_mut() {
         last.connected = trace.connected();
         last.header = Some(trace.elapsed());
     }
     let status = trace.head().map_or(502, |head| head.status);
-    if fail::by_stale_connection(session, request) || fail::by_status(session, request, status) {
-        request.abandoned = true;
-        return Error::err(ErrorType::HTTPStatus(status));
+    if fail::by_stale_connection(request, may_resend) || fail::by_status(request, status, may_resend) {
+        return Decision::NextServer;
     }
-    let Some(flight) = &mut request.flight else { return Ok(()) };
+    let Some(flight) = &mut request.flight else { return Decision::Pass };
     flight.answered();
     request.response = trace.head().map(Arc::clone);
     if let Some(last) = request.tries.last_mut() {
         last.status = status;
     }
-    accel::take_back(request)
+    accel::take_back(request, may_resend)
 }
 
-/// Makes the client's head out of the backend's. What Pingora writes of it is how the body is framed.
-pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> Result<()> {
-    let Some(response) = request.response.clone() else { return Error::err(ErrorType::InternalError) };
+/// Makes the client's head out of the backend's and hands it over. What is to be known of how the body is delimited is the
+/// result; `None`: there is no response.
+pub(super) fn to_client(request: &mut Request) -> Option<Length> {
+    let response = request.response.clone()?;
     let mut reply = Reply::new(response.status);
     reply.reason = Some(response.reason());
     let told = || request.handed_back.as_ref().and_then(|handed_back| handed_back.content_type());
@@ -87,27 +83,13 @@ pub(super) fn to_client(request: &mut Request, header: &mut ResponseHeader) -> R
     let mut whole = response.body.clone().unwrap_or_default();
     request.recoder = charset::apply(request, &mut reply);
     if let Some(recoder) = request.recoder.as_mut().filter(|_| !whole.is_empty()) {
-        whole = recoder.recode(&whole).into();
+        whole = Bytes::from(recoder.recode(&whole));
         reply.length = Length::Known(whole.len() as u64);
     }
-    *header = framing(request, &reply, header)?;
+    let length = reply.length;
     reply::send_head_with(request, reply, &whole);
-    response_body_filter::count(request, whole.len());
-    Ok(())
-}
-
-/// The head that Pingora goes by. One without the names' spelling, and with room for what Pingora adds, costs it less than
-/// the backend's.
-fn framing(request: &Request, reply: &Reply, header: &ResponseHeader) -> Result<ResponseHeader> {
-    let mut framing = ResponseHeader::build_no_case(header.status, Some(4))?;
-    // Clients of 1.0 know no chunks: the end of the connection is the end of the body.
-    let is_chunked = reply.length == Length::Open && request.head.http_1_1;
-    if let Some(length) = header.headers.get(CONTENT_LENGTH).filter(|_| reply.length != Length::Open) {
-        framing.insert_header(CONTENT_LENGTH, length.clone())?;
-    } else if is_chunked || (header.headers.contains_key(TRANSFER_ENCODING) && request.head.http_1_1) {
-        framing.insert_header(TRANSFER_ENCODING, "chunked")?;
-    }
-    Ok(framing)
+    body::count(request, whole.len());
+    Some(length)
 }
 
 fn length(request: &Request, response: &ResponseHead) -> Length {

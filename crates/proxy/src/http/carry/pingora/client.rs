@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
@@ -18,9 +19,10 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::conn::{BodyFault, Conn};
-use super::head::{Body, Head};
 use crate::framing::Framing;
+use crate::front::conn::Conn;
+use crate::front::exchange::{BodyFault, Exchange};
+use crate::front::head::{Body, Head};
 use crate::patience::Patience;
 use crate::scratch;
 
@@ -32,8 +34,9 @@ const READ_AHEAD: usize = 65_536;
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// One request on a connection.
-pub(crate) struct ClientStream {
+pub(super) struct ClientStream {
     conn: Arc<Conn>,
+    exchange: Arc<Mutex<Exchange>>,
     head: Vec<u8>,
     head_read: usize,
     framing: Framing,
@@ -65,8 +68,9 @@ pub(crate) struct ClientStream {
 }
 
 impl ClientStream {
-    pub(crate) fn new(conn: Arc<Conn>, head: &Head, input: Vec<u8>) -> Self {
+    pub(super) fn new(conn: Arc<Conn>, exchange: Arc<Mutex<Exchange>>, head: &Head, input: Vec<u8>) -> Self {
         ClientStream {
+            exchange,
             head: synthetic_head(head),
             head_read: 0,
             framing: Framing::new(head.body),
@@ -122,7 +126,7 @@ impl ClientStream {
         let received = self.body_received;
         self.body_received += kept as u64;
         let announced = self.framing.announced();
-        let most = self.conn.exchange().most_body;
+        let most = self.exchange.lock().most_body;
         if self.framing == Framing::Lost {
             return Err(self.failed(BodyFault::Broken));
         }
@@ -157,7 +161,7 @@ impl ClientStream {
 
     fn failed(&mut self, fault: BodyFault) -> io::Error {
         self.read_failed = true;
-        self.conn.exchange().fault = Some(fault);
+        self.exchange.lock().fault = Some(fault);
         io::ErrorKind::InvalidData.into()
     }
 
@@ -178,7 +182,7 @@ impl ClientStream {
             }
             if std::mem::take(&mut self.awaits_continue) && !self.head_written {
                 self.out.extend_from_slice(CONTINUE);
-                self.conn.exchange().awaits_continue = false;
+                self.exchange.lock().awaits_continue = false;
             }
             if self.head_written {
                 self.send_in_lulls(cx)?;
@@ -227,12 +231,12 @@ impl ClientStream {
 
     /// Ends a wait of more than `client_body_timeout` for more of the body.
     fn reading<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        let limit = if result.is_pending() { self.conn.exchange().body_timeout } else { Duration::ZERO };
+        let limit = if result.is_pending() { self.exchange.lock().body_timeout } else { Duration::ZERO };
         let result = self.reading.bound(cx, limit, result);
         if let Poll::Ready(Err(error)) = &result {
             self.read_failed = true;
             if error.kind() == io::ErrorKind::TimedOut {
-                self.conn.exchange().fault = Some(BodyFault::TimedOut);
+                self.exchange.lock().fault = Some(BodyFault::TimedOut);
             }
         }
         result
@@ -241,7 +245,7 @@ impl ClientStream {
     /// The response comes before anybody has asked for the body. As nginx does, `100 Continue` goes before it where it is
     /// none of our own about an error: the client sends its body then, and another request may follow it.
     fn continue_late(&mut self) {
-        let mut exchange = self.conn.exchange();
+        let mut exchange = self.exchange.lock();
         if exchange.continues {
             exchange.awaits_continue = false;
             self.out.extend_from_slice(CONTINUE);
@@ -313,7 +317,7 @@ impl ClientStream {
 
     /// Ends a wait of more than `send_timeout` for the client to take something.
     fn bounded<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        let limit = if result.is_pending() { self.conn.exchange().send_timeout } else { Duration::ZERO };
+        let limit = if result.is_pending() { self.exchange.lock().send_timeout } else { Duration::ZERO };
         let result = self.sending.bound(cx, limit, result);
         self.send_failed |= matches!(result, Poll::Ready(Err(_)));
         result
@@ -375,7 +379,7 @@ impl AsyncWrite for ClientStream {
         let this = self.get_mut();
         if !this.head_written {
             this.head_written = true;
-            let head = this.conn.exchange().head.take();
+            let head = this.exchange.lock().head.take();
             if let Some(mut head) = head {
                 if std::mem::take(&mut this.awaits_continue) {
                     this.continue_late();
@@ -395,7 +399,7 @@ impl AsyncWrite for ClientStream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.ending = this.ending || (this.may_wait && this.head_written && this.conn.exchange().ending);
+        this.ending = this.ending || (this.may_wait && this.head_written && this.exchange.lock().ending);
         if this.ending {
             // The front sends it, when the session is over.
             this.conn.count_sent(this.out.len() - this.counted);
@@ -414,7 +418,7 @@ impl AsyncWrite for ClientStream {
 impl Drop for ClientStream {
     /// What is left goes back to the front.
     fn drop(&mut self) {
-        let mut exchange = self.conn.exchange();
+        let mut exchange = self.exchange.lock();
         if self.send_failed {
             // The client is gone, or has had its time.
         } else if exchange.ending {

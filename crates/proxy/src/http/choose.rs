@@ -5,14 +5,11 @@ use std::sync::Arc;
 
 use limpet_config::local;
 use limpet_config::model::LogLevel;
-use pingora::proxy::Session;
-use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, Result};
 
-use super::accel;
 use super::ctx::{Flight, Request, Try};
+use super::decision::Decision;
 use super::fail;
-use super::request_filter;
+use super::routing::error_page;
 use super::sticky::{self, NoServer};
 use super::upstream_request;
 use crate::clock;
@@ -20,36 +17,36 @@ use crate::runtime::{BindTo, Content, Members, Pass, SliceSize, Slices, Upstream
 use crate::template::Text;
 use crate::upstream::{Dial, Slice, Trace};
 
-pub(super) async fn run(session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
-    if accel::is_pending(request) {
-        let goes_on = accel::follow(session, request);
-        request_filter::prepare(request);
-        if !goes_on {
-            return Error::err(ErrorType::HTTPStatus(500));
-        }
-    }
+/// Chooses a server. After `Pass` the request's flight says how it is reached.
+pub(super) async fn choose(request: &mut Request) -> Decision {
     let location = Arc::clone(&request.location);
-    let Content::Proxy(pass) = &location.content else { return Error::err(ErrorType::InternalError) };
+    let Content::Proxy(pass) = &location.content else {
+        return fail::internal(request, "a location without a backend asks for one");
+    };
     let members = match &request.members {
         Some(members) => Arc::clone(members),
         None => begin(request, &pass.upstream),
     };
     loop {
-        let peer = next(request, pass, &members)?;
+        match next(request, pass, &members) {
+            Decision::Pass => {}
+            without => return without,
+        }
         let is_true = |text: &Text| !matches!(text.render(request).as_slice(), b"" | b"0");
         if pass.allow.iter().all(is_true) {
-            return Ok(peer);
+            return Decision::Pass;
         }
-        if !fail::denied(request) {
-            return Error::err(ErrorType::HTTPStatus(502));
+        match fail::denied(request) {
+            Decision::NextServer => {}
+            other => return other,
         }
         // There may be many, and other requests wait.
         tokio::task::yield_now().await;
     }
 }
 
-/// Begins a try at the next server.
-fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Result<Box<HttpPeer>> {
+/// Begins a try at the next server, if there is one.
+fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision {
     let upstream = &pass.upstream;
     let index = match sticky::choose(request, &upstream.key, members) {
         Ok(index) => index,
@@ -60,10 +57,12 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Result<Bo
             if reason == NoServer::NoneLeft {
                 request.log_error(LogLevel::Error, "no live upstreams while connecting to upstream");
             }
-            return Error::err(ErrorType::HTTPStatus(502));
+            return error_page(request, 502);
         }
     };
-    let Some(backend) = members.backends.get(index) else { return Error::err(ErrorType::InternalError) };
+    let Some(backend) = members.backends.get(index) else {
+        return fail::internal(request, "the server that was chosen is not there");
+    };
     let head = match &request.upstream_head {
         Some(head) => head.clone(),
         None => {
@@ -95,11 +94,10 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Result<Bo
         is_head: request.head.is_head(),
         trace,
         client: Arc::clone(&request.conn),
+        exchange: Arc::clone(&request.exchange),
     });
-    let mut peer = Box::new(backend.template.clone());
-    peer.options.custom_l4 = Some(Arc::clone(&dial) as _);
     request.flight = Some(Flight::new(Arc::clone(members), index, dial));
-    Ok(peer)
+    Decision::Pass
 }
 
 /// The local address for the connection. Text that is none is told, and leaves the choice to the system.

@@ -1,0 +1,50 @@
+//! Bodies on their way: the client's to the backend, and the backend's to the client.
+
+use bytes::Bytes;
+
+use super::ctx::Request;
+
+/// A piece of the client's body goes to the backend; `end`: it is the last one.
+pub(super) fn to_backend(request: &mut Request, piece: &[u8], end: bool) {
+    if !piece.is_empty() {
+        keep(request, piece);
+        request.body_received += piece.len() as u64;
+    }
+    if end && let Some(flight) = &request.flight {
+        flight.dial.trace.set_body_ended();
+    }
+}
+
+/// Keeps what has come of the body for `$request_body`, once if it is sent several times.
+fn keep(request: &mut Request, piece: &[u8]) {
+    let Some(body) = &mut request.body else { return };
+    let news = (body.len() as u64).checked_sub(request.body_received).and_then(|known| piece.get(known as usize..));
+    body.extend_from_slice(news.unwrap_or_default());
+    if body.len() > request.location.settings.kept_body {
+        request.body = None;
+    }
+}
+
+/// A piece of the backend's body goes to the client; `end`: it is the last one. The result is what goes there in its place,
+/// which may be nothing.
+pub(super) fn to_client(request: &mut Request, piece: Option<Bytes>, end: bool) -> Option<Bytes> {
+    let piece = match &mut request.recoder {
+        Some(recoder) => piece.map(|piece| recoder.recode(&piece).into()),
+        None => piece,
+    };
+    // An empty piece would be framed as the last one.
+    let piece = piece.filter(|piece: &Bytes| !piece.is_empty());
+    count(request, piece.as_ref().map_or(0, Bytes::len));
+    if end {
+        request.exchange().ending = true;
+    }
+    piece
+}
+
+/// Bytes of a backend's body are on their way.
+pub(super) fn count(request: &mut Request, bytes: usize) {
+    request.body_bytes += bytes as u64;
+    if let Some(last) = request.tries.last_mut() {
+        last.body_bytes += bytes as u64;
+    }
+}
