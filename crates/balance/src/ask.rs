@@ -5,6 +5,7 @@
 pub struct Ask<'a> {
     /// The text of `hash KEY`, or the octets of the client's address for `ip_hash`.
     pub key: &'a [u8],
+    /// Where the request has been.
     pub tried: &'a Tried,
     /// Milliseconds.
     pub now: i64,
@@ -22,6 +23,7 @@ pub struct Tried {
 const FEW: usize = 16;
 
 impl Tried {
+    /// The request has been sent to a server.
     pub fn add(&mut self, index: usize) {
         self.list.push(index as u32);
         if self.list.len() == FEW + 1 {
@@ -43,6 +45,7 @@ impl Tried {
         }
     }
 
+    /// Whether it has been there.
     pub fn contains(&self, index: usize) -> bool {
         if self.bits.is_empty() {
             return self.list.contains(&(index as u32));
@@ -50,10 +53,12 @@ impl Tried {
         self.bits.get(index / 64).is_some_and(|bits| bits & 1 << (index % 64) != 0)
     }
 
+    /// To how many it has been sent.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
+    /// Whether it has been nowhere.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -66,6 +71,7 @@ impl Tried {
 /// What came of asking for a server by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
+    /// It may be asked.
     Usable,
     /// It has `max_conns` connections.
     Full,

@@ -49,6 +49,7 @@ pub(crate) fn seconds(milliseconds: i64) -> i64 {
 }
 
 impl Group {
+    /// The servers in the order of the file, backups among them.
     pub fn new(method: Method, servers: Vec<(Server, Arc<Peer>)>) -> Self {
         let (primary, backup) = (Tier::new(method, &servers, false), Tier::new(method, &servers, true));
         let mut positions = vec![0; servers.len()];
@@ -65,22 +66,27 @@ impl Group {
         Group { method, servers, primary, backup, positions, up, warming, returns: AtomicU64::new(0) }
     }
 
+    /// How many servers there are.
     pub fn len(&self) -> usize {
         self.servers.len()
     }
 
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.servers.is_empty()
     }
 
+    /// How it chooses.
     pub fn method(&self) -> Method {
         self.method
     }
 
+    /// A server as the file has it.
     pub fn server(&self, index: usize) -> Option<&Server> {
         self.servers.get(index).map(|(server, _)| server)
     }
 
+    /// What is known of a server.
     pub fn peer(&self, index: usize) -> Option<&Arc<Peer>> {
         self.servers.get(index).map(|(_, peer)| peer)
     }

@@ -9,6 +9,8 @@
 //! What a choice among n servers costs: round robin, `vnswrr` the logarithm of n; `ip_hash`, `hash`, `random` and both
 //! rings the same for each server that they have to pass over; `iwrr` a step for each; `least_conn` and `least_time` n.
 
+#![deny(missing_docs)]
+
 mod ask;
 mod failure;
 mod group;

@@ -7,6 +7,7 @@ use crate::times::Until;
 /// How an upstream chooses among its servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
+    /// In turn, by weight.
     #[default]
     RoundRobin,
     /// `ip_hash`
@@ -17,12 +18,16 @@ pub enum Method {
     Ketama,
     /// Tengine's `consistent_hash KEY`
     Consistent,
+    /// `least_conn`: the fewest connections by weight.
     LeastConn,
-    /// `inflight`: requests that wait for their answer count as well.
+    /// `least_time`
     LeastTime {
+        /// What is timed.
         until: Until,
+        /// Requests that wait for their answer count as well.
         inflight: bool,
     },
+    /// `random`
     Random,
     /// `random two`
     RandomTwo,

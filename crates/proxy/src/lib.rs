@@ -9,8 +9,6 @@ pub mod background;
 pub mod build;
 mod check;
 pub mod clock;
-mod field;
-mod framing;
 pub mod front;
 mod http;
 pub mod log;

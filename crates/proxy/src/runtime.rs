@@ -13,13 +13,13 @@ use arc_swap::ArcSwap;
 use limpet_balance as balance;
 use limpet_config::model::{HttpVersion, NextUpstream, ServerTokens, StatusFormat, Types};
 use limpet_config::{Address, Regex};
+use limpet_message::request::HeadLimits;
 use limpet_sticky::{Policy, SidTable};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::check::{Rules, is_probed};
 use crate::front::Conn;
-use crate::front::head::HeadLimits;
 use crate::http::Charsets;
 use crate::log::{AccessLog, ErrorLog, LogFiles};
 use crate::resolve::Names;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use limpet_config::model::LogLevel;
+use limpet_message::field::Known;
+use limpet_message::request::LineRead;
 
 use crate::clock;
-use crate::field::Known;
-use crate::front::head::LineRead;
 use crate::http::{Request, Try};
 use crate::log::os_error;
 use crate::runtime::Content;
@@ -330,7 +330,7 @@ impl Variable {
             Variable::RequestCompletion => text(if request.complete { b"OK" } else { b"" }),
             Variable::RequestFilename => text(&request.file_path(&request.uri)),
             Variable::RequestId => text(request.id().as_bytes()),
-            Variable::RequestLength => number(out, head.len() as u64 + conn.body_bytes_read()),
+            Variable::RequestLength => number(out, head.length() as u64 + conn.body_bytes_read()),
             Variable::RequestMethod => match head.method() {
                 b"" => false,
                 method => text(method),

@@ -6,7 +6,9 @@ use crate::policy::{Mode, Policy};
 /// What becomes of one Cookie header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hidden {
+    /// It has nothing of ours.
     Unchanged,
+    /// This is left.
     Changed(Vec<u8>),
     /// Nothing is left: the header goes.
     Dropped,

@@ -7,6 +7,8 @@
 //! The way of one request: [`read`] finds the session in the Cookie headers, [`hide`] takes the cookie out of what the
 //! backend gets to see, [`answer`] says what happens to the response's Set-Cookie lines, and [`write`] renders ours.
 
+#![deny(missing_docs)]
+
 pub mod answer;
 pub mod date;
 pub mod hide;

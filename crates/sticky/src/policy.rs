@@ -23,14 +23,21 @@ pub struct Limits {
 /// The directive's arguments with their defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// The cookie's name.
     pub cookie: Vec<u8>,
+    /// Sent as `Domain=`.
     pub domain: Option<Vec<u8>>,
+    /// Sent as `Path=`.
     pub path: Vec<u8>,
     /// Decimal seconds as the file spells them: they are sent that way.
     pub maxage: Option<Vec<u8>>,
+    /// `None`: sessions don't age.
     pub limits: Option<Limits>,
+    /// Who writes the cookie.
     pub mode: Mode,
+    /// `option=indirect`
     pub indirect: bool,
+    /// Another server may be asked where the session's own can't be.
     pub fallback: bool,
     /// Whether a server's id contains `|`, so that no timestamps can be told from it (compatibility: C4.9).
     pub id_with_bar: bool,
@@ -69,6 +76,7 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The policy of these settings.
     pub fn new(settings: &Settings) -> Self {
         let mut attributes = Vec::new();
         for (name, value) in [(&b"; Domain="[..], settings.domain.as_ref()), (b"; Path=", Some(&settings.path))] {
@@ -91,10 +99,12 @@ impl Policy {
         }
     }
 
+    /// The cookie's name.
     pub fn cookie(&self) -> &[u8] {
         &self.cookie
     }
 
+    /// Who writes the cookie.
     pub fn mode(&self) -> Mode {
         self.mode
     }

@@ -13,10 +13,20 @@ pub enum Session<'h, P> {
     Malformed,
     /// The session is too old: a new one, whatever `fallback` says.
     Expired,
-    /// A SID that no server has. `first` is when the session began, where the cookie says so.
-    Unknown { sid: &'h [u8], first: Option<i64> },
+    /// A SID that no server has.
+    Unknown {
+        /// The SID.
+        sid: &'h [u8],
+        /// When the session began, in Unix seconds, where the cookie says so.
+        first: Option<i64>,
+    },
     /// A server's session.
-    Known { peer: P, first: Option<i64> },
+    Known {
+        /// The server.
+        peer: P,
+        /// When the session began, in Unix seconds, where the cookie says so.
+        first: Option<i64>,
+    },
 }
 
 /// The session in the Cookie headers of one request, at `now` in Unix seconds. `find` knows the servers' SIDs.

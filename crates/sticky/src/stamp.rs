@@ -8,7 +8,9 @@ const TOLERANCE: i64 = 86_400;
 /// When a session was last and first used, in Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamps {
+    /// The last use.
     pub last: i64,
+    /// The first use.
     pub first: i64,
 }
 

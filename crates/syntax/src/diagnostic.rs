@@ -9,7 +9,12 @@ use crate::source::{Sources, Span};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// `… in FILE:LINE`
-    File { path: PathBuf, line: u32 },
+    File {
+        /// The file, as it was named.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u32,
+    },
     /// `… in command line`
     CommandLine,
     /// Nothing is appended: the main file itself could not be read, or the whole configuration is meant.
@@ -19,7 +24,9 @@ pub enum Origin {
 /// One message about a configuration. [`Display`](fmt::Display) gives nginx's line without the `[emerg]` before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Diagnostic {
+    /// What is wrong, without the place.
     pub message: String,
+    /// The place.
     pub origin: Origin,
     /// Where a caret points on a terminal; not always on the line that nginx names.
     pub caret: Option<Span>,
@@ -28,6 +35,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// A message about the whole of a configuration.
     pub fn nowhere(message: impl Into<String>) -> Self {
         Diagnostic { message: message.into(), origin: Origin::Nowhere, caret: None, meant: None }
     }

@@ -48,6 +48,7 @@ pub struct Includes<'a> {
     pub directive: &'a [u8],
     /// What relative paths are relative to: the folder of the main file.
     pub base: &'a Path,
+    /// Where files are read from.
     pub files: &'a dyn FileSystem,
 }
 

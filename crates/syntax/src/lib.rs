@@ -12,6 +12,8 @@
 //! assert_eq!(first.args[0].bytes, b"2");
 //! ```
 
+#![deny(missing_docs)]
+
 mod diagnostic;
 mod include;
 mod lexer;

@@ -10,15 +10,20 @@ pub struct FileId(pub(crate) u32);
 /// The place of a byte: file, line and column, both counted from 1. A column is a byte, not a character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
+    /// The file.
     pub file: FileId,
+    /// The line, from 1.
     pub line: u32,
+    /// The byte in the line, from 1.
     pub column: u32,
 }
 
 /// One file as it was read.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
+    /// As it was named.
     pub path: PathBuf,
+    /// All of it.
     pub bytes: Arc<[u8]>,
 }
 

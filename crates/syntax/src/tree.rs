@@ -24,10 +24,13 @@ impl Word {
 /// A name, its arguments and, for `name … { … }`, what stands between the braces.
 #[derive(Debug, Clone)]
 pub struct Directive {
+    /// The first word.
     pub name: Word,
+    /// The words behind it.
     pub args: Vec<Word>,
     /// The `;` or `{` that ended the words. nginx names this line in its messages.
     pub terminator: Span,
+    /// `None`: it ends with `;`.
     pub block: Option<Block>,
     /// For the directive that reads other files in: what stood in them.
     pub included: Vec<Item>,
@@ -36,6 +39,7 @@ pub struct Directive {
 /// The inside of a pair of braces.
 #[derive(Debug, Clone)]
 pub struct Block {
+    /// What stands in it.
     pub items: Vec<Item>,
     /// The closing brace, or the place where reading stopped.
     pub end: Span,
@@ -44,6 +48,7 @@ pub struct Block {
 /// A part of a file or block, in the order of the file.
 #[derive(Debug, Clone)]
 pub enum Item {
+    /// A directive, with its block if it has one.
     Directive(Directive),
     /// Reading stopped here; nothing follows, in this block or any around it. It stands in the tree, and not beside it,
     /// so that an error in an earlier directive is reported first, as nginx does.
@@ -53,7 +58,9 @@ pub enum Item {
 /// A configuration as written.
 #[derive(Debug, Clone)]
 pub struct Tree {
+    /// The files that it was read from.
     pub sources: Sources,
+    /// The directives of the main file.
     pub items: Vec<Item>,
 }
 

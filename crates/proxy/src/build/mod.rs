@@ -15,7 +15,6 @@ use limpet_config::{Address, Regex};
 use limpet_sticky::Policy;
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::front::head::HeadLimits;
 use crate::http::{Charsets, Named};
 use crate::log::{AccessLog, ErrorLog, LogFile};
 use crate::recode::Map;
@@ -26,6 +25,7 @@ use crate::runtime::{
     Upstream,
 };
 use crate::template::Text;
+use limpet_message::request::HeadLimits;
 
 /// What the program found out before: where relative paths begin, and what the command line says.
 #[derive(Debug, Clone)]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use limpet_message::body::Cursor;
+
 use super::tunnel::Tunnel;
-use crate::framing::Framing;
 
 /// nginx's `send_timeout` and `client_body_timeout`, for the time before a location is known.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -25,7 +26,7 @@ pub(crate) enum BodyFault {
 pub(crate) struct Exchange {
     /// Bytes that came and belong to nobody yet.
     pub(crate) input: Vec<u8>,
-    pub(crate) framing: Framing,
+    pub(crate) framing: Cursor,
     /// The client waits for `100 Continue` before it sends the body, as far as that has not come already.
     pub(crate) awaits_continue: bool,
     /// A `100 Continue` that was not sent yet goes before the response.
@@ -56,7 +57,7 @@ impl Default for Exchange {
     fn default() -> Self {
         Exchange {
             input: Vec::new(),
-            framing: Framing::Done,
+            framing: Cursor::Done,
             awaits_continue: false,
             continues: false,
             fault: None,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use limpet_message::request::{Head, HeadLimits, Rejection};
 use parking_lot::Mutex;
 
 use super::conn::Conn;
 use super::exchange::Exchange;
-use super::head::{Head, HeadLimits, Rejection};
 
 /// Answers what the front has read. The front knows connections and heads; what a request comes to is the handler's.
 pub(crate) trait Handler: Send + Sync + 'static {

@@ -7,10 +7,7 @@ mod clients;
 pub(crate) mod conn;
 pub(crate) mod exchange;
 mod handler;
-pub(crate) mod head;
 pub mod listen;
-#[cfg(test)]
-mod properties;
 mod serve;
 pub(crate) mod tunnel;
 
@@ -18,5 +15,4 @@ pub(crate) use clients::Clients;
 pub(crate) use conn::Conn;
 pub(crate) use exchange::Exchange;
 pub(crate) use handler::Handler;
-pub(crate) use head::Head;
 pub(crate) use serve::accept;

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use limpet_config::Address;
 use limpet_config::model::LogLevel;
+use limpet_message::body::Cursor;
+use limpet_message::request::{Head, HeadLimits, Unread};
 use nix::errno::Errno;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, UnixListener};
@@ -20,9 +22,7 @@ use super::clients::{Clients, Open};
 use super::conn::{Conn, Socket};
 use super::exchange::{BodyFault, Exchange};
 use super::handler::Handler;
-use super::head::{Head, HeadLimits, Unread};
 use super::tunnel;
-use crate::framing::Framing;
 use crate::log;
 use crate::patience::Patience;
 use crate::scratch;
@@ -222,10 +222,10 @@ async fn request(
         exchange.ending = false;
         exchange.continues = false;
         // What is wrong with a body that came with its head, or all of it, is known before anybody is asked.
-        let mut framing = Framing::new(head.body);
+        let mut framing = Cursor::new(head.body);
         framing.advance(&input);
         exchange.awaits_continue = head.expects_continue && !framing.is_done();
-        exchange.fault = (framing == Framing::Lost).then_some(BodyFault::Broken);
+        exchange.fault = (framing == Cursor::Lost).then_some(BodyFault::Broken);
     }
     handler.handle(conn, exchange, head, input).await;
     conclude(conn, exchange).await
@@ -312,12 +312,12 @@ async fn conclude(conn: &Conn, exchange: &Mutex<Exchange>) -> Option<Duration> {
         return None;
     }
     match framing {
-        Framing::Done if reusable => Some(patience),
+        Cursor::Done if reusable => Some(patience),
         // A client that still waits for `100 Continue` may or may not send its body: nobody can tell.
-        Framing::Length(_) | Framing::Chunked(_) if reusable && !awaits_continue => {
+        Cursor::Length(_) | Cursor::Chunked(_) if reusable && !awaits_continue => {
             discard_body(conn, exchange).await.then_some(patience)
         }
-        Framing::Done if exchange.lock().input.is_empty() && !conn.socket.has_unread() => None,
+        Cursor::Done if exchange.lock().input.is_empty() && !conn.socket.has_unread() => None,
         _ => {
             linger(conn).await;
             None
@@ -335,8 +335,8 @@ async fn discard_body(conn: &Conn, exchange: &Mutex<Exchange>) -> bool {
                 let taken = exchange.framing.advance(&input);
                 exchange.input = input.get(taken..).unwrap_or_default().to_vec();
                 match exchange.framing {
-                    Framing::Done => return true,
-                    Framing::Lost => return false,
+                    Cursor::Done => return true,
+                    Cursor::Lost => return false,
                     _ => {}
                 }
             }

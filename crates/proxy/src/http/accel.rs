@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use limpet_config::model::LogLevel;
+use limpet_message::body::Body;
+use limpet_message::field::Known;
+use limpet_message::response::ResponseHead;
+use limpet_message::uri;
 
 use super::begin;
 use super::ctx::Request;
@@ -14,11 +18,7 @@ use super::response::cookies;
 use super::routing::{error_page, reroute};
 use super::sticky::{Session, Stickiness};
 use crate::clock;
-use crate::field::Known;
-use crate::front::head::Body;
-use crate::route::uri;
 use crate::runtime::{Content, Location, Members, Upstream};
-use crate::upstream::ResponseHead;
 
 /// What is known of a request that a backend has handed back.
 #[derive(Default)]

@@ -1,13 +1,13 @@
 //! The beginning of a request: where it is routed to.
 
 use limpet_config::model::LogLevel;
+use limpet_message::body::Body;
 
 use super::ctx::Request;
 use super::decision::Decision;
 use super::fail::BROKEN_BODY;
 use super::routing::{error_page, route};
 use crate::front::exchange::BodyFault;
-use crate::front::head::Body;
 
 /// Routes a request: to a backend, or to an answer of our own.
 pub(super) fn begin(request: &mut Request) -> Decision {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use limpet_config::model::LogLevel;
+use limpet_message::field::Known;
 
 use super::ctx::Request;
 use super::reply::{Length, Reply};
-use crate::field::Known;
 use crate::recode::{Map, Recoder};
 use crate::template::Text;
 

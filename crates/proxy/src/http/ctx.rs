@@ -8,18 +8,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use limpet_balance::Tried;
 use limpet_config::model::LogLevel;
+use limpet_message::field::Known;
+use limpet_message::request::Head;
+use limpet_message::request::host_name;
+use limpet_message::response::ResponseHead;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::accel::HandedBack;
 use super::reply::Reply;
 use super::sticky::Stickiness;
 use crate::clock::{self, Moment};
-use crate::field::Known;
-use crate::front::head::host_name;
-use crate::front::{Conn, Exchange, Head};
+use crate::front::{Conn, Exchange};
 use crate::recode::Recoder;
 use crate::runtime::{Location, Members, Runtime, Server, Upstream};
-use crate::upstream::{Dial, ResponseHead, Trace};
+use crate::upstream::{Dial, Trace};
 
 /// A request. Its server is of the configuration that it began with, and keeps that alive.
 pub(crate) struct Request {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use limpet_config::model::{LogLevel, NextCondition as Condition};
+use limpet_message::body::Body;
 
 use super::ctx::{Flight, Request};
 use super::decision::Decision;
@@ -10,7 +11,6 @@ use super::page;
 use super::routing::error_page;
 use crate::clock;
 use crate::front::exchange::BodyFault;
-use crate::front::head::Body;
 use crate::upstream::{Failure, FailureKind};
 
 /// nginx's words for chunks of a client that can't be read.

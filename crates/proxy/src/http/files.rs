@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use limpet_config::model::LogLevel;
+use limpet_message::field::Known;
 use nix::errno::Errno;
 
 use super::charset;
@@ -18,7 +19,6 @@ use super::decision::{Answer, Decision, Target};
 use super::ranges::{self, Ranges};
 use super::reply::{self, Length, Reply};
 use super::routing::{add_slash, error_page};
-use crate::field::Known;
 use crate::log::os_error;
 
 /// How much of a file is read at a time.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpet_config::model::LogLevel;
+use limpet_message::body::Cursor;
+use limpet_message::request::{Head, HeadLimits, LineRead, Rejection};
 use parking_lot::Mutex;
 
 use super::carry::PingoraCarrier;
 use super::ctx::Request;
 use super::reply::Reply;
-use crate::framing::Framing;
-use crate::front::head::{Head, HeadLimits, LineRead, Rejection};
 use crate::front::{self, Conn, Exchange};
 use crate::runtime::Shared;
 
@@ -81,7 +81,7 @@ impl front::Handler for Handler {
 
 /// The data of a body that has come with its head, if all of it has.
 fn whole_body(head: &Head, input: &[u8]) -> Option<Vec<u8>> {
-    let (mut framing, mut bytes) = (Framing::new(head.body), input.to_vec());
+    let (mut framing, mut bytes) = (Cursor::new(head.body), input.to_vec());
     let (_, kept) = framing.compact(&mut bytes);
     bytes.truncate(kept);
     framing.is_done().then_some(bytes)

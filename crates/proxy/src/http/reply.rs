@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use limpet_config::model::ServerTokens;
+use limpet_message::field::Known;
 
 use super::charset;
 use super::ctx::Request;
 use super::page;
 use crate::clock;
-use crate::field::Known;
 
 /// How the client knows where the body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use limpet_config::model::LogLevel;
+use limpet_message::field::Known;
+use limpet_message::response::{Framing, ResponseHead};
 use limpet_sticky::write::{is_own, prefixed, rewritten};
 use limpet_sticky::{Answer, Policy};
 
@@ -15,9 +17,7 @@ use super::decision::Decision;
 use super::fail;
 use super::reply::{self, Length, Reply};
 use super::sticky::Session;
-use crate::field::Known;
 use crate::runtime::Content;
-use crate::upstream::{Framing, ResponseHead};
 
 /// Headers of the backend that are not passed on: they are about its own connection, nginx's own business, or written
 /// anew.

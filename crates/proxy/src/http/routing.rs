@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use limpet_config::model::LogLevel;
+use limpet_message::body::Body;
+use limpet_message::uri;
 
 use super::ctx::{Captures, Request, Undecided};
 use super::decision::{Answer, Decision, Target};
 use super::reply::{Length, Reply, ends_line};
 use super::{check_status, files, steps};
-use crate::front::head::Body;
 use crate::route::location::Found;
-use crate::route::uri;
 use crate::runtime::{Content, Location};
 use crate::template::Text;
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use limpet_balance::{Ask, Choice};
 use limpet_config::model::LogLevel;
+use limpet_message::field::Known;
 use limpet_sticky::write::set_cookie;
 use limpet_sticky::{Answer, Policy, Session as Found, answer, read};
 
 use super::ctx::Request;
 use crate::clock;
-use crate::field::Known;
 use crate::runtime::{Backend, Content, Key, Location, Members};
 
 /// `$session_sticky_state`

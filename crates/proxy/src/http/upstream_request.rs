@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use limpet_config::model::HttpVersion;
+use limpet_message::body::Body;
+use limpet_message::field::{Known, has_word};
+use limpet_message::uri;
 use limpet_sticky::{Hidden, hide};
 
 use super::ctx::Request;
 use super::reply::ends_line;
-use crate::field::{Known, has_word};
-use crate::front::head::Body;
-use crate::route::uri;
 use crate::runtime::Pass;
 
 /// Headers of the client that go no further, because they are about its own connection or are written anew.
@@ -29,7 +29,7 @@ fn is_kept_back(known: Known) -> bool {
 
 pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
     let client = &request.head;
-    let mut out = Vec::with_capacity(client.len() + 256);
+    let mut out = Vec::with_capacity(client.length() + 256);
     out.extend_from_slice(client.method());
     out.push(b' ');
     append_uri(request, pass, &mut out);

@@ -2,4 +2,3 @@
 
 pub(crate) mod host;
 pub(crate) mod location;
-pub(crate) mod uri;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use limpet_config::Address;
 use limpet_config::model::LogLevel;
+use limpet_message::body::Body;
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use parking_lot::Mutex;
@@ -21,7 +22,6 @@ use super::transaction::Transaction;
 use crate::clock;
 use crate::front::Exchange;
 use crate::front::conn::{Conn, Socket};
-use crate::front::head::Body;
 use crate::log::{self, os_error};
 use crate::runtime::Backend;
 

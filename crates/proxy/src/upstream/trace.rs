@@ -7,12 +7,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use limpet_config::model::LogLevel;
+use limpet_message::body::Body;
+use limpet_message::response::ResponseHead;
 use parking_lot::Mutex;
 
-use super::head::ResponseHead;
 use crate::clock::{self, Moment};
 use crate::front::conn::Socket;
-use crate::front::head::Body;
 use crate::log::os_error;
 
 /// Why a try came to nothing.

@@ -9,15 +9,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use limpet_message::body::Body;
+use limpet_message::body::Cursor;
+use limpet_message::response::{self, MAX_HEAD, ResponseHead, Unread};
 
 use super::dial::Dial;
-use super::head::{self, MAX_HEAD, ResponseHead, Unread};
 use super::pool::{Connection, Way};
 use super::trace::{Failure, FailureKind, Trace};
 use crate::clock;
-use crate::framing::Framing;
 use crate::front::exchange::BodyFault;
-use crate::front::head::Body;
 use crate::patience::Patience;
 use crate::scratch;
 use crate::turn::Turn;
@@ -55,7 +55,7 @@ pub(crate) struct Transaction {
     input: Vec<u8>,
     answered: bool,
     /// Where in its body the response is; `None`: it ends with the connection, or there is no head yet.
-    framing: Option<Framing>,
+    framing: Option<Cursor>,
     /// What reading has come to, and nobody has been told yet.
     read_failed: Option<io::Error>,
     /// The request's turn to be sent.
@@ -133,7 +133,7 @@ impl Transaction {
     /// Whether the exchange is over and the connection can serve another request.
     fn is_fit(&self) -> bool {
         let keeps = || self.dial.trace.head().is_some_and(|head| head.keepalive);
-        self.framing == Some(Framing::Done) && self.is_sent() && !self.dial.trace.is_spoiled() && keeps()
+        self.framing == Some(Cursor::Done) && self.is_sent() && !self.dial.trace.is_spoiled() && keeps()
     }
 
     /// The backend does not take what is sent. Whether it answers already, so that this is to be read first.
@@ -247,13 +247,13 @@ impl Transaction {
             return Ok(());
         }
         let mut framing = match head.framing {
-            _ if self.dial.is_head || matches!(head.status, 204 | 304) => Some(Framing::Done),
-            head::Framing::Length(length) => Some(Framing::new(Body::Length(length))),
-            head::Framing::Chunked => Some(Framing::new(Body::Chunked)),
-            head::Framing::Close => None,
+            _ if self.dial.is_head || matches!(head.status, 204 | 304) => Some(Cursor::Done),
+            response::Framing::Length(length) => Some(Cursor::new(Body::Length(length))),
+            response::Framing::Chunked => Some(Cursor::new(Body::Chunked)),
+            response::Framing::Close => None,
         };
-        if framing != Some(Framing::Done) && head.take_body(&mut rest) {
-            framing = Some(Framing::Done);
+        if framing != Some(Cursor::Done) && head.take_body(&mut rest) {
+            framing = Some(Cursor::Done);
         }
         self.framing = framing;
         // The head is passed on, whatever the body turns out to be.
@@ -274,7 +274,7 @@ impl Transaction {
     fn follow(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let Some(framing) = &mut self.framing else { return Ok(bytes.len()) };
         let (taken, kept) = framing.compact(bytes);
-        if *framing == Framing::Lost {
+        if *framing == Cursor::Lost {
             self.dial.trace.set_failure(Failure::broken("upstream sent invalid chunked response"));
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -342,7 +342,7 @@ impl Transaction {
     /// Reads data of the response's body into a buffer; 0 at its end. What came with the head is not among it.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
-            if self.framing == Some(Framing::Done) {
+            if self.framing == Some(Cursor::Done) {
                 return Poll::Ready(Ok(0));
             }
             if let Some(error) = self.read_failed.take() {

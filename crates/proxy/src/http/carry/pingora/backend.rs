@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
+use limpet_message::response::{Framing, ResponseHead};
 use pingora::connectors::L4Connect;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
@@ -17,7 +18,7 @@ use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketS
 use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::upstream::{Dial, Framing, ResponseHead, Transaction};
+use crate::upstream::{Dial, Transaction};
 
 /// What Pingora asks for a connection.
 pub(super) struct Connector(pub(super) Arc<Dial>);

@@ -11,6 +11,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use limpet_message::body::Cursor;
+use limpet_message::{body::Body, request::Head};
 use parking_lot::Mutex;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
@@ -19,10 +21,8 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::framing::Framing;
 use crate::front::conn::Conn;
 use crate::front::exchange::{BodyFault, Exchange};
-use crate::front::head::{Body, Head};
 use crate::patience::Patience;
 use crate::scratch;
 
@@ -39,7 +39,7 @@ pub(super) struct ClientStream {
     exchange: Arc<Mutex<Exchange>>,
     head: Vec<u8>,
     head_read: usize,
-    framing: Framing,
+    framing: Cursor,
     /// The client waits for `100 Continue`.
     awaits_continue: bool,
     /// Bytes of data that came of a chunked body.
@@ -73,7 +73,7 @@ impl ClientStream {
             exchange,
             head: synthetic_head(head),
             head_read: 0,
-            framing: Framing::new(head.body),
+            framing: Cursor::new(head.body),
             awaits_continue: head.expects_continue,
             body_received: 0,
             encoded: Vec::new(),
@@ -100,7 +100,7 @@ impl ClientStream {
         if waiting.is_empty() {
             return Ok(false);
         }
-        if let Framing::Chunked(_) = self.framing {
+        if let Cursor::Chunked(_) = self.framing {
             let mut bytes = std::mem::take(&mut self.input).split_off(self.consumed);
             self.consumed = 0;
             let taken = self.decode(&mut bytes)?;
@@ -127,7 +127,7 @@ impl ClientStream {
         self.body_received += kept as u64;
         let announced = self.framing.announced();
         let most = self.exchange.lock().most_body;
-        if self.framing == Framing::Lost {
+        if self.framing == Cursor::Lost {
             return Err(self.failed(BodyFault::Broken));
         }
         if most != 0 && self.body_received.saturating_add(announced) > most {
@@ -201,7 +201,7 @@ impl ClientStream {
     fn poll_read_body(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         let count = match self.framing {
             // Not a byte beyond the body, so that nothing has to be kept.
-            Framing::Length(left) => {
+            Cursor::Length(left) => {
                 let space = buffer.initialize_unfilled();
                 let most = usize::try_from(left).unwrap_or(usize::MAX).min(space.len());
                 let space = space.get_mut(..most).unwrap_or_default();

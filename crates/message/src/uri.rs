@@ -2,13 +2,13 @@
 
 /// Why a request's target is not served.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BadUri;
+pub struct BadUri;
 
 /// The path of a target: `%XX` decoded, `.` and `..` resolved, slashes merged; what follows `?` and `#` is not part of it.
 ///
 /// # Errors
 /// A `%` without two hex digits, `%00`, and a path that leads above the root.
-pub(crate) fn normalize(path: &[u8]) -> Result<Vec<u8>, BadUri> {
+pub fn normalize(path: &[u8]) -> Result<Vec<u8>, BadUri> {
     let decoded = decode(path)?;
     let simple = !decoded.windows(2).any(|pair| matches!(pair, [b'/', b'/' | b'.']));
     if simple {
@@ -41,7 +41,7 @@ pub(crate) fn normalize(path: &[u8]) -> Result<Vec<u8>, BadUri> {
 ///
 /// # Errors
 /// nginx's unsafe ones: no path, a NUL, and a path that has `..` for a segment.
-pub(crate) fn internal(target: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), BadUri> {
+pub fn internal(target: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), BadUri> {
     let (path, args) = match target.iter().position(|byte| *byte == b'?') {
         Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
         None => (target, None),
@@ -95,7 +95,7 @@ fn decode(path: &[u8]) -> Result<Vec<u8>, BadUri> {
 }
 
 /// Appends a decoded path with the bytes escaped that nginx escapes for a backend.
-pub(crate) fn escape(path: &[u8], out: &mut Vec<u8>) {
+pub fn escape(path: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in path {
         match byte {

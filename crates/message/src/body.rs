@@ -3,13 +3,23 @@
 //! The one reader of chunks, for requests and responses. Its rules are those of nginx's `ngx_http_parse_chunked`; line ends
 //! may be bare line feeds, but not inside of an extension, where readers differ about them.
 
-use crate::front::head::Body;
+/// How a request's body is delimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// There is none.
+    None,
+    /// Bytes, from `Content-Length`.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`
+    Chunked,
+}
 
 /// Follows a body as its bytes go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub enum Cursor {
     /// Bytes still to come.
     Length(u64),
+    /// In chunks, at this place.
     Chunked(Chunk),
     /// The body is over; what follows is not of it.
     Done,
@@ -19,7 +29,7 @@ pub(crate) enum Framing {
 
 /// Where in a chunked body the next byte stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Chunk {
+pub enum Chunk {
     /// Before the first digit of a chunk's size.
     Start,
     /// In a chunk's size: what was read of it.
@@ -44,46 +54,48 @@ pub(crate) enum Chunk {
     LastLf,
 }
 
-impl Framing {
-    pub(crate) fn new(body: Body) -> Self {
+impl Cursor {
+    /// Before the first byte of a body.
+    pub fn new(body: Body) -> Self {
         match body {
-            Body::None | Body::Length(0) => Framing::Done,
-            Body::Length(length) => Framing::Length(length),
-            Body::Chunked => Framing::Chunked(Chunk::Start),
+            Body::None | Body::Length(0) => Cursor::Done,
+            Body::Length(length) => Cursor::Length(length),
+            Body::Chunked => Cursor::Chunked(Chunk::Start),
         }
     }
 
-    pub(crate) fn is_done(self) -> bool {
-        self == Framing::Done
+    /// Whether all of it has gone by.
+    pub fn is_done(self) -> bool {
+        self == Cursor::Done
     }
 
     /// What is known of the data to come: bytes that the head or the present chunk has announced.
-    pub(crate) fn announced(self) -> u64 {
+    pub fn announced(self) -> u64 {
         match self {
-            Framing::Length(left) | Framing::Chunked(Chunk::Data(left)) => left,
+            Cursor::Length(left) | Cursor::Chunked(Chunk::Data(left)) => left,
             _ => 0,
         }
     }
 
     /// Follows the body through bytes of framing and the data behind them: how many there are of each. Both are 0 when
     /// nothing of `bytes` belongs to the body.
-    pub(crate) fn next(&mut self, bytes: &[u8]) -> (usize, usize) {
+    pub fn next(&mut self, bytes: &[u8]) -> (usize, usize) {
         let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             match *self {
-                Framing::Done | Framing::Lost => return (at, 0),
-                Framing::Length(left) => {
+                Cursor::Done | Cursor::Lost => return (at, 0),
+                Cursor::Length(left) => {
                     let taken = left.min(rest.len() as u64);
-                    *self = if taken == left { Framing::Done } else { Framing::Length(left - taken) };
+                    *self = if taken == left { Cursor::Done } else { Cursor::Length(left - taken) };
                     return (at, taken as usize);
                 }
-                Framing::Chunked(Chunk::Data(left)) => {
+                Cursor::Chunked(Chunk::Data(left)) => {
                     let taken = left.min(rest.len() as u64);
-                    *self = Framing::Chunked(if taken == left { Chunk::DataEnd } else { Chunk::Data(left - taken) });
+                    *self = Cursor::Chunked(if taken == left { Chunk::DataEnd } else { Chunk::Data(left - taken) });
                     return (at, taken as usize);
                 }
-                Framing::Chunked(chunk) => {
+                Cursor::Chunked(chunk) => {
                     let Some(byte) = rest.first() else { return (at, 0) };
                     *self = step(chunk, *byte);
                     at += 1;
@@ -93,7 +105,7 @@ impl Framing {
     }
 
     /// How many of the bytes belong to the body; it has been followed that far.
-    pub(crate) fn advance(&mut self, bytes: &[u8]) -> usize {
+    pub fn advance(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         loop {
             let (framing, data) = self.next(bytes.get(at..).unwrap_or_default());
@@ -106,7 +118,7 @@ impl Framing {
 
     /// Moves the data among the bytes to their beginning. The result is how many belong to the body, and how many of
     /// them are data.
-    pub(crate) fn compact(&mut self, bytes: &mut [u8]) -> (usize, usize) {
+    pub fn compact(&mut self, bytes: &mut [u8]) -> (usize, usize) {
         let (mut at, mut kept) = (0, 0);
         loop {
             let (framing, data) = self.next(bytes.get(at..).unwrap_or_default());
@@ -123,8 +135,8 @@ impl Framing {
     }
 }
 
-fn step(chunk: Chunk, byte: u8) -> Framing {
-    Framing::Chunked(match (chunk, byte) {
+fn step(chunk: Chunk, byte: u8) -> Cursor {
+    Cursor::Chunked(match (chunk, byte) {
         (Chunk::Start | Chunk::Size(_), _) => {
             let before = if let Chunk::Size(size) = chunk { Some(size) } else { None };
             let digit = char::from(byte).to_digit(16).map(u64::from);
@@ -132,27 +144,27 @@ fn step(chunk: Chunk, byte: u8) -> Framing {
                 // As much as fits, whatever the number of leading zeros.
                 (Some(digit), _, _) => match before.unwrap_or(0).checked_mul(16).map(|size| size | digit) {
                     Some(size) if size <= i64::MAX as u64 => Chunk::Size(size),
-                    _ => return Framing::Lost,
+                    _ => return Cursor::Lost,
                 },
                 (None, Some(size), b';' | b' ' | b'\t') => Chunk::Extension(size),
                 (None, Some(size), b'\r') => Chunk::SizeEnd(size),
                 (None, Some(size), b'\n') => after_size(size),
-                _ => return Framing::Lost,
+                _ => return Cursor::Lost,
             }
         }
         (Chunk::Extension(size), b'\r') => Chunk::SizeEnd(size),
-        (Chunk::Extension(_), b'\n') => return Framing::Lost,
+        (Chunk::Extension(_), b'\n') => return Cursor::Lost,
         (Chunk::Extension(_) | Chunk::Data(_), _) => chunk,
         (Chunk::SizeEnd(size), b'\n') => after_size(size),
         (Chunk::DataEnd, b'\r') => Chunk::DataEndLf,
         (Chunk::DataEnd | Chunk::DataEndLf, b'\n') => Chunk::Start,
         (Chunk::Trailer, b'\r') => Chunk::LastLf,
-        (Chunk::Trailer | Chunk::LastLf, b'\n') => return Framing::Done,
+        (Chunk::Trailer | Chunk::LastLf, b'\n') => return Cursor::Done,
         (Chunk::TrailerLine, b'\r') => Chunk::TrailerLineEnd,
         (Chunk::TrailerLine | Chunk::TrailerLineEnd, b'\n') => Chunk::Trailer,
         (Chunk::Trailer | Chunk::TrailerLine, _) => Chunk::TrailerLine,
         (Chunk::SizeEnd(_) | Chunk::DataEnd | Chunk::DataEndLf | Chunk::LastLf | Chunk::TrailerLineEnd, _) => {
-            return Framing::Lost;
+            return Cursor::Lost;
         }
     })
 }
@@ -166,13 +178,13 @@ mod tests {
     use super::*;
 
     /// How many bytes belong to the body, its data, and how it stands then.
-    fn taken(body: Body, bytes: &[u8]) -> (usize, String, Framing) {
-        let mut framing = Framing::new(body);
+    fn taken(body: Body, bytes: &[u8]) -> (usize, String, Cursor) {
+        let mut framing = Cursor::new(body);
         let mut copy = bytes.to_vec();
         let (whole, kept) = framing.compact(&mut copy);
         let data = String::from_utf8_lossy(&copy[..kept]).into_owned();
         // Byte by byte it must come to the same.
-        let mut slow = Framing::new(body);
+        let mut slow = Cursor::new(body);
         let (mut sum, mut slow_data) = (0, String::new());
         for byte in bytes {
             let mut byte = [*byte];
@@ -181,15 +193,15 @@ mod tests {
             slow_data.push_str(&String::from_utf8_lossy(&byte[..kept]));
         }
         assert_eq!((sum, &slow_data, slow), (whole, &data, framing));
-        assert_eq!(Framing::new(body).advance(bytes), whole);
+        assert_eq!(Cursor::new(body).advance(bytes), whole);
         (whole, data, framing)
     }
 
     #[test]
     fn a_body_ends_after_its_length() {
-        assert_eq!(taken(Body::None, b"GET"), (0, String::new(), Framing::Done));
-        assert_eq!(taken(Body::Length(3), b"abcGET"), (3, "abc".into(), Framing::Done));
-        assert_eq!(taken(Body::Length(3), b"ab"), (2, "ab".into(), Framing::Length(1)));
+        assert_eq!(taken(Body::None, b"GET"), (0, String::new(), Cursor::Done));
+        assert_eq!(taken(Body::Length(3), b"abcGET"), (3, "abc".into(), Cursor::Done));
+        assert_eq!(taken(Body::Length(3), b"ab"), (2, "ab".into(), Cursor::Length(1)));
     }
 
     #[test]
@@ -202,11 +214,11 @@ mod tests {
             ("5\nhello\n2\r\n--\r\n0\nT: 1\n\n", "hello--"),
             ("00000000000000000000000000000005\r\nhello\r\n000000000000000000\r\n\r\n", "hello"),
         ] {
-            let whole = (body.len(), data.to_owned(), Framing::Done);
+            let whole = (body.len(), data.to_owned(), Cursor::Done);
             assert_eq!(taken(Body::Chunked, format!("{body}GET").as_bytes()), whole, "{body:?}");
         }
         let (length, data, framing) = taken(Body::Chunked, b"A\r\n0123456789\r\n0\r\n\r");
-        assert_eq!((length, data.as_str(), framing), (19, "0123456789", Framing::Chunked(Chunk::LastLf)));
+        assert_eq!((length, data.as_str(), framing), (19, "0123456789", Cursor::Chunked(Chunk::LastLf)));
     }
 
     #[test]
@@ -231,17 +243,17 @@ mod tests {
             "0\r\n\rX\r\n\r\n",
             "0\r\nT: 1\r\r\n\r\n",
         ] {
-            assert_eq!(taken(Body::Chunked, broken.as_bytes()).2, Framing::Lost, "{broken:?}");
+            assert_eq!(taken(Body::Chunked, broken.as_bytes()).2, Cursor::Lost, "{broken:?}");
         }
     }
 
     #[test]
     fn what_is_announced_is_known_as_soon_as_the_size_is() {
-        let mut framing = Framing::new(Body::Chunked);
+        let mut framing = Cursor::new(Body::Chunked);
         framing.advance(b"64\r");
         assert_eq!(framing.announced(), 0);
         framing.advance(b"\nab");
         assert_eq!(framing.announced(), 98);
-        assert_eq!(Framing::Length(7).announced(), 7);
+        assert_eq!(Cursor::Length(7).announced(), 7);
     }
 }

@@ -4,11 +4,12 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
-use super::head::{Body, Head, HeadLimits, Unread};
+use crate::body::Body;
+use crate::body::Cursor;
 use crate::field::Known;
-use crate::framing::Framing;
-use crate::route::uri;
-use crate::upstream::ResponseHead;
+use crate::request::{Head, HeadLimits, Unread};
+use crate::response::ResponseHead;
+use crate::uri;
 
 /// Bytes that look like heads often enough to reach every branch.
 fn wire() -> impl Strategy<Value = Vec<u8>> {
@@ -86,7 +87,7 @@ proptest! {
     #[test]
     fn a_body_ends_at_the_same_byte_however_it_comes(bytes in vec(prop_oneof![Just(b'1'), Just(b'\r'), Just(b'\n'), Just(b'0'), Just(b'a'), any::<u8>()], 0..80), cut in 0_usize..80) {
         let follow = |parts: &[&[u8]]| {
-            let mut framing = Framing::new(Body::Chunked);
+            let mut framing = Cursor::new(Body::Chunked);
             let taken: usize = parts.iter().map(|part| framing.advance(part)).sum();
             (taken, framing)
         };

@@ -14,14 +14,14 @@ struct Field {
 
 /// The header lines of a head, in the order of the wire.
 #[derive(Debug, Default)]
-pub(crate) struct Fields {
+pub struct Fields {
     bytes: Bytes,
     list: Vec<Field>,
 }
 
 impl Fields {
     /// Room for as many lines as most heads have.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Fields { bytes: Bytes::new(), list: Vec::with_capacity(16) }
     }
 
@@ -31,7 +31,7 @@ impl Fields {
     /// # Errors
     /// The offset in the line of the first byte that can't be there: blanks and control characters in the name, and NUL
     /// or a carriage return in the value.
-    pub(crate) fn add(&mut self, text: &[u8], line: Range<usize>) -> Result<bool, usize> {
+    pub fn add(&mut self, text: &[u8], line: Range<usize>) -> Result<bool, usize> {
         let bytes = text.get(line.clone()).unwrap_or_default();
         let mut kinds = 0;
         let end = bytes.iter().position(|byte| {
@@ -59,55 +59,57 @@ impl Fields {
     }
 
     /// Takes the last line back.
-    pub(crate) fn forget_last(&mut self) {
+    pub fn forget_last(&mut self) {
         self.list.pop();
     }
 
     /// Keeps so many lines.
-    pub(crate) fn truncate(&mut self, lines: usize) {
+    pub fn truncate(&mut self, lines: usize) {
         self.list.truncate(lines);
     }
 
     /// The bytes that the lines were cut from, once the head is whole.
-    pub(crate) fn keep(&mut self, bytes: Bytes) {
+    pub fn keep(&mut self, bytes: Bytes) {
         self.bytes = bytes;
     }
 
-    pub(crate) fn bytes(&self) -> &Bytes {
+    /// The bytes that the lines are in.
+    pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many lines there are.
+    pub fn count(&self) -> usize {
         self.list.len()
     }
 
     /// Each line: what its name stands for, the name as it came, and the value.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Known, &[u8], &[u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (Known, &[u8], &[u8])> {
         self.list.iter().map(|field| (field.known, self.part(&field.name), self.part(&field.value)))
     }
 
     /// The values of a header.
-    pub(crate) fn values(&self, wanted: Known) -> impl Iterator<Item = &[u8]> {
+    pub fn values(&self, wanted: Known) -> impl Iterator<Item = &[u8]> {
         self.list.iter().filter(move |field| field.known == wanted).map(|field| self.part(&field.value))
     }
 
     /// The first value of a header.
-    pub(crate) fn value(&self, wanted: Known) -> Option<&[u8]> {
+    pub fn value(&self, wanted: Known) -> Option<&[u8]> {
         self.values(wanted).next()
     }
 
     /// The first value of a header, without a copy.
-    pub(crate) fn value_bytes(&self, wanted: Known) -> Option<Bytes> {
+    pub fn value_bytes(&self, wanted: Known) -> Option<Bytes> {
         self.value(wanted).map(|value| self.bytes.slice_ref(value))
     }
 
     /// The values of a name of any kind, whatever the case of its letters.
-    pub(crate) fn values_named<'f>(&'f self, name: &'f [u8]) -> impl Iterator<Item = &'f [u8]> {
+    pub fn values_named<'f>(&'f self, name: &'f [u8]) -> impl Iterator<Item = &'f [u8]> {
         self.iter().filter(move |(_, candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(.., value)| value)
     }
 
     /// Where a line ends in the bytes, its end included. Lines are counted from 0.
-    pub(crate) fn line_end(&self, index: usize) -> usize {
+    pub fn line_end(&self, index: usize) -> usize {
         let value_end = self.list.get(index).map_or(0, |field| field.value.end);
         let rest = self.bytes.get(value_end..).unwrap_or_default();
         value_end + memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1)
@@ -119,7 +121,7 @@ impl Fields {
 }
 
 /// Whether a list such as that of `Connection` has a word in it, whatever the case of its letters.
-pub(crate) fn has_word(value: &[u8], word: &[u8]) -> bool {
+pub fn has_word(value: &[u8], word: &[u8]) -> bool {
     value.eq_ignore_ascii_case(word) || value.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
 }
 
@@ -149,7 +151,8 @@ static NAME_BYTES: [u8; 256] = {
 
 /// The headers that mean something here, so that a line's name is looked at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
+#[allow(missing_docs, reason = "each is the header of that name")]
+pub enum Known {
     Authorization,
     Connection,
     ContentLength,
@@ -193,7 +196,7 @@ pub(crate) enum Known {
 
 impl Known {
     /// What a name stands for, whatever the case of its letters.
-    pub(crate) fn of(name: &[u8]) -> Known {
+    pub fn of(name: &[u8]) -> Known {
         // The longest of them has 19 letters.
         let mut lower = [0; 19];
         let Some(place) = lower.get_mut(..name.len()) else { return Known::Other };
@@ -244,7 +247,7 @@ impl Known {
 }
 
 /// A line without its end: a line feed, and a carriage return before it.
-pub(crate) fn trim_line_end(text: &[u8], line: Range<usize>) -> Range<usize> {
+pub fn trim_line_end(text: &[u8], line: Range<usize>) -> Range<usize> {
     let bytes = text.get(line.clone()).unwrap_or_default();
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
@@ -252,7 +255,7 @@ pub(crate) fn trim_line_end(text: &[u8], line: Range<usize>) -> Range<usize> {
 }
 
 /// A header line without its end. As nginx does, more carriage returns than one are read over, unless there is nothing else.
-pub(crate) fn trim_field_end(text: &[u8], line: Range<usize>) -> Range<usize> {
+pub fn trim_field_end(text: &[u8], line: Range<usize>) -> Range<usize> {
     let line = trim_line_end(text, line);
     let bytes = text.get(line.clone()).unwrap_or_default();
     let returns = bytes.iter().rev().take_while(|byte| **byte == b'\r').count();
@@ -260,14 +263,14 @@ pub(crate) fn trim_field_end(text: &[u8], line: Range<usize>) -> Range<usize> {
 }
 
 /// The beginning of a line up to a byte that can't be there, as nginx shows it.
-pub(crate) fn shown_up_to(line: &[u8], at: usize) -> String {
+pub fn shown_up_to(line: &[u8], at: usize) -> String {
     let before = String::from_utf8_lossy(line.get(..at).unwrap_or_default()).into_owned();
     let byte = line.get(at).copied().unwrap_or_default();
     format!("{before}\\x{byte:02x}...")
 }
 
 /// Digits only, at most what a signed 64-bit number holds.
-pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+pub fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

@@ -5,16 +5,17 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter};
 
+use crate::body::Body;
 use crate::field::{Fields, Known, decimal, has_word, shown_up_to, trim_field_end, trim_line_end};
-use crate::route::uri;
+use crate::uri;
 
 /// How large a head may be (`large_client_header_buffers`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct HeadLimits {
+pub struct HeadLimits {
     /// The longest request line with its end, in bytes.
-    pub(crate) line: usize,
+    pub line: usize,
     /// The longest head. A single header line may take all of it.
-    pub(crate) head: usize,
+    pub head: usize,
 }
 
 impl Default for HeadLimits {
@@ -46,20 +47,11 @@ fn is_single(known: Known) -> bool {
     )
 }
 
-/// How a request's body is delimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Body {
-    None,
-    /// Bytes, from `Content-Length`.
-    Length(u64),
-    Chunked,
-}
-
 /// A request's head that can be served.
 #[derive(Debug)]
-pub(crate) struct Head {
+pub struct Head {
     /// As it came, from the method to the blank line, and its header lines.
-    pub(crate) fields: Fields,
+    pub fields: Fields,
     line: Range<usize>,
     method: Range<usize>,
     /// In origin form: the path and what is behind it.
@@ -68,48 +60,55 @@ pub(crate) struct Head {
     root: bool,
     protocol: Range<usize>,
     /// The normal path, until the request takes it over.
-    pub(crate) uri: Vec<u8>,
+    pub uri: Vec<u8>,
     args: Option<Range<usize>>,
     /// Host in lower case, without port and trailing dot; empty where the client named none.
-    pub(crate) host: Vec<u8>,
-    pub(crate) http_1_1: bool,
-    pub(crate) keepalive: bool,
-    pub(crate) expects_continue: bool,
-    pub(crate) body: Body,
+    pub host: Vec<u8>,
+    /// The protocol is HTTP/1.1 or a later 1.x.
+    pub http_1_1: bool,
+    /// The client lets the connection go on.
+    pub keepalive: bool,
+    /// `Expect: 100-continue`
+    pub expects_continue: bool,
+    /// How the body is delimited.
+    pub body: Body,
     /// How far the request line could be read.
-    pub(crate) line_read: LineRead,
+    pub line_read: LineRead,
     /// Bytes of the head that count as read: of one that was rejected, those of its whole lines.
     length: usize,
 }
 
 /// How far a request line could be read. nginx knows no more than that of a request that it rejects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LineRead {
+pub enum LineRead {
+    /// Nothing of it can be read.
     No,
     /// Up to the protocol, which is none.
     Protocol,
     /// But for its path, which is none.
     Path,
+    /// All of it.
     Whole,
 }
 
 /// Why a request is not served, or what is known of it so far.
 #[derive(Debug)]
-pub(crate) enum Unread {
+pub enum Unread {
     /// More bytes are needed.
     Incomplete,
+    /// It is none that can be served.
     Rejected(Box<Rejection>),
 }
 
 /// A request that is answered with an error before it is routed.
 #[derive(Debug)]
-pub(crate) struct Rejection {
+pub struct Rejection {
     /// 494 is nginx's own for heads that are too large; the client sees 400.
-    pub(crate) status: u16,
+    pub status: u16,
     /// For the error log, at level info.
-    pub(crate) reason: String,
+    pub reason: String,
     /// As much of the head as could be read.
-    pub(crate) head: Head,
+    pub head: Head,
 }
 
 /// A status and a reason for it.
@@ -136,7 +135,7 @@ impl Head {
     ///
     /// # Errors
     /// [`Unread`]
-    pub(crate) fn parse(input: &[u8], limits: HeadLimits) -> Result<(Head, usize), Unread> {
+    pub fn parse(input: &[u8], limits: HeadLimits) -> Result<(Head, usize), Unread> {
         let start = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let text = input.get(start..).unwrap_or_default();
         let Some(line_end) = memchr(b'\n', text.get(..text.len().min(limits.line)).unwrap_or_default()) else {
@@ -152,7 +151,7 @@ impl Head {
     }
 
     /// What can be said of a head whose end never came.
-    pub(crate) fn unfinished(input: &[u8], limits: HeadLimits) -> Head {
+    pub fn unfinished(input: &[u8], limits: HeadLimits) -> Head {
         let start = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let text = input.get(start..).unwrap_or_default();
         let line_end = memchr(b'\n', text);
@@ -294,7 +293,7 @@ impl Head {
                 self.length = end;
                 return Ok(Some(end));
             }
-            if self.fields.len() == MAX_HEADERS {
+            if self.fields.count() == MAX_HEADERS {
                 return Err(self.reject_in(text, 494, "client sent too many header lines"));
             }
             match self.fields.add(text, line.clone()) {
@@ -413,21 +412,22 @@ impl Head {
     }
 
     /// The head's length in bytes; of one that was rejected, that of the lines that were read.
-    pub(crate) fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.length
     }
 
     /// The request line as it came, without its end.
-    pub(crate) fn line(&self) -> &[u8] {
+    pub fn line(&self) -> &[u8] {
         self.part(&self.line)
     }
 
-    pub(crate) fn method(&self) -> &[u8] {
+    /// The method as it came.
+    pub fn method(&self) -> &[u8] {
         self.part(&self.method)
     }
 
     /// The client's target in origin form, byte for byte.
-    pub(crate) fn target(&self) -> &[u8] {
+    pub fn target(&self) -> &[u8] {
         match self.part(&self.target) {
             b"" => b"/",
             target => target,
@@ -435,30 +435,32 @@ impl Head {
     }
 
     /// Whether the target has no path, so that `/` belongs before it.
-    pub(crate) fn lacks_path(&self) -> bool {
+    pub fn lacks_path(&self) -> bool {
         self.root && !self.target.is_empty()
     }
 
-    pub(crate) fn protocol(&self) -> &[u8] {
+    /// The protocol as it came.
+    pub fn protocol(&self) -> &[u8] {
         self.part(&self.protocol)
     }
 
     /// What follows `?`; `None` where there is no `?`.
-    pub(crate) fn args(&self) -> Option<&[u8]> {
+    pub fn args(&self) -> Option<&[u8]> {
         self.args.as_ref().map(|args| self.part(args))
     }
 
     /// The values of a header, whatever the case of its name.
-    pub(crate) fn values(&self, wanted: Known) -> impl Iterator<Item = &[u8]> {
+    pub fn values(&self, wanted: Known) -> impl Iterator<Item = &[u8]> {
         self.fields.values(wanted)
     }
 
     /// The first value of a header.
-    pub(crate) fn value(&self, wanted: Known) -> Option<&[u8]> {
+    pub fn value(&self, wanted: Known) -> Option<&[u8]> {
         self.fields.value(wanted)
     }
 
-    pub(crate) fn is_head(&self) -> bool {
+    /// Whether the method is HEAD, so that no body answers it.
+    pub fn is_head(&self) -> bool {
         self.method() == b"HEAD"
     }
 }
@@ -542,7 +544,7 @@ fn absolute(target: &[u8]) -> Option<(Range<usize>, usize)> {
 
 /// A host in lower case without port and trailing dot; `None` for what is no host (RFC 3986, section 3.2.2, and no two
 /// dots in a row).
-pub(crate) fn host_name(value: &[u8]) -> Option<Vec<u8>> {
+pub fn host_name(value: &[u8]) -> Option<Vec<u8>> {
     let (name, port) = match value.first()? {
         b'[' => {
             let end = memchr(b']', value)? + 1;
@@ -663,7 +665,7 @@ mod tests {
             assert!(fields(bad).unwrap_err().starts_with("400 client sent invalid header line"), "{bad:?}");
         }
         for ignored in ["X_Y: 1", "X.Y: 1", "X\u{e9}: 1"] {
-            assert_eq!(fields(ignored).unwrap().fields.len(), 1, "{ignored}");
+            assert_eq!(fields(ignored).unwrap().fields.count(), 1, "{ignored}");
         }
         assert_eq!(fields("NoColon").unwrap().fields.values_named(b"nocolon").next(), Some(&b""[..]));
         assert_eq!(fields("X:v").unwrap().fields.values_named(b"x").next(), Some(&b"v"[..]));

@@ -9,12 +9,14 @@ use memchr::{memchr, memchr_iter};
 use crate::field::{Fields, Known, decimal, has_word, shown_up_to, trim_field_end, trim_line_end};
 
 /// The longest head.
-pub(super) const MAX_HEAD: usize = 65_536;
+pub const MAX_HEAD: usize = 65_536;
 
 /// Where a response's body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub enum Framing {
+    /// Behind so many bytes.
     Length(u64),
+    /// Behind the last chunk.
     Chunked,
     /// With the connection.
     Close,
@@ -22,24 +24,28 @@ pub(crate) enum Framing {
 
 /// The head of a final response, or of one that changes the protocol.
 #[derive(Debug)]
-pub(crate) struct ResponseHead {
-    pub(crate) status: u16,
+pub struct ResponseHead {
+    /// The status, 100 to 999.
+    pub status: u16,
     /// What stands behind the status, a leading blank included.
     reason: Range<usize>,
-    pub(crate) fields: Fields,
-    pub(crate) framing: Framing,
+    /// The header lines.
+    pub fields: Fields,
+    /// Where the body ends.
+    pub framing: Framing,
     /// The body, where it came whole together with the head. Pingora is told that there is none then.
-    pub(crate) body: Option<Bytes>,
+    pub body: Option<Bytes>,
     /// The connection may serve another request.
-    pub(crate) keepalive: bool,
+    pub keepalive: bool,
     /// How long the connection may be idle, by what the backend says of it (`Keep-Alive: timeout=N`): a second less, for
     /// what is on its way then.
-    pub(super) kept_for: Option<Duration>,
+    pub kept_for: Option<Duration>,
 }
 
 /// Why there is no head yet.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unread {
+pub enum Unread {
+    /// More of it has to come.
     Incomplete,
     /// In nginx's words.
     Invalid(String),
@@ -50,7 +56,7 @@ impl ResponseHead {
     ///
     /// # Errors
     /// [`Unread`]
-    pub(crate) fn parse(input: &[u8]) -> Result<(ResponseHead, usize), Unread> {
+    pub fn parse(input: &[u8]) -> Result<(ResponseHead, usize), Unread> {
         let mut start = 0;
         loop {
             let (head, length) = ResponseHead::parse_one(input.get(start..).unwrap_or_default())?;
@@ -156,13 +162,13 @@ impl ResponseHead {
     }
 
     /// The reason phrase as it came; empty where there is none.
-    pub(crate) fn reason(&self) -> Bytes {
+    pub fn reason(&self) -> Bytes {
         let text = self.fields.bytes();
         text.get(self.reason.clone()).map(|reason| text.slice_ref(reason)).unwrap_or_default()
     }
 
     /// Takes what came behind the head, if that is the whole of its body.
-    pub(crate) fn take_body(&mut self, rest: &mut Vec<u8>) -> bool {
+    pub fn take_body(&mut self, rest: &mut Vec<u8>) -> bool {
         let is_whole = !rest.is_empty() && self.framing == Framing::Length(rest.len() as u64);
         if is_whole {
             self.body = Some(std::mem::take(rest).into());

@@ -1,0 +1,13 @@
+//! HTTP/1 messages as data: bytes to heads, fields and paths, and where a body ends, by nginx's rules.
+//!
+//! Nothing here waits, reads a clock or knows a socket; what is read and judged is an argument.
+
+#![deny(missing_docs)]
+
+pub mod body;
+pub mod field;
+#[cfg(test)]
+mod properties;
+pub mod request;
+pub mod response;
+pub mod uri;
