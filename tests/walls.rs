@@ -38,14 +38,15 @@ fn the_arrows_between_crates_point_one_way() {
     assert_eq!(ours("sticky"), Vec::<String>::new());
     assert_eq!(ours("balance"), Vec::<String>::new());
     assert_eq!(ours("message"), Vec::<String>::new());
-    assert_eq!(ours("config"), ["limpet-syntax"]);
-    assert_eq!(ours("proxy"), ["limpet-balance", "limpet-config", "limpet-message", "limpet-sticky"]);
+    assert_eq!(ours("text"), Vec::<String>::new());
+    assert_eq!(ours("config"), ["limpet-syntax", "limpet-text"]);
+    assert_eq!(ours("proxy"), ["limpet-balance", "limpet-config", "limpet-message", "limpet-sticky", "limpet-text"]);
     assert_eq!(ours("limpet"), ["limpet-config", "limpet-proxy"]);
 }
 
 #[test]
 fn the_pure_crates_know_no_runtime() {
-    for name in ["syntax", "config", "sticky", "balance", "message"] {
+    for name in ["syntax", "config", "sticky", "balance", "message", "text"] {
         for foreign in ["tokio", "pingora", "log", "rand"] {
             assert!(!dependencies(name).contains(foreign), "{name} uses {foreign}");
         }

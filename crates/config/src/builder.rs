@@ -6,15 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use limpet_syntax::{self as syntax, Diagnostic, FileId, Item, Origin, Sources, Span, Word};
-use memchr::memmem;
+use limpet_text::{Names, Standing, Template};
 
+use crate::Outside;
 use crate::directive::{Accepted, Contexts, Directive, Form, POOL_LEAST, POOL_STEP, State, contexts, named, names_in};
 use crate::hint::{nearest, nearest_parameter};
 use crate::merge::merge;
 use crate::model::{Config, Http, Location, LogLevel, PassTarget, Place, Server, Settings, Upstream};
-use crate::template::Template;
 use crate::value::{self, address};
-use crate::variables;
 use crate::verify::verify;
 
 /// A message that is no error: a warning, or a notice about a directive without effect.
@@ -56,6 +55,14 @@ pub(crate) fn unknown<T>(word: &Word, parameter: &str, known: &[&str]) -> Result
     Err(Fault::Unknown { message: format!("invalid parameter \"{parameter}\""), span: word.span, meant })
 }
 
+/// A variable that a text uses.
+struct Use {
+    name: String,
+    /// The line that messages name.
+    line: Span,
+    word: Span,
+}
+
 /// The model while it is put together. What is being read stands in one field a kind of block.
 pub(crate) struct Builder<'t> {
     sources: &'t Sources,
@@ -68,6 +75,8 @@ pub(crate) struct Builder<'t> {
     pub(crate) notices: Vec<Notice>,
     /// Where the directive being applied stands.
     context: Contexts,
+    /// The line that messages about it name.
+    line: Option<Span>,
     /// The names seen in each open block.
     seen: Vec<HashSet<&'static str>>,
     paths: std::collections::HashMap<FileId, Arc<PathBuf>>,
@@ -77,10 +86,13 @@ pub(crate) struct Builder<'t> {
     pub(crate) hidden: Vec<(String, Diagnostic)>,
     /// The shared memory that upstreams name: its size, and what to say where none is written.
     pub(crate) zones: BTreeMap<String, (Option<u64>, Diagnostic)>,
+    uses: Vec<Use>,
+    variables: &'t dyn Names,
+    pub(crate) outside: &'t dyn Outside,
 }
 
 impl<'t> Builder<'t> {
-    pub(crate) fn new(sources: &'t Sources) -> Self {
+    pub(crate) fn new(sources: &'t Sources, outside: &'t dyn Outside, variables: &'t dyn Names) -> Self {
         Builder {
             sources,
             config: Config::default(),
@@ -90,12 +102,16 @@ impl<'t> Builder<'t> {
             upstream: Upstream::default(),
             notices: Vec::new(),
             context: contexts::MAIN,
+            line: None,
             seen: vec![HashSet::new()],
             paths: std::collections::HashMap::new(),
             without_effect: HashSet::new(),
             has_events: false,
             hidden: Vec::new(),
             zones: BTreeMap::new(),
+            uses: Vec::new(),
+            variables,
+            outside,
         }
     }
 
@@ -158,6 +174,7 @@ impl<'t> Builder<'t> {
                 Some(directive.name.span),
             ));
         }
+        self.line = Some(directive.terminator);
         match row.state {
             State::Works(apply) => apply(self, directive).map_err(|fault| self.blame(directive, fault)),
             State::NoEffect(accepted) => {
@@ -246,12 +263,47 @@ impl<'t> Builder<'t> {
         if let Some((_, without_size)) = self.zones.values().find(|(size, _)| size.is_none()) {
             return Err(without_size.clone());
         }
-        let names: [&[u8]; 2] = [b"$request_body", b"${request_body"];
-        let mentions = |text: &[u8]| names.iter().any(|name| memmem::find(&text.to_ascii_lowercase(), name).is_some());
-        http.mentions_request_body = self.sources.iter().any(|file| mentions(&file.bytes));
+        self.check_variables()?;
+        http.mentions_request_body = self.uses.iter().any(|one| one.name == "request_body");
         merge(&mut http);
-        verify(&mut http, &self.hidden, &mut self.notices)?;
+        verify(&mut http, &self.hidden, self.outside, &mut self.notices)?;
         self.config.http = Some(http);
+        Ok(())
+    }
+
+    /// An argument with variables in it.
+    pub(crate) fn template(&mut self, word: &Word) -> Result<Template, Fault> {
+        self.template_in(word, &word.bytes)
+    }
+
+    /// A part of an argument with variables in it.
+    pub(crate) fn template_in(&mut self, word: &Word, part: &[u8]) -> Result<Template, Fault> {
+        let template = Template::parse(part).or_else(|message| fault(word, message))?;
+        self.uses(&template, word);
+        Ok(template)
+    }
+
+    /// A text uses its variables. Whether there are such will be known when all has been read.
+    pub(crate) fn uses(&mut self, template: &Template, word: &Word) {
+        let line = self.line.unwrap_or(word.span);
+        self.uses.extend(template.variables().map(|name| Use { name: name.to_owned(), line, word: word.span }));
+    }
+
+    /// The first variable in the order of the file that there is none of: nginx's words, and ours for one of nginx's that is
+    /// not built.
+    fn check_variables(&self) -> Result<(), Diagnostic> {
+        for Use { name, line, word } in &self.uses {
+            let meant = match self.variables.standing(name) {
+                Standing::Known => continue,
+                Standing::Unsupported => {
+                    let message = format!("\"{name}\" is an nginx variable that limpet does not support");
+                    return Err(self.diagnostic(message, *line, Some(*word)));
+                }
+                Standing::Unknown => nearest(name, self.variables.known()).map(str::to_owned),
+            };
+            let diagnostic = self.diagnostic(format!("unknown \"{name}\" variable"), *line, Some(*word));
+            return Err(Diagnostic { meant, ..diagnostic });
+        }
         Ok(())
     }
 
@@ -353,33 +405,6 @@ pub(crate) fn not_a_flag(word: &Word, directive: &syntax::Directive) -> String {
 /// An argument by its index from 0. The table has checked that it is there.
 pub(crate) fn arg(directive: &syntax::Directive, index: usize) -> Result<&Word, Fault> {
     directive.args.get(index).ok_or(Fault::Directive("has too few arguments"))
-}
-
-/// An argument with variables in it.
-pub(crate) fn template(word: &Word) -> Result<Template, Fault> {
-    template_in(word, &word.bytes)
-}
-
-/// A part of an argument with variables in it.
-pub(crate) fn template_in(word: &Word, part: &[u8]) -> Result<Template, Fault> {
-    known(word, Template::parse(part).or_else(|message| fault(word, message))?)
-}
-
-/// A text whose variables are all known.
-pub(crate) fn known(word: &Word, template: Template) -> Result<Template, Fault> {
-    if let Some(name) = template.variables().find(|name| !variables::is_known(name)) {
-        return unknown_variable(word, name);
-    }
-    Ok(template)
-}
-
-/// nginx's words for a variable that nobody knows, and ours for one of nginx's that is not built.
-pub(crate) fn unknown_variable<T>(word: &Word, name: &str) -> Result<T, Fault> {
-    if variables::is_unsupported(name) {
-        return fault(word, format!("\"{name}\" is an nginx variable that limpet does not support"));
-    }
-    let meant = nearest(name, variables::known()).map(str::to_owned);
-    Err(Fault::Unknown { message: format!("unknown \"{name}\" variable"), span: word.span, meant })
 }
 
 /// An argument as text; names, addresses and paths must be UTF-8.

@@ -11,13 +11,12 @@ mod hint;
 mod merge;
 pub mod model;
 pub mod page;
-pub mod template;
 pub mod value;
-pub mod variables;
 mod verify;
 
+use std::io;
+use std::net::IpAddr;
 use std::path::Path;
-use std::sync::LazyLock;
 
 pub use builder::Notice;
 pub use directive::{Directive, contexts, sections};
@@ -26,6 +25,7 @@ pub use pcre2::bytes::Regex;
 pub use value::address::{Address, local};
 
 use limpet_syntax::{Includes, parse_command_line, parse_file};
+use limpet_text::Names;
 
 /// What came of reading a main file.
 pub struct Loaded {
@@ -38,13 +38,14 @@ pub struct Loaded {
     pub config: Result<model::Config, Diagnostic>,
 }
 
-/// Reads a main file with everything that it includes. `globals` are the directives of the `-g` option.
-pub fn load(path: &Path, globals: &[u8], files: &dyn FileSystem) -> Loaded {
+/// Reads a main file with everything that it includes. `globals` are the directives of the `-g` option, `variables` the names
+/// that texts may use.
+pub fn load(path: &Path, globals: &[u8], outside: &dyn Outside, variables: &dyn Names) -> Loaded {
     let base = path.parent().unwrap_or(Path::new(""));
-    let tree = parse_file(path, &Includes { directive: b"include", base, files });
+    let tree = parse_file(path, &Includes { directive: b"include", base, files: outside });
     let command_line = parse_command_line(globals);
     let (notices, config) = {
-        let mut builder = builder::Builder::new(&tree.sources);
+        let mut builder = builder::Builder::new(&tree.sources, outside, variables);
         let result = builder.command_line(&command_line).and_then(|()| builder.items(&tree.items));
         let result = result.and_then(|()| match builder.has_events {
             true => Ok(()),
@@ -76,11 +77,20 @@ pub fn regex(pattern: &str, caseless: bool) -> Result<Regex, pcre2::Error> {
         .build(pattern)
 }
 
-/// This machine's name in lower case, for `$hostname`, as it was when it was first asked for.
-pub fn hostname() -> &'static str {
-    static NAME: LazyLock<String> = LazyLock::new(|| {
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        name.trim().to_ascii_lowercase()
-    });
-    &NAME
+/// What reading a configuration asks of the machine. It may block.
+pub trait Outside: FileSystem {
+    /// The addresses of a host's name, in the order of the machine's own resolver.
+    ///
+    /// # Errors
+    /// The name can't be looked up.
+    fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>>;
+
+    /// Whether there is a user of this name.
+    fn has_user(&self, name: &str) -> bool;
+
+    /// Whether there is a group of this name.
+    fn has_group(&self, name: &str) -> bool;
+
+    /// The machine's own name, in lower case.
+    fn hostname(&self) -> String;
 }

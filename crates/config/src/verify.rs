@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use limpet_syntax::{Diagnostic, Origin};
 
+use crate::Outside;
 use crate::builder::Notice;
 use crate::model::{
     Charset, Content, Hash, Http, Listen, Location, LogLevel, Place, Server, ServerName, SessionSticky, Settings,
@@ -19,9 +20,10 @@ use crate::value::address;
 pub(crate) fn verify(
     http: &mut Http,
     hidden: &[(String, Diagnostic)],
+    outside: &dyn Outside,
     notices: &mut Vec<Notice>,
 ) -> Result<(), Diagnostic> {
-    resolve_addresses(http)?;
+    resolve_addresses(http, outside)?;
     check_listens(http)?;
     warn_of_conflicting_names(&http.servers, notices);
     if let Some((_, diagnostic)) = hidden.iter().find(|(name, _)| !is_block(http, name)) {
@@ -70,7 +72,7 @@ fn is_block(http: &Http, name: &str) -> bool {
     http.upstreams.iter().any(|upstream| !upstream.implicit && upstream.name == name)
 }
 
-fn resolve_addresses(http: &mut Http) -> Result<(), Diagnostic> {
+fn resolve_addresses(http: &mut Http, outside: &dyn Outside) -> Result<(), Diagnostic> {
     let blocks: HashSet<String> = http
         .upstreams
         .iter()
@@ -84,7 +86,7 @@ fn resolve_addresses(http: &mut Http) -> Result<(), Diagnostic> {
         {
             return Err(at(&upstream.place, format!("upstream \"{block}\" may not have port {port}")));
         }
-        let found = address::target(&name).and_then(|target| target.resolve(80));
+        let found = address::target(&name).and_then(|target| target.resolve(80, outside));
         let addresses = found.map_err(|wrong| at(&upstream.place, format!("{wrong} in upstream \"{name}\"")))?;
         upstream.servers.push(crate::model::UpstreamServer::new(name, addresses));
         // Connections to an address that no block names are not kept.

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use limpet_config::model::Config;
-use limpet_config::{FileSystem, Loaded, load};
+use limpet_config::{FileSystem, Loaded, Outside, load};
 
 struct Memory(BTreeMap<PathBuf, Vec<u8>>);
 
@@ -20,9 +21,28 @@ impl FileSystem for Memory {
     }
 }
 
+/// It has a user and a group `nobody`, and knows `localhost`.
+impl Outside for Memory {
+    fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        match host {
+            "localhost" => Ok(vec![Ipv4Addr::LOCALHOST.into()]),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+    fn has_user(&self, name: &str) -> bool {
+        matches!(name, "root" | "nobody")
+    }
+    fn has_group(&self, name: &str) -> bool {
+        matches!(name, "root" | "nogroup")
+    }
+    fn hostname(&self) -> String {
+        "here".into()
+    }
+}
+
 fn read(text: &str, globals: &str) -> Loaded {
     let files = Memory(BTreeMap::from([(PathBuf::from("/n.conf"), text.as_bytes().to_vec())]));
-    load(Path::new("/n.conf"), globals.as_bytes(), &files)
+    load(Path::new("/n.conf"), globals.as_bytes(), &files, limpet_proxy::variables())
 }
 
 fn error(text: &str) -> String {
@@ -155,6 +175,17 @@ fn directives_in_a_server_are_checked() {
     );
 }
 
+/// As in nginx: a variable may be defined below its use.
+#[test]
+fn unknown_variables_are_told_when_all_has_been_read_with_the_place_of_use() {
+    let text = "events {}\nhttp { server {\nreturn 200 $first;\nreturn 200 $second; }\n";
+    assert_eq!(error(&format!("{text}}}")), "unknown \"first\" variable in /n.conf:3");
+    assert_eq!(
+        error(&format!("{text}keepalive_timeout x; }}")),
+        "\"keepalive_timeout\" directive invalid value in /n.conf:5"
+    );
+}
+
 #[test]
 fn directives_in_an_upstream_are_checked() {
     for (text, expected) in [
@@ -169,7 +200,7 @@ fn directives_in_an_upstream_are_checked() {
         ("keepalive 4 slice_key=$uri;", "specific either slice_conn or slice_dyn"),
         ("keepalive 4 slice_key=$uri slice_conn=x;", "invalid parameter \"slice_conn=x\""),
         ("keepalive 4 slice_key=;", "invalid parameter \"slice_key=\""),
-        ("keepalive 4 slice_key=$nothing slice_conn=1;", "unknown \"nothing\" variable"),
+        ("server 127.0.0.1; keepalive 4 slice_key=$nothing slice_conn=1;", "unknown \"nothing\" variable"),
         ("keepalive 4 local local;", "invalid parameter \"local\""),
         ("server 127.0.0.1; keepalive x;", "invalid value \"x\" in \"keepalive\" directive"),
         ("sticky cookie x;", "\"sticky\" is an nginx directive that limpet does not support"),
@@ -180,7 +211,7 @@ fn directives_in_an_upstream_are_checked() {
             "consistent_hash $uri; server 127.0.0.1 max_conns=3;",
             "balancing method does not support parameter \"max_conns=3\"",
         ),
-        ("hash $nope;", "unknown \"nope\" variable"),
+        ("server 127.0.0.1; hash $nope;", "unknown \"nope\" variable"),
         ("hash $uri consistently;", "invalid parameter \"consistently\""),
         ("random three;", "invalid parameter \"three\""),
         ("random two least_time;", "invalid parameter \"least_time\""),

@@ -11,6 +11,7 @@ use limpet_proxy::front::listen::Listener;
 use limpet_proxy::runtime::Shared;
 
 use crate::cli::Options;
+use crate::machine::Machine;
 use crate::messages::{Failure, say, show_notices};
 use crate::pid::PidFile;
 
@@ -31,7 +32,7 @@ pub fn load(options: &Options, quiet: bool) -> Result<(Config, Loaded), Failure>
 
 /// Reads the main file.
 pub fn read(options: &Options) -> Loaded {
-    limpet_config::load(&options.configuration, &options.globals, &Disk)
+    limpet_config::load(&options.configuration, &options.globals, &Machine, limpet_proxy::variables())
 }
 
 /// The file for the process number.

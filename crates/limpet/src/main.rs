@@ -3,6 +3,7 @@
 mod allocator;
 mod cli;
 mod load;
+mod machine;
 mod messages;
 mod pid;
 mod process;

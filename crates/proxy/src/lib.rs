@@ -19,10 +19,8 @@ mod route;
 pub mod runtime;
 mod scratch;
 mod slots;
-mod template;
 mod turn;
 mod upstream;
-mod variable;
 pub mod worker;
 
 /// The name and version in `Server` headers and on error pages.
@@ -31,3 +29,17 @@ pub const PRODUCT: &str = concat!("limpet/", env!("CARGO_PKG_VERSION"));
 pub const PRODUCT_NAME: &str = "limpet";
 /// The nginx whose behaviour is followed, for `$nginx_version` and `-v`.
 pub const NGINX_VERSION: &str = "1.31.3";
+
+/// The names of the variables of requests, for reading a configuration.
+pub fn variables() -> &'static dyn limpet_text::Names {
+    http::registry()
+}
+
+/// This machine's name in lower case, for `$hostname`, as it was when it was first asked for.
+pub fn hostname() -> &'static str {
+    static NAME: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        name.trim().to_ascii_lowercase()
+    });
+    &NAME
+}

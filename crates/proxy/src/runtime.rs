@@ -21,11 +21,11 @@ use tokio::sync::Notify;
 use crate::check::{Rules, is_probed};
 use crate::front::Conn;
 use crate::http::Charsets;
+use crate::http::Text;
 use crate::log::{AccessLog, ErrorLog, LogFiles};
 use crate::resolve::Names;
 use crate::route::host::HostMap;
 use crate::route::location::Level;
-use crate::template::Text;
 use crate::upstream::Pools;
 
 /// What lives as long as the process.

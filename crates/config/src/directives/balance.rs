@@ -2,7 +2,7 @@
 
 use limpet_syntax as syntax;
 
-use crate::builder::{Builder, Fault, arg, fault, template, unknown};
+use crate::builder::{Builder, Fault, arg, fault, unknown};
 use crate::directive::prelude::{Directive, N0, N1, N12, UPSTREAM, works};
 use crate::model::{LogLevel, Method, Until};
 use crate::value;
@@ -81,13 +81,13 @@ fn hash(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), 
         Some(word) if word.bytes == b"consistent" => true,
         Some(word) => return invalid_parameter(word),
     };
-    let key = template(arg(directive, 0)?)?;
+    let key = builder.template(arg(directive, 0)?)?;
     set(builder, directive, Method::Hash { key, consistent });
     Ok(())
 }
 
 fn consistent_hash(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let key = template(arg(directive, 0)?)?;
+    let key = builder.template(arg(directive, 0)?)?;
     set(builder, directive, Method::ConsistentHash { key });
     Ok(())
 }

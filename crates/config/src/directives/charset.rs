@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use limpet_syntax::{self as syntax, Item, Word};
+use limpet_text::{Part, Template};
 
 use super::core::flag;
-use crate::builder::{Builder, Fault, arg, fault, known, text, unknown_variable};
+use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::prelude::{Directive, FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, SERVER, works};
 use crate::model::{Charset, CharsetMap, LogLevel};
-use crate::template::{Part, Template};
 
 pub(crate) const ROWS: &[Directive] = &[
     works(
@@ -71,10 +71,9 @@ fn named(builder: &mut Builder<'_>, word: &Word) -> Result<Charset, Fault> {
     if name.is_empty() {
         return fault(word, "invalid variable name \"$\"");
     }
-    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return unknown_variable(word, &name);
-    }
-    Ok(Charset::Variable(known(word, Template { parts: vec![Part::Variable(name)] })?))
+    let template = Template { parts: vec![Part::Variable(name)] };
+    builder.uses(&template, word);
+    Ok(Charset::Variable(template))
 }
 
 /// A character set as the file spells it first.

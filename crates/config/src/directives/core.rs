@@ -68,11 +68,11 @@ fn user(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), 
         return Ok(());
     }
     // nginx's messages, and its group where none is written: that of the user's name.
-    if !matches!(nix::unistd::User::from_name(&name), Ok(Some(_))) {
+    if !builder.outside.has_user(&name) {
         return Err(Fault::Message(format!("getpwnam(\"{name}\") failed")));
     }
     let group_name = group.as_deref().unwrap_or(&name);
-    if !matches!(nix::unistd::Group::from_name(group_name), Ok(Some(_))) {
+    if !builder.outside.has_group(group_name) {
         return Err(Fault::Message(format!("getgrnam(\"{group_name}\") failed")));
     }
     builder.notice(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use limpet_syntax as syntax;
 
-use crate::builder::{Builder, Fault, arg, template, unknown};
+use crate::builder::{Builder, Fault, arg, unknown};
 use crate::directive::prelude::{Directive, HTTP, LOCATION, LOCATION_IF, N23, SERVER, works};
 use crate::model::{AddHeader, LogLevel};
 
@@ -23,7 +23,7 @@ fn add_header(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
         Some(word) if word.bytes == b"always" => true,
         Some(word) => return unknown(word, &word.text(), &["always"]),
     };
-    let value = template(arg(directive, 1)?)?;
+    let value = builder.template(arg(directive, 1)?)?;
     let name = header_name(builder, directive)?;
     // A block with its own lines replaces those around it, even if none of them can be sent.
     let headers = builder.settings().add_header.get_or_insert_default();

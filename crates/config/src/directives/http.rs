@@ -103,7 +103,7 @@ fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
     let mut server = std::mem::take(&mut builder.server);
     if server.listens.is_empty() {
         // nginx's default for root is port 80, for others 8000; the port that needs no thought is the manual's.
-        let address = address::listen("80").or(Err(Fault::Directive("has no address")))?;
+        let address = address::listen("80", builder.outside).or(Err(Fault::Directive("has no address")))?;
         let place = server.place.clone();
         server.listens.extend(address.into_iter().map(|address| Listen {
             address,
@@ -153,7 +153,7 @@ fn is_so_keepalive(value: &str) -> bool {
 
 fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let word = arg(directive, 0)?;
-    let addresses = match address::listen(text(word)?) {
+    let addresses = match address::listen(text(word)?, builder.outside) {
         Ok(addresses) => addresses,
         Err(wrong) => return fault(word, format!("{wrong} in \"{}\" of the \"listen\" directive", word.text())),
     };
@@ -246,7 +246,7 @@ fn server_name(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resu
         } else if name.contains('*') {
             return invalid();
         } else if name == "$hostname" {
-            ServerName::Exact(crate::hostname().to_owned())
+            ServerName::Exact(builder.outside.hostname())
         } else {
             ServerName::Exact(name)
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use limpet_syntax::{self as syntax, Item, Word};
 
-use crate::builder::{Builder, Fault, arg, fault, template, text};
+use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, HTTP, LOCATION, LOCATION_IF, MORE1, N0, N1, N12, SERVER, works};
 use crate::model::{Content, Location, LogLevel, Matcher, Root, Types};
@@ -174,7 +174,7 @@ fn alias(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(),
 
 fn set_root(builder: &mut Builder<'_>, directive: &syntax::Directive, alias: bool) -> Result<(), Fault> {
     let word = arg(directive, 0)?;
-    let mut path = template(word)?;
+    let mut path = builder.template(word)?;
     for name in ["document_root", "realpath_root"] {
         if path.variables().any(|variable| variable == name) {
             let directive = directive.name.text();
@@ -182,7 +182,7 @@ fn set_root(builder: &mut Builder<'_>, directive: &syntax::Directive, alias: boo
         }
     }
     // URIs begin with the slash that a folder may end with.
-    if !alias && let Some(crate::template::Part::Text(text)) = path.parts.last_mut() {
+    if !alias && let Some(limpet_text::Part::Text(text)) = path.parts.last_mut() {
         while text.len() > 1 && text.ends_with(b"/") {
             text.pop();
         }
@@ -206,7 +206,7 @@ fn index(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(),
             let name = word.text();
             return fault(word, format!("index \"{name}\" in \"index\" directive is invalid"));
         }
-        files.push(template(word)?);
+        files.push(builder.template(word)?);
     }
     builder.settings().index = Some(Arc::new(files));
     Ok(())

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use limpet_syntax::{self as syntax, Word};
+use limpet_text::Template;
 
 use super::headers::append;
-use crate::builder::{Builder, Fault, arg, fault, known, template_in, text, unknown};
+use crate::builder::{Builder, Fault, arg, fault, text, unknown};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, HTTP, LOCATION, LOCATION_IF, MAIN, MORE1, MORE2, SERVER, works};
 use crate::hint::nearest;
 use crate::model::{AccessLog, ErrorLog, ErrorLogTarget, Escape, LogFormat, LogLevel};
-use crate::template::Template;
 use crate::value;
 
 pub(crate) const ROWS: &[Directive] = &[
@@ -96,7 +96,7 @@ fn access_log(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
         }
         match parameter.split_once('=') {
             Some(("if", condition)) => {
-                log.condition = Some(template_in(word, condition.as_bytes())?);
+                log.condition = Some(builder.template_in(word, condition.as_bytes())?);
             }
             Some(("buffer", size)) => match value::size(size.as_bytes()) {
                 Some(1..) => is_buffered = true,
@@ -159,7 +159,8 @@ fn log_format(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
             }
             _ => {
                 let part = Template::parse_without_captures(&word.bytes).or_else(|message| fault(word, message))?;
-                line.parts.extend(known(word, part)?.parts);
+                builder.uses(&part, word);
+                line.parts.extend(part.parts);
             }
         }
     }

@@ -7,7 +7,7 @@ use limpet_syntax as syntax;
 use super::core::flag;
 use super::headers::header_name;
 use super::http::milliseconds;
-use crate::builder::{Builder, Fault, arg, fault, template, text, unknown};
+use crate::builder::{Builder, Fault, arg, fault, text, unknown};
 use crate::directive::prelude::{Directive, FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, N12, SERVER, works};
 use crate::model::{
     BackendHeader, BindAddress, Content, HttpVersion, LogLevel, Matcher, NextCondition, NextUpstream, PassUri,
@@ -198,7 +198,7 @@ fn shown(authority: &str) -> (String, String) {
 }
 
 fn proxy_set_header(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let value = template(arg(directive, 1)?)?;
+    let value = builder.template(arg(directive, 1)?)?;
     let name = header_name(builder, directive)?;
     let headers = builder.settings().proxy_set_header.get_or_insert_default();
     if let Some(name) = name {
@@ -322,7 +322,7 @@ fn proxy_bind(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
     let address = if word.bytes == b"off" && !transparent {
         None
     } else if word.bytes.contains(&b'$') {
-        Some(BindAddress::Variable(template(word)?))
+        Some(BindAddress::Variable(builder.template(word)?))
     } else {
         match value::address::local(text(word)?) {
             Some(address) => Some(BindAddress::Literal(address)),
@@ -339,7 +339,7 @@ fn proxy_socket_keepalive(builder: &mut Builder<'_>, directive: &syntax::Directi
 }
 
 fn proxy_allow_upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let texts = directive.args.iter().map(template).collect::<Result<Vec<_>, _>>()?;
+    let texts = directive.args.iter().map(|word| builder.template(word)).collect::<Result<Vec<_>, _>>()?;
     builder.settings().proxy_allow_upstream = Some(Arc::new(texts));
     Ok(())
 }

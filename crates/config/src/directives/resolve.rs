@@ -50,7 +50,7 @@ fn resolver(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<
             }
             Some(("ipv4", value)) => resolver.ipv4 = switch(value)?,
             Some(("ipv6", value)) => resolver.ipv6 = switch(value)?,
-            _ => match address::target(parameter).and_then(|target| target.resolve(53)) {
+            _ => match address::target(parameter).and_then(|target| target.resolve(53, builder.outside)) {
                 Ok(found) => resolver.servers.extend(found.into_iter().filter_map(|address| match address {
                     Address::Ip(address) => Some(address),
                     Address::Unix(_) => None,

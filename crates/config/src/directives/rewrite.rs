@@ -1,12 +1,12 @@
 //! `if` and `return`.
 
 use limpet_syntax::{self as syntax, Word};
+use limpet_text::{Part, Template};
 
-use crate::builder::{Builder, Fault, arg, fault, template, text, unknown_variable};
+use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, LOCATION, LOCATION_IF, MORE1, N12, SERVER, SERVER_IF, works};
 use crate::model::{Condition, Content, Location, Matcher, Return, Step};
-use crate::template::Part;
 use crate::value;
 
 pub(crate) const ROWS: &[Directive] = &[
@@ -29,7 +29,7 @@ pub(crate) const ROWS: &[Directive] = &[
 ];
 
 fn if_(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let condition = condition(directive)?;
+    let condition = condition(builder, directive)?;
     if builder.context() == contexts::SERVER {
         let outer = std::mem::take(&mut builder.server.steps);
         let result = builder.block(directive, contexts::SERVER_IF);
@@ -58,7 +58,7 @@ fn if_(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), F
 }
 
 /// The words between the parentheses, which may stick to their neighbours.
-fn condition(directive: &syntax::Directive) -> Result<Condition, Fault> {
+fn condition(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<Condition, Fault> {
     let (first, last) = (arg(directive, 0)?, arg(directive, directive.args.len() - 1)?);
     let invalid = |word: &Word| fault(word, format!("invalid condition \"{}\"", word.text()));
     if first.quoted || !first.bytes.starts_with(b"(") {
@@ -86,17 +86,19 @@ fn condition(directive: &syntax::Directive) -> Result<Condition, Fault> {
     if variable.bytes.len() < 2 || variable.bytes.first() != Some(&b'$') {
         return fault(variable, format!("invalid condition \"{}\"", variable.text()));
     }
-    let left = template(variable)?;
+    let mut left = Template::parse(&variable.bytes).or_else(|message| fault(variable, message))?;
     match left.parts.as_slice() {
-        [Part::Capture(group)] => return unknown_variable(variable, &group.to_string()),
+        // A group is no variable here.
+        [Part::Capture(group)] => left = Template { parts: vec![Part::Variable(group.to_string())] },
         [_] => {}
         _ => return fault(variable, format!("invalid condition \"{}\"", variable.text())),
     }
+    builder.uses(&left, variable);
     let Some((operator, rest)) = rest.split_first() else { return Ok(Condition::Set(left)) };
     let negated = operator.bytes.first() == Some(&b'!');
     let caseless = operator.bytes.ends_with(b"*");
     match (operator.bytes.as_slice(), rest) {
-        (b"=" | b"!=", [right]) => Ok(Condition::Equal { left, right: template(right)?, negated }),
+        (b"=" | b"!=", [right]) => Ok(Condition::Equal { left, right: builder.template(right)?, negated }),
         (b"~" | b"~*" | b"!~" | b"!~*", [pattern]) => {
             super::location::check_regex(pattern, text(pattern)?, caseless)?;
             Ok(Condition::Matches { left, pattern: text(pattern)?.to_owned(), caseless, negated })
@@ -110,8 +112,8 @@ fn return_(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(
     let word = arg(directive, 0)?;
     let code = value::number(&word.bytes).and_then(|code| u16::try_from(code).ok()).filter(|code| *code <= 999);
     let step = match (code, directive.args.get(1)) {
-        (Some(code), text) => Return { code, text: text.map(template).transpose()? },
-        (None, None) if is_url(&word.bytes) => Return { code: 302, text: Some(template(word)?) },
+        (Some(code), text) => Return { code, text: text.map(|word| builder.template(word)).transpose()? },
+        (None, None) if is_url(&word.bytes) => Return { code: 302, text: Some(builder.template(word)?) },
         (None, _) => return fault(word, format!("invalid return code \"{}\"", word.text())),
     };
     let steps = match builder.locations.last_mut() {

@@ -3,7 +3,7 @@
 use limpet_syntax::{self as syntax, Word};
 
 use super::http::milliseconds;
-use crate::builder::{Builder, Fault, arg, fault, template_in, text, unknown};
+use crate::builder::{Builder, Fault, arg, fault, text, unknown};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, HTTP, MORE1, N1, N12, UPSTREAM, works};
 use crate::model::{LogLevel, Lookup, Method, SliceSize, Slices, Upstream, UpstreamServer};
@@ -186,7 +186,7 @@ fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
         server.lookup = lookup(&target, None);
     }
     if server.lookup.is_none() {
-        match target.resolve(80) {
+        match target.resolve(80, builder.outside) {
             Ok(addresses) => server.addresses = addresses,
             Err(message) => return wrong(message),
         }
@@ -253,7 +253,7 @@ fn keepalive(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result
     match directive.args.get(1..).unwrap_or_default() {
         // Connections are told apart by location there; here every location of a worker shares them.
         [word] if word.bytes == b"local" => {}
-        words => builder.upstream.keepalive.slices = slices(words)?,
+        words => builder.upstream.keepalive.slices = slices(builder, words)?,
     }
     Ok(())
 }
@@ -261,7 +261,7 @@ fn keepalive(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result
 const SLICE_PARAMETERS: &[&str] = &["slice_key=", "slice_conn=", "slice_dyn=", "slice_keylen=", "slice_poolsize="];
 
 /// The arguments of Tengine's `keepalive`.
-fn slices(words: &[Word]) -> Result<Option<Slices>, Fault> {
+fn slices(builder: &mut Builder<'_>, words: &[Word]) -> Result<Option<Slices>, Fault> {
     let (mut key, mut most, mut variable) = (None, None, None);
     let (mut key_length, mut count) = (40, 20);
     for word in words {
@@ -270,11 +270,11 @@ fn slices(words: &[Word]) -> Result<Option<Slices>, Fault> {
         let (name, value) = parameter.split_once('=').filter(|(_, value)| !value.is_empty()).ok_or_else(invalid)?;
         let number = || value::number(value.as_bytes()).and_then(|number| u32::try_from(number).ok());
         match name {
-            "slice_key" => key = Some(template_in(word, value.as_bytes())?),
+            "slice_key" => key = Some(builder.template_in(word, value.as_bytes())?),
             "slice_conn" => most = Some(SliceSize::Number(number().ok_or_else(invalid)?)),
             "slice_dyn" => {
                 let name = format!("${}", value.strip_prefix('$').unwrap_or(value));
-                variable = Some(SliceSize::Variable(template_in(word, name.as_bytes())?));
+                variable = Some(SliceSize::Variable(builder.template_in(word, name.as_bytes())?));
             }
             "slice_keylen" => key_length = number().ok_or_else(invalid)?,
             "slice_poolsize" => count = number().ok_or_else(invalid)?,

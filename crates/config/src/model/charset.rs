@@ -1,6 +1,6 @@
 //! Character sets of responses.
 
-use crate::template::Template;
+use limpet_text::Template;
 
 /// `charset` and `source_charset`
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::template::Template;
+use limpet_text::Template;
 
 /// nginx's levels, the gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

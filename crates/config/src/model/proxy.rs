@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::template::Template;
+use limpet_text::Template;
 
 /// `proxy_http_version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

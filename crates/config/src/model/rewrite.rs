@@ -1,6 +1,6 @@
 //! The rewrite module's directives, as the steps of a little program.
 
-use crate::template::Template;
+use limpet_text::Template;
 
 /// What is done in the order of the file when a request enters a server or a location.
 #[derive(Debug, Clone, PartialEq, Eq)]

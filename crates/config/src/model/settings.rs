@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use limpet_text::Template;
+
 use super::{AccessLogs, BackendHeader, Charset, ErrorLog, HttpVersion, NextUpstream, ProxyBind, ProxyRedirect};
-use crate::template::Template;
 
 /// File name extensions, lower case and without the dot, to media types.
 pub type Types = HashMap<Vec<u8>, Vec<u8>>;

@@ -1,7 +1,8 @@
 //! `upstream{}` blocks.
 
+use limpet_text::Template;
+
 use super::{Check, DynamicResolve, Expected, Place, Resolver};
-use crate::template::Template;
 use crate::value::address::Address;
 
 /// A group of servers.

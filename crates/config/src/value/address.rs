@@ -1,8 +1,10 @@
 //! Addresses of listening sockets and of servers.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+
+use crate::Outside;
 
 /// Where to listen or to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,7 +87,7 @@ impl Target {
     ///
     /// # Errors
     /// `host not found` when a name has no address.
-    pub fn resolve(&self, default_port: u16) -> Result<Vec<Address>, &'static str> {
+    pub fn resolve(&self, default_port: u16, outside: &dyn Outside) -> Result<Vec<Address>, &'static str> {
         let (host, port) = match self {
             Target::Unix(path) => return Ok(vec![Address::Unix(path.clone())]),
             Target::Host { host, port } => (host.as_str(), port.unwrap_or(default_port)),
@@ -93,9 +95,9 @@ impl Target {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(vec![Address::Ip(SocketAddr::new(ip, port))]);
         }
-        let found = (host, port).to_socket_addrs().map_err(|_| "host not found")?;
+        let found = outside.lookup(host).map_err(|_| "host not found")?;
         let mut addresses: Vec<SocketAddr> = Vec::new();
-        for address in found {
+        for address in found.into_iter().map(|ip| SocketAddr::new(ip, port)) {
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
@@ -110,13 +112,13 @@ impl Target {
 ///
 /// # Errors
 /// nginx's words for what is wrong, to be followed by ` in "…" of the "listen" directive`.
-pub fn listen(text: &str) -> Result<Vec<Address>, &'static str> {
-    let Some((before, first, last)) = port_range(text) else { return listen_one(text) };
+pub fn listen(text: &str, outside: &dyn Outside) -> Result<Vec<Address>, &'static str> {
+    let Some((before, first, last)) = port_range(text) else { return listen_one(text, outside) };
     let (first, last) = (parse_port(first).ok_or("invalid port")?, parse_port(last).ok_or("invalid port")?);
     if last < first {
         return Err("invalid port range");
     }
-    let addresses = (first..=last).map(|port| listen_one(&format!("{before}{port}")));
+    let addresses = (first..=last).map(|port| listen_one(&format!("{before}{port}"), outside));
     Ok(addresses.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
@@ -129,7 +131,7 @@ fn port_range(text: &str) -> Option<(&str, &str, &str)> {
     (is_number(first) && is_number(last) && !before.starts_with("unix:")).then_some((before, first, last))
 }
 
-fn listen_one(text: &str) -> Result<Vec<Address>, &'static str> {
+fn listen_one(text: &str, outside: &dyn Outside) -> Result<Vec<Address>, &'static str> {
     let any = |port| vec![Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))];
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return parse_port(text).map(any).ok_or("invalid port");
@@ -140,15 +142,42 @@ fn listen_one(text: &str) -> Result<Vec<Address>, &'static str> {
     if let Some(port) = text.strip_prefix("*:") {
         return parse_port(port).map(any).ok_or("invalid port");
     }
-    target(text)?.resolve(80)
+    target(text)?.resolve(80, outside)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A machine that knows no name.
+    struct Nobody;
+
+    impl crate::FileSystem for Nobody {
+        fn read(&self, _: &std::path::Path) -> std::io::Result<Vec<u8>> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+        fn matches(&self, _: &std::path::Path) -> Vec<PathBuf> {
+            Vec::new()
+        }
+    }
+
+    impl Outside for Nobody {
+        fn lookup(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+        fn has_user(&self, _: &str) -> bool {
+            false
+        }
+        fn has_group(&self, _: &str) -> bool {
+            false
+        }
+        fn hostname(&self) -> String {
+            String::new()
+        }
+    }
+
     fn resolved(text: &str) -> String {
-        match target(text).and_then(|target| target.resolve(80)) {
+        match target(text).and_then(|target| target.resolve(80, &Nobody)) {
             Ok(addresses) => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
             Err(message) => message.into(),
         }
@@ -177,7 +206,7 @@ mod tests {
 
     #[test]
     fn listen_knows_bare_ports_and_stars() {
-        let listen = |text| listen(text).map(|addresses| addresses[0].to_string());
+        let listen = |text| listen(text, &Nobody).map(|addresses| addresses[0].to_string());
         assert_eq!(listen("8080").unwrap(), "0.0.0.0:8080");
         assert_eq!(listen("*:81").unwrap(), "0.0.0.0:81");
         assert_eq!(listen("127.0.0.1").unwrap(), "127.0.0.1:80");
@@ -188,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_range_of_ports_is_an_address_for_each() {
-        let range = |text: &str| match listen(text) {
+        let range = |text: &str| match listen(text, &Nobody) {
             Ok(addresses) => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
             Err(message) => message.to_owned(),
         };

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpet_config::model::{self, LogLevel, Matcher, ServerTokens};
-use limpet_config::template::{Part, Template};
 use limpet_config::{Address, Regex};
 use limpet_sticky::Policy;
+use limpet_text::{Part, Template};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::http::{Charsets, Named};
+use crate::http::{Text, registry};
 use crate::log::{AccessLog, ErrorLog, LogFile};
 use crate::recode::Map;
 use crate::route::host::HostMap;
@@ -24,7 +25,6 @@ use crate::runtime::{
     AddHeader, Bind, BindTo, Condition, Content, Listening, Location, Pass, Runtime, Server, Settings, Shared, Step,
     Upstream,
 };
-use crate::template::Text;
 use limpet_message::request::HeadLimits;
 
 /// What the program found out before: where relative paths begin, and what the command line says.
@@ -45,6 +45,11 @@ pub struct BuildError(String);
 
 /// What building found worth telling.
 pub type Remarks = Vec<(LogLevel, String)>;
+
+/// A text of the configuration, whose variables were checked when it was read.
+fn compile(template: &Template) -> Text {
+    Text::new(template, registry())
+}
 
 /// Makes the runtime, and the error log for messages that belong to no request.
 ///
@@ -151,7 +156,7 @@ impl Builder<'_> {
         let combined = Template::parse(COMBINED).unwrap_or_default();
         let combined = model::LogFormat { name: "combined".into(), escape: model::Escape::Default, line: combined };
         for format in http.log_formats.iter().chain([&combined]) {
-            let compiled = crate::log::LineFormat { line: Text::new(&format.line), escape: format.escape };
+            let compiled = crate::log::LineFormat { line: compile(&format.line), escape: format.escape };
             self.formats.insert(format.name.clone(), Arc::new(compiled));
         }
     }
@@ -270,7 +275,7 @@ impl Builder<'_> {
             uri,
             host: pass.host.clone(),
             port: pass.port.clone(),
-            set_header: set_header.map(|(name, value)| (name.clone(), Text::new(value))).collect(),
+            set_header: set_header.map(|(name, value)| (name.clone(), compile(value))).collect(),
             http_version: settings.proxy_http_version.unwrap_or(model::HttpVersion::Http11),
             connect_timeout: milliseconds(settings.proxy_connect_timeout, 60_000),
             read_timeout: milliseconds(settings.proxy_read_timeout, 60_000),
@@ -281,7 +286,7 @@ impl Builder<'_> {
                 Some(tries) => usize::try_from(tries).unwrap_or(usize::MAX),
             },
             next_timeout: milliseconds(settings.proxy_next_upstream_timeout, 0),
-            allow: settings.proxy_allow_upstream.iter().flat_map(|texts| texts.iter()).map(Text::new).collect(),
+            allow: settings.proxy_allow_upstream.iter().flat_map(|texts| texts.iter()).map(compile).collect(),
             takes_back: !settings
                 .proxy_ignore_headers
                 .as_ref()
@@ -306,11 +311,11 @@ impl Builder<'_> {
         let keepalive = settings.keepalive_timeout;
         Ok(Settings {
             internal: settings.internal.unwrap_or(false),
-            root: Text::new(&self.below_prefix(&root.path)),
+            root: compile(&self.below_prefix(&root.path)),
             alias: root.alias,
             index: match &settings.index {
-                Some(files) => files.iter().map(Text::new).collect(),
-                None => vec![Text::new(&Template::plain(b"index.html"))],
+                Some(files) => files.iter().map(compile).collect(),
+                None => vec![compile(&Template::plain(b"index.html"))],
             },
             types: settings.types.clone().unwrap_or_else(|| Arc::new(default_types())),
             default_type: settings.default_type.clone().unwrap_or_else(|| b"text/plain".to_vec()),
@@ -330,7 +335,7 @@ impl Builder<'_> {
             add_header: add_header
                 .map(|header| AddHeader {
                     name: header.name.clone(),
-                    value: Text::new(&header.value),
+                    value: compile(&header.value),
                     always: header.always,
                 })
                 .collect(),
@@ -351,7 +356,7 @@ impl Builder<'_> {
         let named = |charset: &model::Charset| match charset {
             model::Charset::Off => None,
             model::Charset::Named(name) => Some(Named::Name(name.clone())),
-            model::Charset::Variable(text) => Some(Named::Text(Text::new(text))),
+            model::Charset::Variable(text) => Some(Named::Text(compile(text))),
         };
         let ignored = settings.proxy_ignore_headers.as_ref();
         Some(Charsets {
@@ -386,7 +391,7 @@ impl Builder<'_> {
         Ok(AccessLog {
             file: self.open_log(&log.path)?,
             format: Arc::clone(format),
-            condition: log.condition.as_ref().map(Text::new),
+            condition: log.condition.as_ref().map(compile),
         })
     }
 
@@ -396,20 +401,16 @@ impl Builder<'_> {
 
     fn step(&self, step: &model::Step) -> Result<Step, BuildError> {
         Ok(match step {
-            model::Step::Return(answer) => {
-                Step::Return { code: answer.code, text: answer.text.as_ref().map(Text::new) }
-            }
+            model::Step::Return(answer) => Step::Return { code: answer.code, text: answer.text.as_ref().map(compile) },
             model::Step::If { condition, steps, location } => {
                 let condition = match condition {
-                    model::Condition::Set(text) => Condition::Set(Text::new(text)),
+                    model::Condition::Set(text) => Condition::Set(compile(text)),
                     model::Condition::Equal { left, right, negated } => {
-                        Condition::Equal { left: Text::new(left), right: Text::new(right), negated: *negated }
+                        Condition::Equal { left: compile(left), right: compile(right), negated: *negated }
                     }
-                    model::Condition::Matches { left, pattern, caseless, negated } => Condition::Matches {
-                        left: Text::new(left),
-                        regex: regex(pattern, *caseless)?,
-                        negated: *negated,
-                    },
+                    model::Condition::Matches { left, pattern, caseless, negated } => {
+                        Condition::Matches { left: compile(left), regex: regex(pattern, *caseless)?, negated: *negated }
+                    }
                 };
                 Step::If { condition, steps: self.steps(steps)?, location: *location }
             }
@@ -461,7 +462,7 @@ fn listening(servers: &[model::Server]) -> Result<foldhash::HashMap<Address, Lis
 fn bind(bind: &model::ProxyBind) -> Option<Bind> {
     let address = match bind.address.as_ref()? {
         model::BindAddress::Literal(address) => BindTo::Address(*address),
-        model::BindAddress::Variable(text) => BindTo::Text(Text::new(text)),
+        model::BindAddress::Variable(text) => BindTo::Text(compile(text)),
     };
     Some(Bind { address, transparent: bind.transparent })
 }

@@ -12,11 +12,11 @@ use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::compile;
 use crate::check::Rules;
 use crate::clock;
 use crate::resolve::Names;
 use crate::runtime::{Backend, Key, Members, Shared, SliceSize, Slices, Upstream};
-use crate::template::Text;
 use crate::upstream::Pools;
 
 pub(super) fn upstream(upstream: &model::Upstream, http: &model::Http, workers: usize, shared: &Shared) -> Upstream {
@@ -33,7 +33,7 @@ pub(super) fn upstream(upstream: &model::Upstream, http: &model::Http, workers: 
         name: upstream.name.as_str().into(),
         key: match &upstream.method {
             Some(model::Method::IpHash) => Key::Address,
-            Some(model::Method::Hash { key, .. } | model::Method::ConsistentHash { key }) => Key::Text(Text::new(key)),
+            Some(model::Method::Hash { key, .. } | model::Method::ConsistentHash { key }) => Key::Text(compile(key)),
             _ => Key::None,
         },
         sticky: upstream.sticky.as_ref().map(|sticky| policy(sticky, id_with_bar)),
@@ -133,10 +133,10 @@ fn pools(upstream: &str, workers: usize, shared: &Shared) -> Arc<Pools> {
 
 fn slices(slices: &model::Slices) -> Slices {
     Slices {
-        key: Text::new(&slices.key),
+        key: compile(&slices.key),
         most: match &slices.most {
             model::SliceSize::Number(most) => SliceSize::Number(*most),
-            model::SliceSize::Variable(text) => SliceSize::Text(Text::new(text)),
+            model::SliceSize::Variable(text) => SliceSize::Text(compile(text)),
         },
         key_length: slices.key_length as usize,
     }

@@ -9,8 +9,8 @@ use limpet_message::field::Known;
 
 use super::ctx::Request;
 use super::reply::{Length, Reply};
+use crate::http::Text;
 use crate::recode::{Map, Recoder};
-use crate::template::Text;
 
 /// What a location says of character sets.
 #[derive(Debug)]

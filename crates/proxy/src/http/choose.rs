@@ -13,8 +13,8 @@ use super::routing::error_page;
 use super::sticky::{self, NoServer};
 use super::upstream_request;
 use crate::clock;
+use crate::http::Text;
 use crate::runtime::{BindTo, Content, Members, Pass, SliceSize, Slices, Upstream};
-use crate::template::Text;
 use crate::upstream::{Dial, Slice, Trace};
 
 /// Chooses a server. After `Pass` the request's flight says how it is reached.

@@ -21,7 +21,12 @@ mod routing;
 mod steps;
 mod sticky;
 mod upstream_request;
+mod variables;
 
 pub(crate) use charset::{Charsets, Named};
 pub(crate) use ctx::{Request, Try};
 pub(crate) use handler::Handler;
+pub(crate) use variables::registry;
+
+/// A text with variables of requests.
+pub(crate) type Text = limpet_text::Text<Request>;

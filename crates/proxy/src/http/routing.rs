@@ -10,9 +10,9 @@ use super::ctx::{Captures, Request, Undecided};
 use super::decision::{Answer, Decision, Target};
 use super::reply::{Length, Reply, ends_line};
 use super::{check_status, files, steps};
+use crate::http::Text;
 use crate::route::location::Found;
 use crate::runtime::{Content, Location};
-use crate::template::Text;
 
 /// nginx's bound on internal redirects.
 const MAX_REDIRECTS: usize = 10;

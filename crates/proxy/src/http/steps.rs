@@ -1,8 +1,8 @@
 //! The rewrite steps of a server or location.
 
 use super::ctx::{Captures, Request, Undecided};
+use crate::http::Text;
 use crate::runtime::{Condition, Step};
-use crate::template::Text;
 
 /// What the steps came to.
 pub(super) enum Outcome<'s> {

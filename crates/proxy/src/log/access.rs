@@ -6,7 +6,7 @@ use limpet_config::model::Escape;
 
 use super::file::LogFile;
 use crate::http::Request;
-use crate::template::Text;
+use crate::http::Text;
 
 /// One access log of a location, its format compiled.
 #[derive(Debug)]

@@ -255,7 +255,7 @@ mod tests {
     use super::*;
     use crate::slots::Slots;
     use limpet_config::model::{SliceSize, Slices};
-    use limpet_config::template::Template;
+    use limpet_text::Template;
     use tokio::net::{TcpListener, TcpStream};
 
     async fn connected(listener: &TcpListener) -> (Connection, TcpStream) {

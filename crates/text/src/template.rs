@@ -3,12 +3,14 @@
 /// A text that is put together anew for each request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
+    /// Its pieces in order.
     pub parts: Vec<Part>,
 }
 
 /// A piece of a [`Template`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
+    /// Bytes that are always the same.
     Text(Vec<u8>),
     /// The name without `$` and braces, in lower case as nginx takes it.
     Variable(String),
