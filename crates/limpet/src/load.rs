@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use limpet_config::dump::{self, Notation};
 use limpet_config::model::{Config, ListenOptions, LogLevel, Workers};
 use limpet_config::{Address, Disk, Loaded};
+use limpet_proxy::Shared;
 use limpet_proxy::build::{Environment, build};
-use limpet_proxy::front::listen::Listener;
-use limpet_proxy::runtime::Shared;
+use limpet_proxy::wire::listen::Listener;
 
 use crate::cli::Options;
 use crate::machine::Machine;

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use limpet_config::model::{Config, ListenOptions, LogLevel};
 use limpet_config::{Address, Notice};
-use limpet_proxy::background::Background;
+use limpet_proxy::Background;
+use limpet_proxy::Shared;
 use limpet_proxy::build::{Environment, Remarks, build};
-use limpet_proxy::front::listen::Listener;
 use limpet_proxy::log;
-use limpet_proxy::runtime::Shared;
+use limpet_proxy::wire::listen::Listener;
 use limpet_proxy::worker::Handle;
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe, setsid};
 use signal_hook::consts::signal::{
@@ -84,9 +84,10 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         None => watch_signals()?,
     };
     let pid = PidFile::write(&load::pid_path(options, &config))?;
-    let background = Background::start(Arc::clone(&shared))
+    let background = shared
+        .start_background()
         .map_err(|error| Failure::new(LogLevel::Emerg, format!("the background thread can't start: {error}")))?;
-    background.prepare(&runtime);
+    runtime.prepare(&background);
     background.begin();
     let workers = start_workers(&environment, &shared, &listeners)?;
     report(&loaded.notices, &remarks);

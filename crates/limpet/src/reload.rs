@@ -5,8 +5,8 @@ use std::sync::Arc;
 use limpet_config::Address;
 use limpet_config::model::{Config, ListenOptions, LogLevel, Workers};
 use limpet_proxy::build::build;
-use limpet_proxy::front::listen::Listener;
 use limpet_proxy::log;
+use limpet_proxy::wire::listen::Listener;
 
 use crate::load;
 use crate::messages::Failure;
@@ -36,7 +36,7 @@ pub fn reload(running: &mut Running) -> Result<Config, Failure> {
     running.pid.move_to(&load::pid_path(&running.options, &config))?;
 
     let runtime = Arc::new(runtime);
-    running.background.prepare(&runtime);
+    runtime.prepare(&running.background);
 
     // From here on nothing can fail.
     log::set_default(error_log);

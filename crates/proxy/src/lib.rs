@@ -5,23 +5,19 @@
 //! Beside requests, [`background`] probes backends ([`check`]) and looks their names up ([`resolve`]). [`build`] turns a
 //! configuration into the [`runtime`] that all of them read.
 
-pub mod background;
 pub mod build;
-mod check;
 pub mod clock;
 pub mod front;
 mod http;
 pub mod log;
-mod patience;
 mod recode;
-mod resolve;
 mod route;
-pub mod runtime;
-mod scratch;
-mod slots;
-mod turn;
 mod upstream;
+pub mod wire;
 pub mod worker;
+
+pub use http::{Runtime, Shared};
+pub use upstream::Background;
 
 /// The name and version in `Server` headers and on error pages.
 pub const PRODUCT: &str = concat!("limpet/", env!("CARGO_PKG_VERSION"));

@@ -2,8 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,8 +10,7 @@ use limpet_config::Address;
 use tokio::sync::{Notify, mpsc};
 
 use crate::front::{self, Clients};
-use crate::http;
-use crate::runtime::Shared;
+use crate::http::{self, Shared};
 
 /// A worker from the outside.
 pub struct Handle {
@@ -73,8 +71,8 @@ impl Handle {
 }
 
 async fn run(index: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
-    let handler = Arc::new(http::Handler::new(Arc::clone(&shared)));
-    let clients = Arc::new(Clients::new(index, shared));
+    let clients = Arc::new(Clients::new(index, Arc::clone(&shared.counters), Arc::clone(&shared.kept)));
+    let handler = Arc::new(http::Handler::new(shared));
     tokio::spawn(sweep(Arc::clone(&clients)));
     let mut listening: Vec<(Address, Arc<Notify>)> = Vec::new();
     while let Some(order) = orders.recv().await {
@@ -115,19 +113,6 @@ async fn sweep(clients: Arc<Clients>) {
             clients.slots.kept().await;
         }
         tokio::time::sleep(SWEEP).await;
-        let pools: Vec<_> = clients.shared.pools.lock().values().filter_map(Weak::upgrade).collect();
-        left = pools.iter().map(|pools| pools.sweep(clients.index)).sum();
-    }
-}
-
-impl Shared {
-    /// From now on no connection is kept after its response. Workers are told by [`Handle::drain`].
-    pub fn begin_drain(&self) {
-        self.draining.store(true, Ordering::SeqCst);
-    }
-
-    /// Connections that are being served.
-    pub fn open_connections(&self) -> u64 {
-        self.open.load(Ordering::Acquire)
+        left = clients.kept.sweep(clients.index);
     }
 }

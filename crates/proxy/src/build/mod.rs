@@ -1,9 +1,5 @@
 //! From the configuration to the runtime: files opened, patterns and texts compiled, names turned into references.
 
-mod upstream;
-
-pub(crate) use upstream::members;
-
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,21 +7,22 @@ use std::time::Duration;
 
 use limpet_config::model::{self, LogLevel, Matcher, ServerTokens};
 use limpet_config::{Address, Regex};
+use limpet_message::request::HeadLimits;
 use limpet_sticky::Policy;
 use limpet_text::{Part, Template};
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::http::{Charsets, Named};
+use crate::http::runtime::{
+    AddHeader, Bind, BindTo, CheckStatus, Condition, Content, Key, Listening, Location, Pass, Runtime, Server,
+    Settings, Shared, SliceSize, Slices, Step,
+};
+use crate::http::{AccessLog, Charsets, Named};
 use crate::http::{Text, registry};
-use crate::log::{AccessLog, ErrorLog, LogFile};
+use crate::log::{ErrorLog, LogFile};
 use crate::recode::Map;
 use crate::route::host::HostMap;
 use crate::route::location::Level;
-use crate::runtime::{
-    AddHeader, Bind, BindTo, Condition, Content, Listening, Location, Pass, Runtime, Server, Settings, Shared, Step,
-    Upstream,
-};
-use limpet_message::request::HeadLimits;
+use crate::upstream::{Kept, Upstream, sessions_on_down_servers};
 
 /// What the program found out before: where relative paths begin, and what the command line says.
 #[derive(Debug, Clone)]
@@ -70,7 +67,7 @@ pub fn build(
         keeps_bodies: config.http.as_ref().is_some_and(|http| http.mentions_request_body),
     };
     let default_log = builder.main_error_log(config)?;
-    shared.forget_what_is_gone();
+    shared.kept.forget_what_is_gone();
     let worker_connections = config.main.worker_connections as usize;
     builder.remarks.extend(beyond_descriptors(worker_connections));
     let mut runtime = Runtime { worker_connections, ..Runtime::default() };
@@ -81,16 +78,16 @@ pub fn build(
         builder.upstreams = http
             .upstreams
             .iter()
-            .map(|upstream| Arc::new(upstream::upstream(upstream, http, environment.workers, shared)))
+            .map(|upstream| Balanced::new(upstream, http, environment.workers, &shared.kept))
             .collect();
-        let down = builder.upstreams.iter().flat_map(|upstream| upstream::sessions_on_down_servers(upstream));
+        let down = builder.upstreams.iter().flat_map(|balanced| sessions_on_down_servers(&balanced.upstream));
         let down: Vec<_> = down.collect();
         builder.remarks.extend(down);
         for server in &http.servers {
             runtime.servers.push(Arc::new(builder.server(server, &default_log)?));
         }
         runtime.listening = listening(&http.servers)?;
-        runtime.upstreams = builder.upstreams;
+        runtime.upstreams = builder.upstreams.into_iter().map(|balanced| balanced.upstream).collect();
     }
     Ok((runtime, default_log, builder.remarks))
 }
@@ -102,12 +99,45 @@ fn beyond_descriptors(connections: usize) -> Option<(LogLevel, String)> {
     (connections as u64 > most).then_some((LogLevel::Warn, text))
 }
 
+/// An upstream, and the texts by which requests choose in it.
+struct Balanced {
+    upstream: Arc<Upstream>,
+    key: Arc<Key>,
+    slices: Option<Arc<Slices>>,
+}
+
+impl Balanced {
+    fn new(written: &model::Upstream, http: &model::Http, workers: usize, kept: &Kept) -> Balanced {
+        let key = match &written.method {
+            Some(model::Method::IpHash) => Key::Address,
+            Some(model::Method::Hash { key, .. } | model::Method::ConsistentHash { key }) => Key::Text(compile(key)),
+            _ => Key::None,
+        };
+        Balanced {
+            upstream: Arc::new(Upstream::new(written, http, workers, kept)),
+            key: Arc::new(key),
+            slices: written.keepalive.slices.as_ref().map(|written| Arc::new(slices(written))),
+        }
+    }
+}
+
+fn slices(slices: &model::Slices) -> Slices {
+    Slices {
+        key: compile(&slices.key),
+        most: match &slices.most {
+            model::SliceSize::Number(most) => SliceSize::Number(*most),
+            model::SliceSize::Variable(text) => SliceSize::Text(compile(text)),
+        },
+        key_length: slices.key_length as usize,
+    }
+}
+
 struct Builder<'b> {
     environment: &'b Environment,
     shared: &'b Shared,
-    formats: HashMap<String, Arc<crate::log::LineFormat>>,
+    formats: HashMap<String, Arc<crate::http::LineFormat>>,
     remarks: Remarks,
-    upstreams: Vec<Arc<Upstream>>,
+    upstreams: Vec<Balanced>,
     /// The character sets that the file names, and the maps between them.
     charsets: (Arc<[String]>, Arc<[Arc<Map>]>),
     /// Somebody asks for `$request_body`.
@@ -156,7 +186,7 @@ impl Builder<'_> {
         let combined = Template::parse(COMBINED).unwrap_or_default();
         let combined = model::LogFormat { name: "combined".into(), escape: model::Escape::Default, line: combined };
         for format in http.log_formats.iter().chain([&combined]) {
-            let compiled = crate::log::LineFormat { line: compile(&format.line), escape: format.escape };
+            let compiled = crate::http::LineFormat { line: compile(&format.line), escape: format.escape };
             self.formats.insert(format.name.clone(), Arc::new(compiled));
         }
     }
@@ -177,7 +207,9 @@ impl Builder<'_> {
             regex: None,
             steps: Vec::new(),
             content: match &server.content {
-                model::Content::CheckStatus(format) => Content::CheckStatus(*format),
+                model::Content::CheckStatus(format) => {
+                    Content::CheckStatus(CheckStatus { format: *format, kept: Arc::clone(&self.shared.kept) })
+                }
                 _ => Content::Files,
             },
             ifs: Vec::new(),
@@ -240,7 +272,9 @@ impl Builder<'_> {
             steps: self.steps(&location.steps)?,
             content: match &location.content {
                 model::Content::Files => Content::Files,
-                model::Content::CheckStatus(format) => Content::CheckStatus(*format),
+                model::Content::CheckStatus(format) => {
+                    Content::CheckStatus(CheckStatus { format: *format, kept: Arc::clone(&self.shared.kept) })
+                }
                 model::Content::Proxy(pass) => match self.pass(pass, location) {
                     Some(pass) => Content::Proxy(Box::new(pass)),
                     None => return Err(BuildError(format!("no upstream for the location at {}", location.place))),
@@ -259,14 +293,16 @@ impl Builder<'_> {
             model::PassUri::Replace(uri) if location.matcher != Matcher::If => Some(uri.clone()),
             _ => None,
         };
-        let upstream = self.upstreams.get(pass.target.0)?;
+        let Balanced { upstream, key, slices } = self.upstreams.get(pass.target.0)?;
         // The policy of the upstream that is asked; one that has none leaves it to the one that the directive names.
         let hides = settings.session_sticky_hide_cookie.as_ref().and_then(|name| {
-            let named = || self.upstreams.iter().find(|upstream| *upstream.name == **name)?.sticky.as_ref();
+            let named = || self.upstreams.iter().find(|other| *other.upstream.name == **name)?.upstream.sticky.as_ref();
             upstream.sticky.as_ref().or_else(named).cloned()
         });
         Some(Pass {
             upstream: Arc::clone(upstream),
+            key: Arc::clone(key),
+            slices: slices.clone(),
             hides: hides.filter(Policy::hides),
             redirect: match settings.proxy_redirect {
                 Some(model::ProxyRedirect::Off) => None,

@@ -9,8 +9,9 @@ use limpet_config::model::LogLevel;
 use parking_lot::Mutex;
 
 use super::conn::Conn;
-use crate::runtime::Shared;
-use crate::slots::Slots;
+use super::counters::Counters;
+use crate::upstream::Kept;
+use crate::wire::Slots;
 
 /// How soon it is looked again whether there is room for a client, if nothing says so.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -22,7 +23,8 @@ const GIVEN_UP_PART: usize = 8;
 pub(crate) struct Clients {
     /// Which worker it is.
     pub(crate) index: usize,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) kept: Arc<Kept>,
     pub(crate) slots: Arc<Slots>,
     /// The connections being served, by their number.
     connections: Mutex<HashMap<u64, Weak<Conn>>>,
@@ -36,7 +38,7 @@ pub(crate) struct Open {
 
 impl Open {
     pub(crate) fn new(clients: &Arc<Clients>, conn: &Arc<Conn>) -> Self {
-        clients.shared.open.fetch_add(1, Ordering::AcqRel);
+        clients.counters.open.fetch_add(1, Ordering::AcqRel);
         clients.connections.lock().insert(conn.number, Arc::downgrade(conn));
         Open { clients: Arc::clone(clients), number: conn.number }
     }
@@ -45,20 +47,20 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.clients.connections.lock().remove(&self.number);
-        self.clients.shared.open.fetch_sub(1, Ordering::AcqRel);
+        self.clients.counters.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 impl Clients {
-    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
-        Clients { index, shared, slots: Arc::default(), connections: Mutex::default() }
+    pub(crate) fn new(index: usize, counters: Arc<Counters>, kept: Arc<Kept>) -> Self {
+        Clients { index, counters, kept, slots: Arc::default(), connections: Mutex::default() }
     }
 
     /// Sees to it that another connection is within `worker_connections`: idle ones are given up when few places are left,
     /// and when there is none, it waits for one.
     pub(crate) async fn make_room(&self) {
         loop {
-            let most = self.shared.worker_connections.load(Ordering::Relaxed);
+            let most = self.counters.worker_connections.load(Ordering::Relaxed);
             let free = most.saturating_sub(self.slots.used());
             if free > most / 16 {
                 return;
@@ -89,8 +91,7 @@ impl Clients {
         };
         let count = spare.len().min((spare.len() / GIVEN_UP_PART).clamp(1, GIVEN_UP));
         if count == 0 {
-            let pools: Vec<_> = self.shared.pools.lock().values().filter_map(Weak::upgrade).collect();
-            return pools.iter().map(|pools| usize::from(pools.give_up_oldest(self.index))).sum();
+            return self.kept.give_up_oldest(self.index);
         }
         spare.select_nth_unstable_by_key(count - 1, |(since, _)| *since);
         spare.iter().take(count).for_each(|(_, conn)| conn.give_up());

@@ -1,178 +1,16 @@
 //! A client's connection: what the front, Pingora's session and the hooks share of it.
 
-use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
 use limpet_config::Address;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::SockRef;
-use tokio::io::Interest;
-use tokio::net::{TcpStream, UnixStream};
 
 use super::clients::Clients;
+use super::counters::Counters;
 use crate::clock::{self, Moment};
-use crate::runtime::Shared;
-use crate::slots::{Slot, Slots};
-
-/// A connected socket of either family.
-#[derive(Debug)]
-pub(crate) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Socket {
-    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Socket::Tcp(stream) => stream.poll_read_ready(cx),
-            Socket::Unix(stream) => stream.poll_read_ready(cx),
-        }
-    }
-
-    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Socket::Tcp(stream) => stream.poll_write_ready(cx),
-            Socket::Unix(stream) => stream.poll_write_ready(cx),
-        }
-    }
-
-    /// Reads what is there. A read that does not fill the buffer has emptied the socket, so its readiness ends without a
-    /// further call that would only say so.
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut partial = None;
-        let result = match self {
-            Socket::Tcp(stream) => {
-                stream.try_io(Interest::READABLE, || read(SockRef::from(stream), buffer, &mut partial))
-            }
-            Socket::Unix(stream) => {
-                stream.try_io(Interest::READABLE, || read(SockRef::from(stream), buffer, &mut partial))
-            }
-        };
-        partial.map_or(result, Ok)
-    }
-
-    pub(crate) fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        // One part goes out by a cheaper call than several.
-        let mut full = parts.iter().filter(|part| !part.is_empty());
-        if let (Some(part), None) = (full.next(), full.next()) {
-            return match self {
-                Socket::Tcp(stream) => stream.try_write(part),
-                Socket::Unix(stream) => stream.try_write(part),
-            };
-        }
-        match self {
-            Socket::Tcp(stream) => stream.try_write_vectored(parts),
-            Socket::Unix(stream) => stream.try_write_vectored(parts),
-        }
-    }
-
-    /// Reads once there is something to read.
-    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        loop {
-            match self.poll_readable(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-            match self.try_read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
-            }
-        }
-    }
-
-    /// Writes the parts, one behind the other, as far as the kernel takes them.
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        loop {
-            match self.poll_writable(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-            match self.try_write_vectored(parts) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
-            }
-        }
-    }
-
-    /// Whether bytes have come that nobody has read.
-    pub(crate) fn has_unread(&self) -> bool {
-        let mut byte = [std::mem::MaybeUninit::uninit()];
-        let socket = match self {
-            Socket::Tcp(stream) => SockRef::from(stream),
-            Socket::Unix(stream) => SockRef::from(stream),
-        };
-        socket.peek(&mut byte).is_ok_and(|count| count > 0)
-    }
-
-    /// Whether the other side has ended the connection, or its half of it, also where there is still something to read
-    /// before that end.
-    pub(crate) fn has_hung_up(&self) -> bool {
-        self.is_any(PollFlags::from_bits_retain(nix::libc::POLLRDHUP))
-    }
-
-    /// Whether there is anything to read, the end among it. The kernel is asked, not the runtime, which hears of things
-    /// later.
-    pub(crate) fn has_news(&self) -> bool {
-        self.is_any(PollFlags::POLLIN)
-    }
-
-    /// Whether one of these is so, or the connection is broken.
-    fn is_any(&self, flags: PollFlags) -> bool {
-        let descriptor = match self {
-            Socket::Tcp(stream) => stream.as_fd(),
-            Socket::Unix(stream) => stream.as_fd(),
-        };
-        let mut asked = [PollFd::new(descriptor, flags | PollFlags::POLLHUP | PollFlags::POLLERR)];
-        poll(&mut asked, PollTimeout::ZERO).is_ok_and(|found| found > 0)
-    }
-
-    /// What the kernel knows of a TCP connection.
-    pub(crate) fn tcp_info(&self) -> Option<nix::libc::tcp_info> {
-        let Socket::Tcp(stream) = self else { return None };
-        #[allow(unsafe_code, reason = "no safe crate asks for it; numbers of any value are a valid `tcp_info`")]
-        // SAFETY: the kernel writes at most `length` bytes into the structure, which lives for that long.
-        unsafe {
-            let mut info: nix::libc::tcp_info = std::mem::zeroed();
-            let mut length = size_of::<nix::libc::tcp_info>() as nix::libc::socklen_t;
-            let (level, option) = (nix::libc::IPPROTO_TCP, nix::libc::TCP_INFO);
-            let place = std::ptr::from_mut(&mut info).cast();
-            (nix::libc::getsockopt(stream.as_raw_fd(), level, option, place, &raw mut length) == 0).then_some(info)
-        }
-    }
-
-    /// No more is read: who waits for bytes sees the end.
-    pub(crate) fn shutdown_read(&self) {
-        self.shutdown(std::net::Shutdown::Read);
-    }
-
-    /// No more is written: the client sees the end.
-    pub(crate) fn shutdown_write(&self) {
-        self.shutdown(std::net::Shutdown::Write);
-    }
-
-    fn shutdown(&self, how: std::net::Shutdown) {
-        let socket = match self {
-            Socket::Tcp(stream) => SockRef::from(stream),
-            Socket::Unix(stream) => SockRef::from(stream),
-        };
-        let _ = socket.shutdown(how);
-    }
-}
-
-fn read(socket: SockRef<'_>, buffer: &mut [u8], partial: &mut Option<usize>) -> io::Result<usize> {
-    let count = (&*socket).read(buffer)?;
-    if count > 0 && count < buffer.len() {
-        *partial = Some(count);
-        return Err(io::ErrorKind::WouldBlock.into());
-    }
-    Ok(count)
-}
+use crate::upstream;
+use crate::wire::{Slot, Slots, Socket};
 
 /// A connection for as long as it lasts.
 pub(crate) struct Conn {
@@ -195,8 +33,8 @@ pub(crate) struct Conn {
     idle: AtomicBool,
     /// Since when it may be given up when connections are short, in nanoseconds of the clock, plus one; 0: it may not.
     spare_since: AtomicU64,
-    shared: Arc<Shared>,
-    pub(crate) slots: Arc<Slots>,
+    counters: Arc<Counters>,
+    slots: Arc<Slots>,
     _slot: Slot,
 }
 
@@ -221,7 +59,7 @@ impl Conn {
             pipelined: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             spare_since: AtomicU64::new(0),
-            shared: Arc::clone(&clients.shared),
+            counters: Arc::clone(&clients.counters),
             slots: Arc::clone(&clients.slots),
             _slot: clients.slots.take(),
         }
@@ -297,13 +135,9 @@ impl Conn {
         }
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
     /// Whether no connection is to be kept after its response.
     pub(crate) fn is_draining(&self) -> bool {
-        self.shared.draining.load(Ordering::SeqCst)
+        self.counters.draining.load(Ordering::SeqCst)
     }
 
     pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
@@ -343,5 +177,15 @@ impl Conn {
     /// The address that the client connected to, which may be narrower than the one listened on.
     pub(crate) fn local_address(&self) -> Option<Address> {
         self.local.map(Address::Ip)
+    }
+}
+
+impl upstream::Client for Conn {
+    fn has_hung_up(&self) -> bool {
+        self.socket.has_hung_up()
+    }
+
+    fn take_slot(&self) -> Slot {
+        self.slots.take()
     }
 }

@@ -18,8 +18,6 @@ pub(crate) enum BodyFault {
     TooLarge { received: u64, announced: u64 },
     /// Nothing came of it for `client_body_timeout`.
     TimedOut,
-    /// The client has gone while its body could not be passed on.
-    Gone,
 }
 
 /// What passes between the front and the hooks during one request.

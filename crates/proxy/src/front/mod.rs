@@ -5,14 +5,15 @@
 
 mod clients;
 pub(crate) mod conn;
+mod counters;
 pub(crate) mod exchange;
 mod handler;
-pub mod listen;
 mod serve;
 pub(crate) mod tunnel;
 
 pub(crate) use clients::Clients;
 pub(crate) use conn::Conn;
+pub(crate) use counters::Counters;
 pub(crate) use exchange::Exchange;
 pub(crate) use handler::Handler;
 pub(crate) use serve::accept;

@@ -19,14 +19,15 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::time::timeout;
 
 use super::clients::{Clients, Open};
-use super::conn::{Conn, Socket};
+use super::conn::Conn;
 use super::exchange::{BodyFault, Exchange};
 use super::handler::Handler;
 use super::tunnel;
 use crate::log;
-use crate::patience::Patience;
-use crate::scratch;
-use crate::turn::Turn;
+use crate::wire::Patience;
+use crate::wire::Socket;
+use crate::wire::Turn;
+use crate::wire::scratch;
 
 /// How long what a client still sends is read before its connection is closed (`lingering_timeout`, `lingering_time`).
 const LINGER_IDLE: Duration = Duration::from_secs(5);
@@ -69,7 +70,7 @@ pub(crate) async fn accept(
                     () = clients.make_room() => false,
                     () = &mut closed => true,
                 };
-                let number = clients.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
+                let number = clients.counters.connections.fetch_add(1, Ordering::Relaxed) + 1;
                 let conn = Arc::new(Conn::new(&clients, number, socket, listen.clone()));
                 // Counted here: a graceful stop must know of it before its task runs for the first time.
                 let open = Open::new(&clients, &conn);

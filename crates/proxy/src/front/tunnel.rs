@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::conn::Conn;
 use crate::clock;
-use crate::front::conn::Socket;
-use crate::scratch;
+use crate::wire::Socket;
+use crate::wire::scratch;
 
 /// What a 101 leaves behind: the backend's connection, and what it sent behind its head.
 pub(crate) struct Tunnel {

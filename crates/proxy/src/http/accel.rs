@@ -18,7 +18,8 @@ use super::response::cookies;
 use super::routing::{error_page, reroute};
 use super::sticky::{Session, Stickiness};
 use crate::clock;
-use crate::runtime::{Content, Location, Members, Upstream};
+use crate::http::runtime::{Content, Location};
+use crate::upstream::{Members, Upstream};
 
 /// What is known of a request that a backend has handed back.
 #[derive(Default)]

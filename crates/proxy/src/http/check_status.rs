@@ -3,14 +3,15 @@
 //! CSV, JSON and Prometheus are Tengine's, byte for byte. The page is our own: it updates itself.
 
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use limpet_config::model::{LogLevel, StatusFormat};
 
 use super::ctx::Request;
 use super::reply::{Length, Reply};
-use crate::check::is_probed;
-use crate::runtime::Runtime;
+use crate::http::runtime::CheckStatus;
+use crate::upstream::Upstream;
+use crate::upstream::check::is_probed;
 
 /// A probed server.
 struct Row {
@@ -27,17 +28,16 @@ struct Row {
 }
 
 /// Answers a GET or HEAD.
-pub(super) fn answer(request: &Request, default: StatusFormat) -> (Reply, Vec<u8>) {
+pub(super) fn answer(request: &Request, settings: &CheckStatus) -> (Reply, Vec<u8>) {
     if !request.is_read() {
         return Reply::error_page(request, 405);
     }
-    let shared = request.conn.shared();
-    let mut rows = rows(&shared.runtime.load());
+    let mut rows = rows(&settings.kept.current());
     let bad = |name: &str, value: &[u8]| {
         let value = String::from_utf8_lossy(value);
         request.log_error(LogLevel::Error, &format!("check_status: bad argument \"{name}={value}\" is ignored"));
     };
-    let mut format = default;
+    let mut format = settings.format;
     if let Some(value) = argument(request, b"format") {
         match StatusFormat::from_word(value) {
             Some(chosen) => format = chosen,
@@ -51,7 +51,7 @@ pub(super) fn answer(request: &Request, default: StatusFormat) -> (Reply, Vec<u8
             _ => bad("status", value),
         }
     }
-    let generation = shared.generation.load(Ordering::Relaxed);
+    let generation = settings.kept.generation();
     let (media_type, body) = match format {
         StatusFormat::Html => ("text/html; charset=utf-8", html(&rows, generation)),
         StatusFormat::Csv => ("text/plain", csv(&rows)),
@@ -74,9 +74,9 @@ fn argument<'r>(request: &'r Request, name: &[u8]) -> Option<&'r [u8]> {
 }
 
 /// The probed servers in the order of the file; of an upstream the backups last.
-fn rows(runtime: &Runtime) -> Vec<Row> {
+fn rows(upstreams: &[Arc<Upstream>]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for upstream in &runtime.upstreams {
+    for upstream in upstreams {
         let Some(rules) = &upstream.rules else { continue };
         let members = upstream.members.load();
         let is_backup = |place: usize| members.group.server(place).is_some_and(|server| server.backup);

@@ -14,8 +14,9 @@ use super::sticky::{self, NoServer};
 use super::upstream_request;
 use crate::clock;
 use crate::http::Text;
-use crate::runtime::{BindTo, Content, Members, Pass, SliceSize, Slices, Upstream};
+use crate::http::runtime::{BindTo, Content, Pass, SliceSize, Slices};
 use crate::upstream::{Dial, Slice, Trace};
+use crate::upstream::{Members, Upstream};
 
 /// Chooses a server. After `Pass` the request's flight says how it is reached.
 pub(super) async fn choose(request: &mut Request) -> Decision {
@@ -48,7 +49,7 @@ pub(super) async fn choose(request: &mut Request) -> Decision {
 /// Begins a try at the next server, if there is one.
 fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision {
     let upstream = &pass.upstream;
-    let index = match sticky::choose(request, &upstream.key, members) {
+    let index = match sticky::choose(request, &pass.key, members) {
         Ok(index) => index,
         Err(reason) => {
             let mut nobody = Try::new(Arc::clone(&upstream.name), None);
@@ -88,13 +89,12 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
         send_timeout: pass.send_timeout,
         bind: bind(request, pass),
         socket_keepalive: pass.socket_keepalive,
-        slice: upstream.slices.as_ref().map(|slices| slice(request, slices)),
+        slice: pass.slices.as_ref().map(|slices| slice(request, slices)),
         body: request.head.body,
         upgrades: upstream_request::asks_for_upgrade(request, &head),
         is_head: request.head.is_head(),
         trace,
-        client: Arc::clone(&request.conn),
-        exchange: Arc::clone(&request.exchange),
+        client: Arc::clone(&request.conn) as _,
     });
     request.flight = Some(Flight::new(Arc::clone(members), index, dial));
     Decision::Pass

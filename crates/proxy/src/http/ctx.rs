@@ -19,9 +19,10 @@ use super::reply::Reply;
 use super::sticky::Stickiness;
 use crate::clock::{self, Moment};
 use crate::front::{Conn, Exchange};
+use crate::http::runtime::{Location, Runtime, Server};
 use crate::recode::Recoder;
-use crate::runtime::{Location, Members, Runtime, Server, Upstream};
 use crate::upstream::{Dial, Trace};
+use crate::upstream::{Members, Upstream};
 
 /// A request. Its server is of the configuration that it began with, and keeps that alive.
 pub(crate) struct Request {
@@ -259,9 +260,9 @@ impl Request {
     }
 
     /// The upstream of the location's `proxy_pass`, and the pass itself.
-    pub(crate) fn pass(&self) -> Option<&crate::runtime::Pass> {
+    pub(crate) fn pass(&self) -> Option<&crate::http::runtime::Pass> {
         match &self.location.content {
-            crate::runtime::Content::Proxy(pass) => Some(pass),
+            crate::http::runtime::Content::Proxy(pass) => Some(pass),
             _ => None,
         }
     }

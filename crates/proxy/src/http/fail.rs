@@ -71,7 +71,7 @@ fn meaning(kind: FailureKind) -> (u16, Condition) {
     match kind {
         FailureKind::TimedOut => (504, Condition::Timeout),
         FailureKind::Invalid => (502, Condition::InvalidHeader),
-        FailureKind::Broken | FailureKind::NoSocket => (502, Condition::Error),
+        FailureKind::Broken | FailureKind::NoSocket | FailureKind::ClientGone => (502, Condition::Error),
     }
 }
 
@@ -115,9 +115,8 @@ pub(super) fn by_status(request: &mut Request, status: u16, may_resend: bool) ->
 /// at hand.
 pub(super) fn while_proxying(request: &mut Request, side: Side, may_resend: bool) -> Decision {
     clock::tick();
-    let is_gone = request.exchange().fault == Some(BodyFault::Gone);
     let trace = match &request.flight {
-        Some(flight) if !is_gone && !matches!(side, Side::Client { .. }) => Arc::clone(&flight.dial.trace),
+        Some(flight) if !matches!(side, Side::Client { .. }) => Arc::clone(&flight.dial.trace),
         _ => return finally(request, side),
     };
     let answered = request.reply.is_some();
@@ -125,6 +124,9 @@ pub(super) fn while_proxying(request: &mut Request, side: Side, may_resend: bool
         Side::Own(message) => Failure::broken(message),
         _ => Failure::broken("upstream prematurely closed connection"),
     });
+    if failure.kind == FailureKind::ClientGone {
+        return finally(request, Side::Client { is_there: false });
+    }
     let timed_out = failure.kind == FailureKind::TimedOut;
     let doing = match () {
         () if answered => "reading upstream",
@@ -244,7 +246,6 @@ pub(super) fn finally(request: &mut Request, side: Side) -> Decision {
     }
     let fault = request.exchange().fault.take();
     let status = match (side, fault) {
-        (_, Some(BodyFault::Gone)) => 499,
         (Side::Client { .. }, Some(BodyFault::TooLarge { received, announced })) => {
             let message = format!("client intended to send too large chunked body: {received}+{announced} bytes");
             request.log_error(LogLevel::Error, &message);

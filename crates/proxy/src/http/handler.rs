@@ -12,7 +12,7 @@ use super::carry::PingoraCarrier;
 use super::ctx::Request;
 use super::reply::Reply;
 use crate::front::{self, Conn, Exchange};
-use crate::runtime::Shared;
+use crate::http::runtime::Shared;
 
 /// Answers HTTP requests of one worker by the configuration in place.
 pub(crate) struct Handler {

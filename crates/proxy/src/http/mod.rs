@@ -1,6 +1,7 @@
 //! The way of a request: the steps from its head to its log line, and the carriers that take it through them.
 
 mod accel;
+mod access_log;
 mod begin;
 mod body;
 mod carry;
@@ -18,14 +19,17 @@ mod ranges;
 mod reply;
 mod response;
 mod routing;
+pub(crate) mod runtime;
 mod steps;
 mod sticky;
 mod upstream_request;
 mod variables;
 
+pub(crate) use access_log::{AccessLog, LineFormat};
 pub(crate) use charset::{Charsets, Named};
 pub(crate) use ctx::{Request, Try};
 pub(crate) use handler::Handler;
+pub use runtime::{Runtime, Shared};
 pub(crate) use variables::registry;
 
 /// A text with variables of requests.

@@ -17,7 +17,7 @@ use super::decision::Decision;
 use super::fail;
 use super::reply::{self, Length, Reply};
 use super::sticky::Session;
-use crate::runtime::Content;
+use crate::http::runtime::Content;
 
 /// Headers of the backend that are not passed on: they are about its own connection, nginx's own business, or written
 /// anew.

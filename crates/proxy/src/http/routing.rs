@@ -11,8 +11,8 @@ use super::decision::{Answer, Decision, Target};
 use super::reply::{Length, Reply, ends_line};
 use super::{check_status, files, steps};
 use crate::http::Text;
+use crate::http::runtime::{Content, Location};
 use crate::route::location::Found;
-use crate::runtime::{Content, Location};
 
 /// nginx's bound on internal redirects.
 const MAX_REDIRECTS: usize = 10;
@@ -122,9 +122,8 @@ fn enter(request: &mut Request, location: &Location) -> Result<Decision, Undecid
             request.upstream = Some(Arc::clone(&pass.upstream));
             Decision::Pass
         }
-        Content::CheckStatus(format) => {
-            let format = *format;
-            let (reply, body) = check_status::answer(request, format);
+        Content::CheckStatus(settings) => {
+            let (reply, body) = check_status::answer(request, settings);
             Decision::Answer(Answer::Local(reply, body))
         }
         Content::Files => files::find(request),

@@ -2,7 +2,7 @@
 
 use super::ctx::{Captures, Request, Undecided};
 use crate::http::Text;
-use crate::runtime::{Condition, Step};
+use crate::http::runtime::{Condition, Step};
 
 /// What the steps came to.
 pub(super) enum Outcome<'s> {
@@ -18,7 +18,7 @@ pub(super) enum Outcome<'s> {
 pub(super) fn run<'s>(
     request: &mut Request,
     steps: &'s [Step],
-    ifs: &[std::sync::Arc<crate::runtime::Location>],
+    ifs: &[std::sync::Arc<crate::http::runtime::Location>],
 ) -> Result<Outcome<'s>, Undecided> {
     for step in steps {
         match step {

@@ -10,7 +10,8 @@ use limpet_sticky::{Answer, Policy, Session as Found, answer, read};
 
 use super::ctx::Request;
 use crate::clock;
-use crate::runtime::{Backend, Content, Key, Location, Members};
+use crate::http::runtime::{Content, Key, Location};
+use crate::upstream::{Backend, Members};
 
 /// `$session_sticky_state`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -9,7 +9,7 @@ use limpet_sticky::{Hidden, hide};
 
 use super::ctx::Request;
 use super::reply::ends_line;
-use crate::runtime::Pass;
+use crate::http::runtime::Pass;
 
 /// Headers of the client that go no further, because they are about its own connection or are written anew.
 fn is_kept_back(known: Known) -> bool {

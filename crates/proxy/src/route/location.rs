@@ -2,7 +2,6 @@
 //! manual, `location`).
 
 use foldhash::HashMap;
-
 use limpet_config::Regex;
 
 /// The locations of one level. A location is known by its index among all of the server's.

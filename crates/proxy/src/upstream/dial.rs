@@ -12,18 +12,16 @@ use limpet_config::model::LogLevel;
 use limpet_message::body::Body;
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
-use parking_lot::Mutex;
 use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::timeout;
 
+use super::members::Backend;
 use super::pool::{Connection, Pools, Slice, Way};
 use super::trace::{Failure, FailureKind, Trace};
 use super::transaction::Transaction;
 use crate::clock;
-use crate::front::Exchange;
-use crate::front::conn::{Conn, Socket};
 use crate::log::{self, os_error};
-use crate::runtime::Backend;
+use crate::wire::{Slot, Socket};
 
 /// What a try is made with.
 pub(crate) struct Dial {
@@ -52,8 +50,16 @@ pub(crate) struct Dial {
     pub(crate) is_head: bool,
     pub(crate) trace: Arc<Trace>,
     /// Whose request it is.
-    pub(crate) client: Arc<Conn>,
-    pub(crate) exchange: Arc<Mutex<Exchange>>,
+    pub(crate) client: Arc<dyn Client>,
+}
+
+/// What is to be known of the client of a request.
+pub(crate) trait Client: Send + Sync {
+    /// Whether it has ended its connection, also where there is still something to read before that end.
+    fn has_hung_up(&self) -> bool;
+
+    /// A place among its worker's connections.
+    fn take_slot(&self) -> Slot;
 }
 
 impl fmt::Debug for Dial {
@@ -77,7 +83,7 @@ impl Dial {
                 idle
             }
             None => match dial.open().await {
-                Ok(socket) => Connection::new(socket, dial.client.slots.take()),
+                Ok(socket) => Connection::new(socket, dial.client.take_slot()),
                 Err(failure) => {
                     clock::tick();
                     dial.trace.set_failure(failure);

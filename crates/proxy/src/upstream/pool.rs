@@ -12,9 +12,9 @@ use limpet_config::model::Keepalive;
 use parking_lot::Mutex;
 
 use crate::clock::{self, Moment};
-use crate::front::conn::Socket;
-use crate::patience::Patience;
-use crate::slots::Slot;
+use crate::wire::Patience;
+use crate::wire::Slot;
+use crate::wire::Socket;
 
 /// What is kept of an upstream's connections, one part for each worker.
 #[derive(Debug)]
@@ -253,7 +253,7 @@ fn is_quiet(socket: &Socket) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slots::Slots;
+    use crate::wire::Slots;
     use limpet_config::model::{SliceSize, Slices};
     use limpet_text::Template;
     use tokio::net::{TcpListener, TcpStream};

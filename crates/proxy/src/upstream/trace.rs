@@ -12,8 +12,8 @@ use limpet_message::response::ResponseHead;
 use parking_lot::Mutex;
 
 use crate::clock::{self, Moment};
-use crate::front::conn::Socket;
 use crate::log::os_error;
+use crate::wire::Socket;
 
 /// Why a try came to nothing.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub(crate) enum FailureKind {
     Invalid,
     /// The connection did not come about, or ended too early.
     Broken,
+    /// The client has gone while its request could not be sent on.
+    ClientGone,
 }
 
 impl Failure {

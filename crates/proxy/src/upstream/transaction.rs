@@ -17,10 +17,9 @@ use super::dial::Dial;
 use super::pool::{Connection, Way};
 use super::trace::{Failure, FailureKind, Trace};
 use crate::clock;
-use crate::front::exchange::BodyFault;
-use crate::patience::Patience;
-use crate::scratch;
-use crate::turn::Turn;
+use crate::wire::Patience;
+use crate::wire::Turn;
+use crate::wire::scratch;
 
 /// How much is read at a time while the head is awaited.
 const HEAD_READ: usize = 8192;
@@ -169,8 +168,8 @@ impl Transaction {
                 return Ok(());
             }
             self.watch = None;
-            if self.dial.client.socket.has_hung_up() {
-                self.dial.exchange.lock().fault = Some(BodyFault::Gone);
+            if self.dial.client.has_hung_up() {
+                self.dial.trace.set_failure(Failure::new(FailureKind::ClientGone, "client has gone"));
                 let kind = io::ErrorKind::ConnectionAborted;
                 self.send_failed = Some(kind);
                 return Err(kind.into());

@@ -23,8 +23,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::front::conn::Conn;
 use crate::front::exchange::{BodyFault, Exchange};
-use crate::patience::Patience;
-use crate::scratch;
+use crate::wire::Patience;
+use crate::wire::scratch;
 
 /// Small writes are collected up to this size.
 const COLLECT: usize = 8192;

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use limpet_config::model::Escape;
 
-use super::file::LogFile;
-use crate::http::Request;
-use crate::http::Text;
+use super::{Request, Text};
+use crate::log::LogFile;
 
 /// One access log of a location, its format compiled.
 #[derive(Debug)]

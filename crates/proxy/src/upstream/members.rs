@@ -1,8 +1,8 @@
-//! Upstreams: their servers with what is counted about them, and how one is chosen.
+//! An upstream at work: its servers, and what is known of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use limpet_balance as balance;
@@ -12,45 +12,104 @@ use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::compile;
-use crate::check::Rules;
+use super::check::{Rules, is_probed};
+use super::kept::Kept;
+use super::names::Names;
+use super::pool::Pools;
 use crate::clock;
-use crate::resolve::Names;
-use crate::runtime::{Backend, Key, Members, Shared, SliceSize, Slices, Upstream};
-use crate::upstream::Pools;
 
-pub(super) fn upstream(upstream: &model::Upstream, http: &model::Http, workers: usize, shared: &Shared) -> Upstream {
-    let running = shared.runtime.load();
-    let before = running.upstreams.iter().find(|other| *other.name == *upstream.name);
-    let before = before.and_then(|before| before.names.as_ref());
-    let names = Names::new(upstream, http.resolver.as_ref(), http.resolver_timeout, before, workers);
-    let members = match &names {
-        Some(names) => names.members(shared),
-        None => members(upstream, &[], workers, shared),
-    };
-    let id_with_bar = members.backends.iter().any(|backend| backend.sid.contains(&b'|'));
-    Upstream {
-        name: upstream.name.as_str().into(),
-        key: match &upstream.method {
-            Some(model::Method::IpHash) => Key::Address,
-            Some(model::Method::Hash { key, .. } | model::Method::ConsistentHash { key }) => Key::Text(compile(key)),
-            _ => Key::None,
-        },
-        sticky: upstream.sticky.as_ref().map(|sticky| policy(sticky, id_with_bar)),
-        rules: upstream.check.as_ref().map(|check| Rules::new(check, upstream)),
-        names,
-        members: ArcSwap::from_pointee(members),
-        changed: Notify::new(),
-        in_place: AtomicBool::new(false),
-        pools: pools(&upstream.name, workers, shared),
-        slices: upstream.keepalive.slices.as_ref().map(slices),
-        keepalive: upstream.keepalive.clone(),
+/// An upstream of a configuration.
+pub(crate) struct Upstream {
+    pub(crate) name: Arc<str>,
+    pub(crate) sticky: Option<Policy>,
+    /// How its servers are probed.
+    pub(crate) rules: Option<Rules>,
+    /// Those of its servers' names that are looked up again.
+    pub(crate) names: Option<Names>,
+    pub(crate) members: ArcSwap<Members>,
+    /// The members have changed.
+    pub(crate) changed: Notify,
+    /// The configuration is in place: from then on it has a say in what is known of its servers.
+    pub(crate) in_place: AtomicBool,
+    pub(crate) pools: Arc<Pools>,
+    /// What the pools are set to when this configuration is put in place.
+    pub(crate) keepalive: limpet_config::model::Keepalive,
+}
+
+impl Upstream {
+    /// The configuration is in place.
+    pub(crate) fn begin(&self) {
+        self.in_place.store(true, Ordering::Relaxed);
+        let members = self.members.load();
+        self.begin_checks(&members);
+        if !self.names.as_ref().is_some_and(Names::goes_on) {
+            members.backends.iter().for_each(|backend| backend.state.set_lost(false));
+        }
+    }
+
+    /// Tells the servers whether they are probed.
+    pub(crate) fn begin_checks(&self, members: &Members) {
+        for (index, backend) in members.backends.iter().enumerate() {
+            match &self.rules {
+                Some(rules) if is_probed(members, index) => backend.state.begin_checks(rules.check.default_down),
+                _ => backend.state.end_checks(),
+            }
+        }
+    }
+}
+
+/// The servers of an upstream. A request keeps those that it began with.
+pub(crate) struct Members {
+    pub(crate) backends: Vec<Arc<Backend>>,
+    pub(crate) group: balance::Group,
+    /// One for each worker.
+    pub(crate) progress: Vec<Mutex<balance::Progress>>,
+    /// The servers by their SIDs; empty where the upstream is not sticky.
+    pub(crate) sids: SidTable,
+}
+
+/// One address of an upstream.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    /// `ip:port`, `[ipv6]:port` or `unix:path`
+    pub(crate) name: Arc<str>,
+    /// Empty where the upstream is not sticky.
+    pub(crate) sid: Box<[u8]>,
+    pub(crate) address: Address,
+    pub(crate) state: Arc<balance::Peer>,
+    /// The `server` line of the block that it comes from, counted from 0.
+    pub(crate) line: usize,
+}
+
+impl Upstream {
+    /// An upstream as it is written. `http` has what it takes from around it.
+    pub(crate) fn new(upstream: &model::Upstream, http: &model::Http, workers: usize, kept: &Kept) -> Upstream {
+        let running = kept.current();
+        let before = running.iter().find(|other| *other.name == *upstream.name);
+        let before = before.and_then(|before| before.names.as_ref());
+        let names = Names::new(upstream, http.resolver.as_ref(), http.resolver_timeout, before, workers);
+        let members = match &names {
+            Some(names) => names.members(kept),
+            None => members(upstream, &[], workers, kept),
+        };
+        let id_with_bar = members.backends.iter().any(|backend| backend.sid.contains(&b'|'));
+        Upstream {
+            name: upstream.name.as_str().into(),
+            sticky: upstream.sticky.as_ref().map(|sticky| policy(sticky, id_with_bar)),
+            rules: upstream.check.as_ref().map(|check| Rules::new(check, upstream)),
+            names,
+            members: ArcSwap::from_pointee(members),
+            changed: Notify::new(),
+            in_place: AtomicBool::new(false),
+            pools: kept.pools(&upstream.name, workers),
+            keepalive: upstream.keepalive.clone(),
+        }
     }
 }
 
 /// The servers of an upstream, with what is known of them already. `lines` has the line of the block for each of them,
 /// where names have made others of them.
-pub(crate) fn members(upstream: &model::Upstream, lines: &[usize], workers: usize, shared: &Shared) -> Members {
+pub(super) fn members(upstream: &model::Upstream, lines: &[usize], workers: usize, kept: &Kept) -> Members {
     let mut backends = Vec::new();
     let mut servers = Vec::new();
     let mut sids = SidTable::default();
@@ -72,13 +131,13 @@ pub(crate) fn members(upstream: &model::Upstream, lines: &[usize], workers: usiz
             }
             // The same address twice is two servers.
             let times = *seen.entry(address).and_modify(|times| *times += 1).or_insert(0);
-            let state = peer(&upstream.name, address, times, shared);
+            let state = kept.peer(&upstream.name, address, times);
             servers.push((balance_server(server, &name), Arc::clone(&state)));
             backends.push(Arc::new(Backend { name, sid, address: address.clone(), state, line }));
         }
     }
     let group = balance::Group::new(method(upstream.method.as_ref()), servers);
-    let progress = progress(upstream, &group, workers, shared);
+    let progress = progress(upstream, &group, workers, kept);
     Members { backends, group, progress, sids }
 }
 
@@ -88,12 +147,12 @@ fn progress(
     upstream: &model::Upstream,
     group: &balance::Group,
     workers: usize,
-    shared: &Shared,
+    kept: &Kept,
 ) -> Vec<Mutex<balance::Progress>> {
-    let running = shared.runtime.load();
-    let before = running.upstreams.iter().find(|other| *other.name == *upstream.name);
+    let running = kept.current();
+    let before = running.iter().find(|other| *other.name == *upstream.name);
     let before = before.map(|before| before.members.load_full());
-    let kept = before.as_ref().map(|before| group.kept_of(&before.group)).unwrap_or_default();
+    let same = before.as_ref().map(|before| group.kept_of(&before.group)).unwrap_or_default();
     let of_worker = |worker: usize| {
         let mut progress = group.progress(seed());
         if upstream.sticky.is_some() {
@@ -102,44 +161,11 @@ fn progress(
         if let Some(before) = &before
             && let Some(old) = before.progress.get(worker)
         {
-            group.resume(&mut progress, &before.group, &old.lock(), &kept);
+            group.resume(&mut progress, &before.group, &old.lock(), &same);
         }
         progress.into()
     };
     (0..workers).map(of_worker).collect()
-}
-
-/// The counters of a server, which outlive reloads.
-fn peer(upstream: &str, address: &Address, times: usize, shared: &Shared) -> Arc<balance::Peer> {
-    let mut peers = shared.peers.lock();
-    let slot = peers.entry((upstream.to_owned(), address.clone(), times)).or_default();
-    slot.upgrade().unwrap_or_else(|| {
-        let peer = Arc::default();
-        *slot = Arc::downgrade(&peer);
-        peer
-    })
-}
-
-/// The idle connections of an upstream, which outlive reloads.
-fn pools(upstream: &str, workers: usize, shared: &Shared) -> Arc<Pools> {
-    let mut pools = shared.pools.lock();
-    let slot = pools.entry(upstream.to_owned()).or_default();
-    slot.upgrade().unwrap_or_else(|| {
-        let pools = Arc::new(Pools::new(workers));
-        *slot = Arc::downgrade(&pools);
-        pools
-    })
-}
-
-fn slices(slices: &model::Slices) -> Slices {
-    Slices {
-        key: compile(&slices.key),
-        most: match &slices.most {
-            model::SliceSize::Number(most) => SliceSize::Number(*most),
-            model::SliceSize::Variable(text) => SliceSize::Text(compile(text)),
-        },
-        key_length: slices.key_length as usize,
-    }
 }
 
 fn balance_server(server: &model::UpstreamServer, name: &str) -> balance::Server {
@@ -205,7 +231,7 @@ fn policy(sticky: &model::SessionSticky, id_with_bar: bool) -> Policy {
 }
 
 /// What is told at start and reload of servers that keep their sessions.
-pub(super) fn sessions_on_down_servers(upstream: &Upstream) -> Vec<(LogLevel, String)> {
+pub(crate) fn sessions_on_down_servers(upstream: &Upstream) -> Vec<(LogLevel, String)> {
     if upstream.sticky.is_none() {
         return Vec::new();
     }

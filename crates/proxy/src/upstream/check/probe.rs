@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use super::hello::client_hello;
 use super::{Rules, fastcgi};
 use crate::log::os_error;
-use crate::upstream::is_our_own;
+use crate::upstream::dial::is_our_own;
 
 /// CPong of the Apache JServ Protocol 1.3.
 const AJP_PONG: [u8; 5] = [0x41, 0x42, 0x00, 0x01, 0x09];

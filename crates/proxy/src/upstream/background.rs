@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::runtime::{Runtime, Shared};
-use crate::{check, resolve};
+use super::kept::Kept;
+use super::members::Upstream;
+use super::{check, names};
 
 /// The thread. It ends with the value.
 pub struct Background {
@@ -19,7 +20,7 @@ pub struct Background {
 
 enum Order {
     /// Looks up the names of a configuration that is about to be put in place, and says when each was tried.
-    Prepare(Arc<Runtime>, std::sync::mpsc::Sender<()>),
+    Prepare(Vec<Arc<Upstream>>, std::sync::mpsc::Sender<()>),
     /// That configuration is in place. Hears when its checks have begun.
     Begin(std::sync::mpsc::Sender<()>),
 }
@@ -32,11 +33,11 @@ impl Background {
     ///
     /// # Errors
     /// When the system gives no thread or no event queue.
-    pub fn start(shared: Arc<Shared>) -> io::Result<Background> {
+    pub(crate) fn start(kept: Arc<Kept>) -> io::Result<Background> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (orders, received) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new().name("background".into()).spawn(move || {
-            runtime.block_on(run(shared, received));
+            runtime.block_on(run(kept, received));
             runtime.shutdown_background();
         })?;
         Ok(Background { orders: Some(orders), thread: Some(thread) })
@@ -44,9 +45,9 @@ impl Background {
 
     /// Looks up what a configuration needs before it is put in place; names that nobody answers for are not waited for
     /// longer than two seconds.
-    pub fn prepare(&self, runtime: &Arc<Runtime>) {
+    pub(crate) fn prepare(&self, upstreams: Vec<Arc<Upstream>>) {
         let (done, hear) = std::sync::mpsc::channel();
-        self.order(Order::Prepare(Arc::clone(runtime), done));
+        self.order(Order::Prepare(upstreams, done));
         // Whoever is late is looked up while requests are served already.
         let _ = hear.recv_timeout(FIRST_ANSWERS);
     }
@@ -75,16 +76,16 @@ impl Drop for Background {
     }
 }
 
-async fn run(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
+async fn run(kept: Arc<Kept>, mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut lookups = JoinSet::new();
     let mut prepared = JoinSet::new();
     let mut probes = JoinSet::new();
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Prepare(runtime, done) => {
+            Order::Prepare(upstreams, done) => {
                 prepared = JoinSet::new();
-                for upstream in &runtime.upstreams {
-                    resolve::keep_up(upstream, &shared, &done, &mut prepared);
+                for upstream in &upstreams {
+                    names::keep_up(upstream, &kept, &done, &mut prepared);
                 }
             }
             Order::Begin(done) => {
@@ -92,10 +93,10 @@ async fn run(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
                 lookups.shutdown().await;
                 probes.shutdown().await;
                 lookups = std::mem::take(&mut prepared);
-                let runtime = shared.runtime.load_full();
-                runtime.upstreams.iter().for_each(|upstream| upstream.begin());
+                let upstreams = kept.current();
+                upstreams.iter().for_each(|upstream| upstream.begin());
                 drop(done);
-                for upstream in runtime.upstreams.iter().filter(|upstream| upstream.rules.is_some()) {
+                for upstream in upstreams.iter().filter(|upstream| upstream.rules.is_some()) {
                     probes.spawn(check::probe(Arc::clone(upstream)));
                 }
             }

@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use limpet_config::Address;
 use limpet_config::model::{Check, CheckKind, Expected, LogLevel, Upstream as Written};
+use probe::{Connection, Failure};
 use tokio::task::JoinSet;
 
+use super::members::{Members, Upstream};
 use crate::clock;
 use crate::log;
-use crate::runtime::{Members, Upstream};
-use probe::{Connection, Failure};
 
 /// How the servers of an upstream are probed.
 pub(crate) struct Rules {

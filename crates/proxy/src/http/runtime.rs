@@ -1,49 +1,63 @@
-//! The configuration as requests use it: names resolved to references, texts compiled, peers ready.
+//! The configuration as requests use it: names resolved to references, texts compiled.
 //!
 //! A [`Runtime`] never changes. A reload puts another one in its place; a request keeps the one it began with. What must
 //! outlive a reload hangs in [`Shared`], by the name of its upstream and the address of its server.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use limpet_balance as balance;
 use limpet_config::model::{HttpVersion, NextUpstream, ServerTokens, StatusFormat, Types};
 use limpet_config::{Address, Regex};
 use limpet_message::request::HeadLimits;
-use limpet_sticky::{Policy, SidTable};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
+use limpet_sticky::Policy;
 
-use crate::check::{Rules, is_probed};
-use crate::front::Conn;
-use crate::http::Charsets;
-use crate::http::Text;
-use crate::log::{AccessLog, ErrorLog, LogFiles};
-use crate::resolve::Names;
+use super::{AccessLog, Charsets, Text};
+use crate::front::{Conn, Counters};
+use crate::log::{ErrorLog, LogFiles};
 use crate::route::host::HostMap;
 use crate::route::location::Level;
-use crate::upstream::Pools;
+use crate::upstream::{Background, Kept, Upstream};
 
 /// What lives as long as the process.
+#[derive(Default)]
 pub struct Shared {
     pub(crate) runtime: ArcSwap<Runtime>,
     pub log_files: LogFiles,
-    /// Counters of servers and connections kept to them, by upstream; an upstream that is gone lets go of its own.
-    pub(crate) peers: Mutex<HashMap<(String, Address, usize), Weak<balance::Peer>>>,
-    pub(crate) pools: Mutex<HashMap<String, Weak<Pools>>>,
-    pub(crate) connections: AtomicU64,
-    /// Configurations that were put in place so far.
-    pub(crate) generation: AtomicU64,
-    /// No new connections, and none is kept after its response.
-    pub(crate) draining: AtomicBool,
-    /// Connections being served now.
-    pub(crate) open: AtomicU64,
-    /// The most connections of a worker (`worker_connections`).
-    pub(crate) worker_connections: AtomicUsize,
+    pub(crate) kept: Arc<Kept>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Shared {
+    /// Puts a configuration in place for all requests that begin from now on.
+    pub fn install(&self, runtime: Arc<Runtime>) {
+        self.kept.install(&runtime.upstreams);
+        self.counters.worker_connections.store(runtime.worker_connections, Ordering::Relaxed);
+        self.runtime.store(runtime);
+    }
+
+    /// Starts the thread that probes servers and looks their names up.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no event queue.
+    pub fn start_background(&self) -> io::Result<Background> {
+        Background::start(Arc::clone(&self.kept))
+    }
+
+    /// From now on no connection is kept after its response. Workers are told by
+    /// [`Handle::drain`](crate::worker::Handle::drain).
+    pub fn begin_drain(&self) {
+        self.counters.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Connections that are being served.
+    pub fn open_connections(&self) -> u64 {
+        self.counters.open.load(Ordering::Acquire)
+    }
 }
 
 /// One configuration at work.
@@ -79,6 +93,12 @@ pub(crate) struct Server {
 }
 
 impl Runtime {
+    /// Looks up what it needs before it is put in place; names that nobody answers for are not waited for longer than two
+    /// seconds.
+    pub fn prepare(&self, background: &Background) {
+        background.prepare(self.upstreams.clone());
+    }
+
     /// The servers of the address that a connection came to: the very one, else the one that was listened on.
     pub(crate) fn listening(&self, conn: &Conn) -> Option<&Listening> {
         let narrow = conn.local_address().and_then(|address| self.listening.get(&address));
@@ -128,7 +148,15 @@ pub(crate) struct Location {
 pub(crate) enum Content {
     Files,
     Proxy(Box<Pass>),
-    CheckStatus(StatusFormat),
+    CheckStatus(CheckStatus),
+}
+
+/// `check_status`
+pub(crate) struct CheckStatus {
+    /// Where the request names none.
+    pub(crate) format: StatusFormat,
+    /// What is known of all servers.
+    pub(crate) kept: Arc<Kept>,
 }
 
 /// A location's settings with the defaults filled in.
@@ -181,6 +209,10 @@ pub(crate) enum Condition {
 /// A `proxy_pass` with all that goes with it.
 pub(crate) struct Pass {
     pub(crate) upstream: Arc<Upstream>,
+    /// What requests bring to the choice of a server.
+    pub(crate) key: Arc<Key>,
+    /// By which requests are told apart that share idle connections.
+    pub(crate) slices: Option<Arc<Slices>>,
     /// In place of what the location matched; `None`: the client's URI as it came.
     pub(crate) uri: Option<Vec<u8>>,
     /// What a `Location` of the backend begins with, and what takes its place (`proxy_redirect default`); `None`: it is
@@ -221,49 +253,6 @@ pub(crate) enum BindTo {
     Text(Text),
 }
 
-pub(crate) struct Upstream {
-    pub(crate) name: Arc<str>,
-    /// What requests bring to the choice of a server.
-    pub(crate) key: Key,
-    pub(crate) sticky: Option<Policy>,
-    /// How its servers are probed.
-    pub(crate) rules: Option<Rules>,
-    /// Those of its servers' names that are looked up again.
-    pub(crate) names: Option<Names>,
-    pub(crate) members: ArcSwap<Members>,
-    /// The members have changed.
-    pub(crate) changed: Notify,
-    /// The configuration is in place: from then on it has a say in what is known of its servers.
-    pub(crate) in_place: AtomicBool,
-    pub(crate) pools: Arc<Pools>,
-    /// By which requests are told apart that share idle connections.
-    pub(crate) slices: Option<Slices>,
-    /// What the pools are set to when this configuration is put in place.
-    pub(crate) keepalive: limpet_config::model::Keepalive,
-}
-
-impl Upstream {
-    /// The configuration is in place.
-    pub(crate) fn begin(&self) {
-        self.in_place.store(true, Ordering::Relaxed);
-        let members = self.members.load();
-        self.begin_checks(&members);
-        if !self.names.as_ref().is_some_and(Names::goes_on) {
-            members.backends.iter().for_each(|backend| backend.state.set_lost(false));
-        }
-    }
-
-    /// Tells the servers whether they are probed.
-    pub(crate) fn begin_checks(&self, members: &Members) {
-        for (index, backend) in members.backends.iter().enumerate() {
-            match &self.rules {
-                Some(rules) if is_probed(members, index) => backend.state.begin_checks(rules.check.default_down),
-                _ => backend.state.end_checks(),
-            }
-        }
-    }
-}
-
 /// Tengine's `keepalive … slice_key=`.
 pub(crate) struct Slices {
     pub(crate) key: Text,
@@ -283,29 +272,6 @@ pub(crate) enum Key {
     /// The octets of the client's address.
     Address,
     Text(Text),
-}
-
-/// The servers of an upstream. A request keeps those that it began with.
-pub(crate) struct Members {
-    pub(crate) backends: Vec<Arc<Backend>>,
-    pub(crate) group: balance::Group,
-    /// One for each worker.
-    pub(crate) progress: Vec<Mutex<balance::Progress>>,
-    /// The servers by their SIDs; empty where the upstream is not sticky.
-    pub(crate) sids: SidTable,
-}
-
-/// One address of an upstream.
-#[derive(Debug)]
-pub(crate) struct Backend {
-    /// `ip:port`, `[ipv6]:port` or `unix:path`
-    pub(crate) name: Arc<str>,
-    /// Empty where the upstream is not sticky.
-    pub(crate) sid: Box<[u8]>,
-    pub(crate) address: Address,
-    pub(crate) state: Arc<balance::Peer>,
-    /// The `server` line of the block that it comes from, counted from 0.
-    pub(crate) line: usize,
 }
 
 impl Settings {
@@ -332,39 +298,5 @@ impl Settings {
             error_log: Arc::default(),
             hide_cookie: false,
         }
-    }
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Shared {
-            runtime: ArcSwap::default(),
-            log_files: LogFiles::default(),
-            peers: Mutex::default(),
-            pools: Mutex::default(),
-            connections: AtomicU64::new(0),
-            generation: AtomicU64::new(0),
-            draining: AtomicBool::new(false),
-            open: AtomicU64::new(0),
-            worker_connections: AtomicUsize::new(usize::MAX),
-        }
-    }
-}
-
-impl Shared {
-    /// Lets go of servers and upstreams that no configuration has any more.
-    pub(crate) fn forget_what_is_gone(&self) {
-        self.peers.lock().retain(|_, peer| peer.strong_count() > 0);
-        self.pools.lock().retain(|_, pools| pools.strong_count() > 0);
-    }
-
-    /// Puts a configuration in place for all requests that begin from now on.
-    pub fn install(&self, runtime: Arc<Runtime>) {
-        for upstream in &runtime.upstreams {
-            upstream.pools.configure(&upstream.keepalive);
-        }
-        self.worker_connections.store(runtime.worker_connections, Ordering::Relaxed);
-        self.generation.fetch_add(1, Ordering::Relaxed);
-        self.runtime.store(runtime);
     }
 }

@@ -11,17 +11,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ask::{Asker, MOST, is_none};
 use hickory_resolver::net::NetError;
 use limpet_config::Address;
 use limpet_config::model::{Fallback, LogLevel, Lookup, Resolver, Upstream as Written, UpstreamServer};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-use crate::build::members;
+use super::kept::Kept;
+use super::members::{Members, Upstream, members};
 use crate::clock;
 use crate::log;
-use crate::runtime::{Members, Shared, Upstream};
-use ask::{Asker, MOST, is_none};
 
 /// The names of an upstream, and the servers that they stand for at present.
 pub(crate) struct Names {
@@ -94,12 +94,12 @@ impl Names {
     }
 
     /// The servers of the last answers.
-    pub(crate) fn members(&self, shared: &Shared) -> Members {
+    pub(crate) fn members(&self, kept: &Kept) -> Members {
         let present = self.present.lock().clone();
         let lines = present.iter().enumerate();
         let lines: Vec<usize> = lines.flat_map(|(line, servers)| servers.iter().map(move |_| line)).collect();
         let servers = present.into_iter().flatten().collect();
-        members(&Written { servers, ..self.written.clone() }, &lines, self.workers, shared)
+        members(&Written { servers, ..self.written.clone() }, &lines, self.workers, kept)
     }
 
     /// While a name can't be looked up, its servers are left out, and others asked. Within `fail_timeout` Tengine asks the
@@ -113,7 +113,7 @@ impl Names {
 /// Begins to look up the names of an upstream. Each of them says `done` by letting go of it, after the first try.
 pub(crate) fn keep_up(
     upstream: &Arc<Upstream>,
-    shared: &Arc<Shared>,
+    kept: &Arc<Kept>,
     done: &std::sync::mpsc::Sender<()>,
     tasks: &mut JoinSet<()>,
 ) {
@@ -123,9 +123,9 @@ pub(crate) fn keep_up(
         Err(why) => return log::write_default(LogLevel::Error, &format!("upstream {}: {why}", upstream.name)),
     };
     for (line, server) in names.written.servers.iter().enumerate().filter(|(_, server)| server.lookup.is_some()) {
-        let (upstream, shared, asker) = (Arc::clone(upstream), Arc::clone(shared), Arc::clone(&asker));
+        let (upstream, kept, asker) = (Arc::clone(upstream), Arc::clone(kept), Arc::clone(&asker));
         let (server, done) = (server.clone(), done.clone());
-        tasks.spawn(async move { keep_up_line(&upstream, line, &server, &shared, &asker, done).await });
+        tasks.spawn(async move { keep_up_line(&upstream, line, &server, &kept, &asker, done).await });
     }
 }
 
@@ -133,7 +133,7 @@ async fn keep_up_line(
     upstream: &Upstream,
     line: usize,
     server: &UpstreamServer,
-    shared: &Shared,
+    kept: &Kept,
     asker: &Asker,
     done: std::sync::mpsc::Sender<()>,
 ) {
@@ -146,7 +146,7 @@ async fn keep_up_line(
         clock::tick();
         let rest = match answer {
             Ok(answer) => {
-                let is_news = upstream.take(line, answer.servers, shared);
+                let is_news = upstream.take(line, answer.servers, kept);
                 upstream.set_lost(line, false);
                 if let Some(answered) = names.answered.lock().get_mut(line) {
                     *answered = true;
@@ -179,7 +179,7 @@ async fn keep_up_line(
                 let again = if told.is_some() { AGAIN.min(names.timeout) } else { counts };
                 counts.min(again).max(SHORTEST)
             }
-            Err(error) => failed(upstream, line, lookup, &error, shared),
+            Err(error) => failed(upstream, line, lookup, &error, kept),
         };
         drop(done.take());
         tokio::time::sleep(rest).await;
@@ -196,7 +196,7 @@ fn why(error: &NetError) -> &'static str {
 }
 
 /// Tells of a lookup that failed. How long to wait for the next.
-fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, shared: &Shared) -> Duration {
+fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, kept: &Kept) -> Duration {
     let why = why(error);
     let what = lookup.shown();
     let Some(names) = &upstream.names else { return AGAIN };
@@ -206,17 +206,17 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, s
     // That there is no such name is an answer as well, and no failure (nginx); for `dynamic_resolve` it is one.
     let is_gone = is_none(error) && dynamic.is_none();
     let count = names.present.lock().get(line).map_or(0, |servers| servers.iter().flat_map(|s| &s.addresses).count());
-    let (kept, again) = match count {
+    let (meaning, again) = match count {
         _ if shuts_down => ("nobody is asked until it can be", SHORTEST),
         0 => ("there is no address", SHORTEST),
         _ if is_gone => ("its servers are gone", SHORTEST),
         _ if goes_on => ("other servers are asked until it can be", SHORTEST),
         _ => ("its last addresses are kept", AGAIN.min(names.timeout).max(SHORTEST)),
     };
-    let message = format!("{what} could not be resolved ({why}) in upstream {}: {kept}", upstream.name);
+    let message = format!("{what} could not be resolved ({why}) in upstream {}: {meaning}", upstream.name);
     log::write_default(LogLevel::Error, &message);
     if shuts_down || is_gone {
-        upstream.take(line, Vec::new(), shared);
+        upstream.take(line, Vec::new(), kept);
     }
     upstream.set_lost(line, goes_on);
     match dynamic.map(|dynamic| dynamic.fail_timeout) {
@@ -234,7 +234,7 @@ impl Upstream {
     }
 
     /// Puts the servers of a line in place, if they are others than before; `true` when they are.
-    fn take(&self, line: usize, servers: Vec<UpstreamServer>, shared: &Shared) -> bool {
+    fn take(&self, line: usize, servers: Vec<UpstreamServer>, kept: &Kept) -> bool {
         let Some(names) = &self.names else { return false };
         {
             let mut present = names.present.lock();
@@ -243,7 +243,7 @@ impl Upstream {
                 _ => return false,
             }
         }
-        let next = names.members(shared);
+        let next = names.members(kept);
         if self.in_place.load(Ordering::Relaxed) {
             let new: Vec<_> = next.backends.iter().filter(|backend| !backend.state.is_checked()).collect();
             self.begin_checks(&next);
@@ -254,7 +254,7 @@ impl Upstream {
         }
         self.members.store(Arc::new(next));
         self.changed.notify_waiters();
-        shared.forget_what_is_gone();
+        kept.forget_what_is_gone();
         true
     }
 }
