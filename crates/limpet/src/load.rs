@@ -7,7 +7,7 @@ use limpet_config::dump::{self, Notation};
 use limpet_config::model::{Config, ListenOptions, LogLevel, Workers};
 use limpet_config::{Address, Disk, Loaded};
 use limpet_proxy::Shared;
-use limpet_proxy::build::{Environment, build};
+use limpet_proxy::build::{Built, Environment};
 use limpet_proxy::wire::listen::Listener;
 
 use crate::cli::Options;
@@ -49,6 +49,20 @@ pub fn environment(options: &Options, config: &Config) -> Environment {
     // nginx's default files lie in this folder; it is made, so that a bare prefix is enough.
     let _ = std::fs::create_dir_all(options.prefix.join("logs"));
     Environment { prefix: options.prefix.clone(), workers, error_log: options.error_log.clone() }
+}
+
+/// Makes what requests work with out of a configuration.
+///
+/// # Errors
+/// What can be seen only now: files that can't be opened, patterns that can't be compiled, too few connections.
+pub fn build(config: &Config, environment: &Environment, shared: &Shared) -> Result<Built, Failure> {
+    let (connections, sockets) = (config.main.worker_connections, addresses(config).len());
+    if connections < sockets as u64 + 1 {
+        let message = format!("{connections} worker_connections are not enough for {sockets} listening sockets");
+        return Err(Failure::new(LogLevel::Emerg, message));
+    }
+    let built = limpet_proxy::build::build(config, environment, shared);
+    built.map_err(|error| Failure::new(LogLevel::Emerg, error.to_string()))
 }
 
 /// The addresses to listen on, each once, with the options of the first `listen` that has any.
@@ -106,8 +120,7 @@ pub fn test(options: &Options) -> Result<(), Failure> {
 /// Opens what a start would open. An address in use is the running program's own, most likely.
 fn try_out(options: &Options, config: &Config) -> Result<(), Failure> {
     let shared = Shared::default();
-    build(config, &environment(options, config), &shared)
-        .map_err(|error| Failure::new(LogLevel::Emerg, error.to_string()))?;
+    build(config, &environment(options, config), &shared)?;
     PidFile::test(&pid_path(options, config))?;
     for (address, listen) in addresses(config) {
         // A socket file would be made anew, and taken from who listens on it.

@@ -11,10 +11,11 @@ use limpet_config::model::{Config, ListenOptions, LogLevel};
 use limpet_config::{Address, Notice};
 use limpet_proxy::Background;
 use limpet_proxy::Shared;
-use limpet_proxy::build::{Environment, Remarks, build};
+use limpet_proxy::build::{Environment, Remarks};
 use limpet_proxy::log;
 use limpet_proxy::wire::listen::Listener;
 use limpet_proxy::worker::Handle;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe, setsid};
 use signal_hook::consts::signal::{
     SIGALRM, SIGHUP, SIGINT, SIGIO, SIGQUIT, SIGSYS, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
@@ -55,8 +56,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let (config, loaded) = load::load(options, false)?;
     let environment = load::environment(options, &config);
     let shared = Arc::new(Shared::default());
-    let (runtime, error_log, remarks) =
-        build(&config, &environment, &shared).map_err(|error| Failure::new(LogLevel::Emerg, error.to_string()))?;
+    let (runtime, error_log, remarks) = load::build(&config, &environment, &shared)?;
     log::set_default(error_log);
     log::take_libraries_messages();
     let runtime = Arc::new(runtime);
@@ -83,6 +83,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         Some(signals) => signals,
         None => watch_signals()?,
     };
+    raise_open_files(&config);
     let pid = PidFile::write(&load::pid_path(options, &config))?;
     let background = shared
         .start_background()
@@ -151,6 +152,16 @@ pub fn bind_all(addresses: &[(Address, ListenOptions)], tell: impl Fn(&str)) -> 
     Err(Failure::new(LogLevel::Emerg, "still could not bind()"))
 }
 
+/// `worker_rlimit_nofile`; what the system does not allow is told, as in nginx.
+pub(crate) fn raise_open_files(config: &Config) {
+    let Some(most) = config.main.worker_rlimit_nofile else { return };
+    if let Err(errno) = setrlimit(Resource::RLIMIT_NOFILE, most, most) {
+        let error = std::io::Error::from(errno);
+        let message = format!("setrlimit(RLIMIT_NOFILE, {most}) failed ({})", log::os_error(&error));
+        log::write_default(LogLevel::Alert, &message);
+    }
+}
+
 fn start_workers(
     environment: &Environment,
     shared: &Arc<Shared>,
@@ -161,7 +172,7 @@ fn start_workers(
     for index in 0..environment.workers {
         let worker = Handle::start(index, Arc::clone(shared)).map_err(failed)?;
         for listener in listeners {
-            worker.listen(listener.address.clone(), listener.share().map_err(failed)?);
+            worker.listen(listener.address.clone(), listener.share());
         }
         workers.push(worker);
     }

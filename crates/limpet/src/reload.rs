@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use limpet_config::Address;
 use limpet_config::model::{Config, ListenOptions, LogLevel, Workers};
-use limpet_proxy::build::build;
 use limpet_proxy::log;
 use limpet_proxy::wire::listen::Listener;
 
 use crate::load;
 use crate::messages::Failure;
-use crate::process::{Running, bind_all, report};
+use crate::process::{Running, bind_all, raise_open_files, report};
 
 /// Reads the file again and puts it to work. A file that does not pass changes nothing.
 ///
@@ -20,19 +19,11 @@ pub fn reload(running: &mut Running) -> Result<Config, Failure> {
     let mut loaded = load::read(&running.options);
     let config = std::mem::replace(&mut loaded.config, Ok(Config::default()));
     let config = config.map_err(|diagnostic| Failure::new(LogLevel::Emerg, diagnostic.to_string()))?;
-    let (runtime, error_log, remarks) = build(&config, &running.environment, &running.shared)
-        .map_err(|error| Failure::new(LogLevel::Emerg, error.to_string()))?;
+    let (runtime, error_log, remarks) = load::build(&config, &running.environment, &running.shared)?;
     let wanted = load::addresses(&config);
     let has = |listeners: &[Listener], address: &Address| listeners.iter().any(|listener| listener.address == *address);
     let missing: Vec<_> = wanted.iter().filter(|(address, _)| !has(&running.listeners, address)).cloned().collect();
     let opened = bind_all(&missing, |message| log::write_default(LogLevel::Emerg, message))?;
-    let mut shares = Vec::new();
-    for (listener, worker) in opened.iter().flat_map(|listener| running.workers.iter().map(move |w| (listener, w))) {
-        let share = listener
-            .share()
-            .map_err(|error| Failure::new(LogLevel::Emerg, format!("dup() of a listening socket failed: {error}")))?;
-        shares.push((worker, listener.address.clone(), share));
-    }
     running.pid.move_to(&load::pid_path(&running.options, &config))?;
 
     let runtime = Arc::new(runtime);
@@ -40,11 +31,12 @@ pub fn reload(running: &mut Running) -> Result<Config, Failure> {
 
     // From here on nothing can fail.
     log::set_default(error_log);
+    raise_open_files(&config);
     running.shared.install(runtime);
     running.background.begin();
     report(&loaded.notices, &remarks);
-    for (worker, address, share) in shares {
-        worker.listen(address, share);
+    for listener in &opened {
+        running.workers.iter().for_each(|worker| worker.listen(listener.address.clone(), listener.share()));
     }
     running.listeners.extend(opened);
     let gone = |address: &Address| !wanted.iter().any(|(other, _)| other == address);

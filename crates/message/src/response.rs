@@ -8,7 +8,7 @@ use memchr::{memchr, memchr_iter};
 
 use crate::field::{Fields, Known, decimal, has_word, shown_up_to, trim_field_end, trim_line_end};
 
-/// The longest head.
+/// The longest head that is always taken.
 pub const MAX_HEAD: usize = 65_536;
 
 /// Where a response's body ends.
@@ -52,16 +52,17 @@ pub enum Unread {
 }
 
 impl ResponseHead {
-    /// Reads a head from the beginning of `input`, past any informational ones, and says where the body begins.
+    /// Reads a head of at most `most` bytes from the beginning of `input`, past any informational ones, and says where the
+    /// body begins.
     ///
     /// # Errors
     /// [`Unread`]
-    pub fn parse(input: &[u8]) -> Result<(ResponseHead, usize), Unread> {
+    pub fn parse(input: &[u8], most: usize) -> Result<(ResponseHead, usize), Unread> {
         let mut start = 0;
         loop {
-            let (head, length) = ResponseHead::parse_one(input.get(start..).unwrap_or_default())?;
+            let (head, length) = ResponseHead::parse_one(input.get(start..).unwrap_or_default(), most)?;
             start += length;
-            if start > MAX_HEAD {
+            if start > most {
                 return Err(Unread::Invalid("upstream sent too big header".into()));
             }
             if head.status >= 200 || head.status == 101 {
@@ -70,13 +71,13 @@ impl ResponseHead {
         }
     }
 
-    fn parse_one(text: &[u8]) -> Result<(ResponseHead, usize), Unread> {
+    fn parse_one(text: &[u8], most: usize) -> Result<(ResponseHead, usize), Unread> {
         let too_big = || Err(Unread::Invalid("upstream sent too big header".into()));
         if !b"HTTP/".starts_with(text.get(..text.len().min(5)).unwrap_or_default()) {
             return Err(Unread::Invalid("upstream sent no valid HTTP/1.0 header".into()));
         }
         let Some(line_end) = memchr(b'\n', text) else {
-            return if text.len() > MAX_HEAD { too_big() } else { Err(Unread::Incomplete) };
+            return if text.len() > most { too_big() } else { Err(Unread::Incomplete) };
         };
         let (status, reason, http_1_1) = status_line(text, trim_line_end(text, 0..line_end + 1))?;
         let mut fields = Fields::new();
@@ -84,7 +85,7 @@ impl ResponseHead {
         for end in memchr_iter(b'\n', text.get(at..).unwrap_or_default()).map(|end| line_end + 1 + end + 1) {
             let line = trim_field_end(text, at..end);
             at = end;
-            if end > MAX_HEAD {
+            if end > most {
                 return too_big();
             }
             if line.is_empty() {
@@ -105,7 +106,7 @@ impl ResponseHead {
                 return Err(Unread::Invalid(format!("upstream sent invalid header: \"{shown}\"")));
             }
         }
-        if text.len() > MAX_HEAD { too_big() } else { Err(Unread::Incomplete) }
+        if text.len() > most { too_big() } else { Err(Unread::Incomplete) }
     }
 
     /// What the lines mean together.
@@ -210,7 +211,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<(ResponseHead, usize), Unread> {
-        ResponseHead::parse(text.as_bytes())
+        ResponseHead::parse(text.as_bytes(), MAX_HEAD)
     }
 
     fn error(lines: &str) -> String {

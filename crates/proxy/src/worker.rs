@@ -19,7 +19,7 @@ pub struct Handle {
 }
 
 enum Order {
-    Listen(Address, OwnedFd),
+    Listen(Address, Arc<OwnedFd>),
     Close(Address),
     Drain(std::sync::mpsc::Sender<()>),
     Stop,
@@ -45,7 +45,7 @@ impl Handle {
     }
 
     /// Accepts connections from a listening socket.
-    pub fn listen(&self, address: Address, socket: OwnedFd) {
+    pub fn listen(&self, address: Address, socket: Arc<OwnedFd>) {
         // A worker that is gone takes no orders; its thread's end says the rest.
         let _ = self.orders.send(Order::Listen(address, socket));
     }

@@ -30,6 +30,13 @@ pub(crate) const ROWS: &[Directive] = &[
          none is, nobody is accepted. Default: 512.",
         worker_connections,
     ),
+    works(
+        "worker_rlimit_nofile",
+        MAIN,
+        N1,
+        "Most files and connections that may be open at a time (`RLIMIT_NOFILE`), if the system lets it be changed.",
+        worker_rlimit_nofile,
+    ),
     works("worker_shutdown_timeout", MAIN, N1, "How long a graceful stop waits for open requests.", shutdown_timeout),
     works("pid", MAIN, N1, "The file that holds the process number. Default: logs/nginx.pid.", pid),
     works("events", MAIN, N0.block(), "Connection processing; needs to be there, and may be empty.", events),
@@ -99,6 +106,12 @@ fn worker_connections(builder: &mut Builder<'_>, directive: &syntax::Directive) 
     let word = arg(directive, 0)?;
     let invalid = || Fault::At(format!("invalid number \"{}\"", word.text()), word.span);
     builder.config.main.worker_connections = value::number(&word.bytes).ok_or_else(invalid)?;
+    Ok(())
+}
+
+fn worker_rlimit_nofile(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let most = value::number(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid number"))?;
+    set(&mut builder.config.main.worker_rlimit_nofile, most);
     Ok(())
 }
 

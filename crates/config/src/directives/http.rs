@@ -49,6 +49,14 @@ pub(crate) const ROWS: &[Directive] = &[
         client_header_timeout,
     ),
     works(
+        "client_header_buffer_size",
+        HTTP | SERVER,
+        N1,
+        "The first buffer for a request's head: a request line or a head that fits in it is taken, however small those of \
+         `large_client_header_buffers` are. Default: 1k.",
+        client_header_buffer_size,
+    ),
+    works(
         "large_client_header_buffers",
         HTTP | SERVER,
         N2,
@@ -285,6 +293,16 @@ pub(super) fn milliseconds(directive: &syntax::Directive) -> Result<u64, Fault> 
 fn client_header_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     builder.settings().client_header_timeout = Some(milliseconds(directive)?);
     Ok(())
+}
+
+fn client_header_buffer_size(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.settings().client_header_buffer_size = Some(size(directive)?);
+    Ok(())
+}
+
+/// A size in bytes as nginx's generic setter takes it.
+pub(super) fn size(directive: &syntax::Directive) -> Result<u64, Fault> {
+    value::size(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))
 }
 
 fn large_client_header_buffers(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {

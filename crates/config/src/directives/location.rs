@@ -6,7 +6,7 @@ use limpet_syntax::{self as syntax, Item, Word};
 
 use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::contexts;
-use crate::directive::prelude::{Directive, HTTP, LOCATION, LOCATION_IF, MORE1, N0, N1, N12, SERVER, works};
+use crate::directive::prelude::{Directive, FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N0, N1, N12, SERVER, works};
 use crate::model::{Content, Location, LogLevel, Matcher, Root, Types};
 
 pub(crate) const ROWS: &[Directive] = &[
@@ -49,7 +49,19 @@ pub(crate) const ROWS: &[Directive] = &[
         "The media type of files whose extension no `types` has. Default: text/plain.",
         default_type,
     ),
+    works(
+        "log_not_found",
+        HTTP | SERVER | LOCATION,
+        FLAG,
+        "Whether files that are not there are told to the error log. Default: on.",
+        log_not_found,
+    ),
 ];
+
+fn log_not_found(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.settings().log_not_found = Some(super::core::flag(directive)?);
+    Ok(())
+}
 
 fn location(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let matcher = matcher(directive)?;

@@ -107,6 +107,13 @@ pub(crate) const ROWS: &[Directive] = &[
         proxy_bind,
     ),
     works(
+        "proxy_buffer_size",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "How large the head of a backend's response may be, where it is more than 64k. Default: 64k.",
+        proxy_buffer_size,
+    ),
+    works(
         "proxy_socket_keepalive",
         HTTP | SERVER | LOCATION,
         FLAG,
@@ -330,6 +337,11 @@ fn proxy_bind(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
         }
     };
     builder.settings().proxy_bind = Some(ProxyBind { address, transparent });
+    Ok(())
+}
+
+fn proxy_buffer_size(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.settings().proxy_buffer_size = Some(super::http::size(directive)?);
     Ok(())
 }
 

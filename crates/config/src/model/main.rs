@@ -28,6 +28,8 @@ pub struct Main {
     pub workers: Workers,
     /// Connections of a worker.
     pub worker_connections: u64,
+    /// The limit on open files (`RLIMIT_NOFILE`); `None`: it stays as it is.
+    pub worker_rlimit_nofile: Option<u64>,
     /// As written; `None`: nginx's default name. A relative one is taken from the prefix.
     pub pid: Option<PathBuf>,
     /// Milliseconds that a graceful stop waits for open requests; `None`: as long as they take.
@@ -44,6 +46,7 @@ impl Default for Main {
             user: None,
             workers: Workers::Count(1),
             worker_connections: 512,
+            worker_rlimit_nofile: None,
             pid: None,
             shutdown_timeout: None,
             error_log: None,

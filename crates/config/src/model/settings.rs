@@ -80,6 +80,8 @@ settings! {
     client_max_body_size: u64,
     /// Bytes of a body that are kept in memory.
     client_body_buffer_size: u64,
+    /// Bytes of the first buffer for a request's head.
+    client_header_buffer_size: u64,
     /// Number and size in bytes of the buffers for a request's head.
     large_client_header_buffers: (u64, u64),
     /// Milliseconds to read a request's head.
@@ -100,6 +102,10 @@ settings! {
     override_charset: bool,
     /// Media types in lower case; `*`: any.
     charset_types: Arc<Vec<Vec<u8>>>,
+    /// Files that are not there are told to the error log.
+    log_not_found: bool,
+    /// Bytes of a response's head.
+    proxy_buffer_size: u64,
     /// Milliseconds.
     proxy_connect_timeout: u64,
     /// Milliseconds between two reads.

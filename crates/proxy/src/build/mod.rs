@@ -8,6 +8,7 @@ use std::time::Duration;
 use limpet_config::model::{self, LogLevel, Matcher, ServerTokens};
 use limpet_config::{Address, Regex};
 use limpet_message::request::HeadLimits;
+use limpet_message::response::MAX_HEAD;
 use limpet_sticky::Policy;
 use limpet_text::{Part, Template};
 use nix::sys::resource::{Resource, getrlimit};
@@ -40,6 +41,9 @@ pub struct Environment {
 #[error("{0}")]
 pub struct BuildError(String);
 
+/// The runtime, the error log for messages that belong to no request, and what is worth telling.
+pub type Built = (Runtime, Arc<ErrorLog>, Remarks);
+
 /// What building found worth telling.
 pub type Remarks = Vec<(LogLevel, String)>;
 
@@ -52,11 +56,7 @@ fn compile(template: &Template) -> Text {
 ///
 /// # Errors
 /// A log file that can't be opened, a pattern that PCRE does not take.
-pub fn build(
-    config: &model::Config,
-    environment: &Environment,
-    shared: &Shared,
-) -> Result<(Runtime, Arc<ErrorLog>, Remarks), BuildError> {
+pub fn build(config: &model::Config, environment: &Environment, shared: &Shared) -> Result<Built, BuildError> {
     let mut builder = Builder {
         environment,
         shared,
@@ -69,7 +69,7 @@ pub fn build(
     let default_log = builder.main_error_log(config)?;
     shared.kept.forget_what_is_gone();
     let worker_connections = config.main.worker_connections as usize;
-    builder.remarks.extend(beyond_descriptors(worker_connections));
+    builder.remarks.extend(beyond_descriptors(worker_connections, config.main.worker_rlimit_nofile));
     let mut runtime = Runtime { worker_connections, ..Runtime::default() };
     if let Some(http) = &config.http {
         builder.compile_formats(http);
@@ -93,8 +93,8 @@ pub fn build(
 }
 
 /// nginx's warning of more connections than there can be descriptors.
-fn beyond_descriptors(connections: usize) -> Option<(LogLevel, String)> {
-    let (most, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+fn beyond_descriptors(connections: usize, wanted: Option<u64>) -> Option<(LogLevel, String)> {
+    let most = wanted.or_else(|| Some(getrlimit(Resource::RLIMIT_NOFILE).ok()?.0))?;
     let text = format!("{connections} worker_connections exceed open file resource limit: {most}");
     (connections as u64 > most).then_some((LogLevel::Warn, text))
 }
@@ -114,7 +114,7 @@ impl Balanced {
             _ => Key::None,
         };
         Balanced {
-            upstream: Arc::new(Upstream::new(written, http, workers, kept)),
+            upstream: Arc::new(Upstream::new(written, http.resolver.as_ref(), http.resolver_timeout, workers, kept)),
             key: Arc::new(key),
             slices: written.keepalive.slices.as_ref().map(|written| Arc::new(slices(written))),
         }
@@ -224,7 +224,7 @@ impl Builder<'_> {
             inner,
             outside: Arc::new(outside),
             client_header_timeout: milliseconds(server.settings.client_header_timeout, 60_000),
-            head_limits: head_limits(server.settings.large_client_header_buffers),
+            head_limits: head_limits(&server.settings),
         })
     }
 
@@ -328,6 +328,7 @@ impl Builder<'_> {
                 .as_ref()
                 .is_some_and(|ignored| ignored.contains(&model::BackendHeader::Redirect)),
             bind: settings.proxy_bind.as_ref().and_then(bind),
+            most_head: usize::try_from(settings.proxy_buffer_size.unwrap_or(0)).unwrap_or(usize::MAX).max(MAX_HEAD),
             socket_keepalive: settings.proxy_socket_keepalive.unwrap_or(false),
         })
     }
@@ -380,13 +381,15 @@ impl Builder<'_> {
                 Some(logs) => self.error_log(logs)?,
                 None => Arc::clone(default_log),
             },
+            log_not_found: settings.log_not_found.unwrap_or(true),
             hide_cookie: settings.session_sticky_hide_cookie.is_some(),
         })
     }
 
     fn charsets(&self, settings: &model::Settings) -> Option<Charsets> {
         let (known, maps) = &self.charsets;
-        if known.is_empty() {
+        // A variable may name one that the file does not.
+        if known.is_empty() && !matches!(settings.charset, Some(model::Charset::Variable(_))) {
             return None;
         }
         let named = |charset: &model::Charset| match charset {
@@ -522,10 +525,11 @@ fn milliseconds(value: Option<u64>, default: u64) -> Duration {
 }
 
 /// A head may have as many bytes as its buffers hold, and the small one that nginx reads first.
-fn head_limits(buffers: Option<(u64, u64)>) -> HeadLimits {
-    let Some((number, size)) = buffers else { return HeadLimits::default() };
+fn head_limits(settings: &model::Settings) -> HeadLimits {
+    let first = settings.client_header_buffer_size.unwrap_or(1024);
+    let (number, size) = settings.large_client_header_buffers.unwrap_or((4, 8192));
     let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-    HeadLimits { line: bytes(size), head: bytes(number.saturating_mul(size).saturating_add(1024)) }
+    HeadLimits { line: bytes(size.max(first)), head: bytes(number.saturating_mul(size).saturating_add(first)) }
 }
 
 /// nginx's types without any `types` block.

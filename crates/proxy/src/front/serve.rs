@@ -15,7 +15,10 @@ use limpet_message::body::Cursor;
 use limpet_message::request::{Head, HeadLimits, Unread};
 use nix::errno::Errno;
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, UnixListener};
+use rustix::net::SocketFlags;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::clients::{Clients, Open};
@@ -45,10 +48,13 @@ pub(crate) async fn accept(
     clients: Arc<Clients>,
     handler: Arc<impl Handler>,
     listen: Address,
-    socket: OwnedFd,
+    socket: Arc<OwnedFd>,
     closed: impl Future<Output = ()>,
 ) {
-    let listener = match listener(&listen, socket) {
+    #[allow(unsafe_code, reason = "a listener of tokio's owns its descriptor, and workers share theirs")]
+    // SAFETY: the `Arc` keeps the one descriptor open for as long as the `AsyncFd` lives.
+    let registered = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+    let listener = match registered {
         Ok(listener) => listener,
         Err(error) => {
             log::write_default(LogLevel::Alert, &format!("accept on {listen} is not possible: {error}"));
@@ -60,7 +66,7 @@ pub(crate) async fn accept(
         let accepted = tokio::select! {
             biased;
             () = &mut closed => return,
-            accepted = listener.accept() => accepted,
+            accepted = next(&listener, &listen) => accepted,
         };
         match accepted {
             Ok(socket) => {
@@ -103,30 +109,20 @@ fn is_shortage(error: &io::Error) -> bool {
         .contains(&error.raw_os_error())
 }
 
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-fn listener(address: &Address, socket: OwnedFd) -> io::Result<Listener> {
+/// The next client of a listening socket, which the workers share.
+async fn next(listener: &AsyncFd<Arc<OwnedFd>>, address: &Address) -> io::Result<Socket> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let accept = |socket: &Arc<OwnedFd>| rustix::net::accept_with(socket, flags).map_err(io::Error::from);
+    let socket = listener.async_io(Interest::READABLE, accept).await?;
     Ok(match address {
-        Address::Ip(_) => Listener::Tcp(TcpListener::from_std(socket.into())?),
-        Address::Unix(_) => Listener::Unix(UnixListener::from_std(socket.into())?),
-    })
-}
-
-impl Listener {
-    async fn accept(&self) -> io::Result<Socket> {
-        match self {
-            Listener::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                // A client that is gone already will be noticed by its first read.
-                let _ = stream.set_nodelay(true);
-                Ok(Socket::Tcp(stream))
-            }
-            Listener::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
+        Address::Ip(_) => {
+            let stream = TcpStream::from_std(socket.into())?;
+            // A client that is gone already will be noticed by its first read.
+            let _ = stream.set_nodelay(true);
+            Socket::Tcp(stream)
         }
-    }
+        Address::Unix(_) => Socket::Unix(UnixStream::from_std(socket.into())?),
+    })
 }
 
 /// Serves a connection until it ends.

@@ -92,6 +92,7 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
         slice: pass.slices.as_ref().map(|slices| slice(request, slices)),
         body: request.head.body,
         upgrades: upstream_request::asks_for_upgrade(request, &head),
+        most_head: pass.most_head,
         is_head: request.head.is_head(),
         trace,
         client: Arc::clone(&request.conn) as _,

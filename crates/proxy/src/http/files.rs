@@ -79,8 +79,10 @@ fn index(request: &mut Request) -> Decision {
                 // A folder that is not there has no index either.
                 let missing = !metadata(&folder).is_ok_and(|found| found.is_dir());
                 if missing {
-                    let message = format!("\"{}\" is not found ({})", shown(&path), os_error(&error));
-                    request.log_error(LogLevel::Error, &message);
+                    if request.location.settings.log_not_found {
+                        let message = format!("\"{}\" is not found ({})", shown(&path), os_error(&error));
+                        request.log_error(LogLevel::Error, &message);
+                    }
                     return error_page(request, 404);
                 }
             }
@@ -117,8 +119,10 @@ fn open(request: &mut Request) -> Decision {
                 _ if error.raw_os_error().is_none() => (LogLevel::Error, 404),
                 _ => (LogLevel::Crit, 500),
             };
-            let message = format!("open() \"{}\" failed ({})", shown(&path), os_error(&error));
-            request.log_error(level, &message);
+            if status != 404 || request.location.settings.log_not_found {
+                let message = format!("open() \"{}\" failed ({})", shown(&path), os_error(&error));
+                request.log_error(level, &message);
+            }
             error_page(request, status)
         }
     }

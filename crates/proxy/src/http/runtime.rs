@@ -186,6 +186,8 @@ pub(crate) struct Settings {
     pub(crate) access_log: Vec<AccessLog>,
     pub(crate) error_log: Arc<ErrorLog>,
     pub(crate) hide_cookie: bool,
+    /// Files that are not there are told to the error log.
+    pub(crate) log_not_found: bool,
 }
 
 pub(crate) struct AddHeader {
@@ -238,6 +240,8 @@ pub(crate) struct Pass {
     pub(crate) takes_back: bool,
     pub(crate) bind: Option<Bind>,
     pub(crate) socket_keepalive: bool,
+    /// The longest head of a response, in bytes.
+    pub(crate) most_head: usize,
     /// By which the session's cookie is kept from the backend (`session_sticky_hide_cookie`).
     pub(crate) hides: Option<Policy>,
 }
@@ -297,6 +301,7 @@ impl Settings {
             access_log: Vec::new(),
             error_log: Arc::default(),
             hide_cookie: false,
+            log_not_found: true,
         }
     }
 }

@@ -95,7 +95,7 @@ fn open_failed(path: &Path, error: &io::Error) -> String {
 }
 
 /// An operating system's error as nginx shows it: `2: No such file or directory`.
-pub(crate) fn os_error(error: &io::Error) -> String {
+pub fn os_error(error: &io::Error) -> String {
     let text = error.to_string();
     let reason = text.split(" (os error").next().unwrap_or_default();
     match error.raw_os_error() {

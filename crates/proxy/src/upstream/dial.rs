@@ -46,6 +46,8 @@ pub(crate) struct Dial {
     pub(crate) body: Body,
     /// The request asks for another protocol, so that the backend may change it.
     pub(crate) upgrades: bool,
+    /// The longest head of a response, in bytes.
+    pub(crate) most_head: usize,
     /// The method is HEAD.
     pub(crate) is_head: bool,
     pub(crate) trace: Arc<Trace>,

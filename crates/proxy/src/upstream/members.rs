@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use limpet_balance as balance;
 use limpet_config::Address;
-use limpet_config::model::{self, LogLevel};
+use limpet_config::model::{
+    Hash, Keepalive, LogLevel, Method, Resolver, SessionSticky, StickyMode, Until, Upstream as Written, UpstreamServer,
+};
 use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -33,7 +35,7 @@ pub(crate) struct Upstream {
     pub(crate) in_place: AtomicBool,
     pub(crate) pools: Arc<Pools>,
     /// What the pools are set to when this configuration is put in place.
-    pub(crate) keepalive: limpet_config::model::Keepalive,
+    pub(crate) keepalive: Keepalive,
 }
 
 impl Upstream {
@@ -82,12 +84,18 @@ pub(crate) struct Backend {
 }
 
 impl Upstream {
-    /// An upstream as it is written. `http` has what it takes from around it.
-    pub(crate) fn new(upstream: &model::Upstream, http: &model::Http, workers: usize, kept: &Kept) -> Upstream {
+    /// An upstream as it is written. `resolver` and the time in milliseconds for a lookup are those of the http block.
+    pub(crate) fn new(
+        upstream: &Written,
+        resolver: Option<&Resolver>,
+        resolver_timeout: Option<u64>,
+        workers: usize,
+        kept: &Kept,
+    ) -> Upstream {
         let running = kept.current();
         let before = running.iter().find(|other| *other.name == *upstream.name);
         let before = before.and_then(|before| before.names.as_ref());
-        let names = Names::new(upstream, http.resolver.as_ref(), http.resolver_timeout, before, workers);
+        let names = Names::new(upstream, resolver, resolver_timeout, before, workers);
         let members = match &names {
             Some(names) => names.members(kept),
             None => members(upstream, &[], workers, kept),
@@ -109,12 +117,12 @@ impl Upstream {
 
 /// The servers of an upstream, with what is known of them already. `lines` has the line of the block for each of them,
 /// where names have made others of them.
-pub(super) fn members(upstream: &model::Upstream, lines: &[usize], workers: usize, kept: &Kept) -> Members {
+pub(super) fn members(upstream: &Written, lines: &[usize], workers: usize, kept: &Kept) -> Members {
     let mut backends = Vec::new();
     let mut servers = Vec::new();
     let mut sids = SidTable::default();
     let mut seen: HashMap<&Address, usize> = HashMap::new();
-    let plain = upstream.sticky.as_ref().is_some_and(|sticky| sticky.hash == model::Hash::Plain);
+    let plain = upstream.sticky.as_ref().is_some_and(|sticky| sticky.hash == Hash::Plain);
     for (place, server) in upstream.servers.iter().enumerate() {
         let line = lines.get(place).copied().unwrap_or(place);
         for address in &server.addresses {
@@ -143,12 +151,7 @@ pub(super) fn members(upstream: &model::Upstream, lines: &[usize], workers: usiz
 
 /// How far each worker has come: those who had come somewhere with the same servers go on there. Where clients stay with
 /// the server that they were given, workers begin at different places; else all begin with the first, as in nginx.
-fn progress(
-    upstream: &model::Upstream,
-    group: &balance::Group,
-    workers: usize,
-    kept: &Kept,
-) -> Vec<Mutex<balance::Progress>> {
+fn progress(upstream: &Written, group: &balance::Group, workers: usize, kept: &Kept) -> Vec<Mutex<balance::Progress>> {
     let running = kept.current();
     let before = running.iter().find(|other| *other.name == *upstream.name);
     let before = before.map(|before| before.members.load_full());
@@ -168,7 +171,7 @@ fn progress(
     (0..workers).map(of_worker).collect()
 }
 
-fn balance_server(server: &model::UpstreamServer, name: &str) -> balance::Server {
+fn balance_server(server: &UpstreamServer, name: &str) -> balance::Server {
     let digits = server.id.as_ref().filter(|id| id.iter().all(u8::is_ascii_digit));
     let number = digits.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
     balance::Server {
@@ -185,25 +188,25 @@ fn balance_server(server: &model::UpstreamServer, name: &str) -> balance::Server
     }
 }
 
-fn method(method: Option<&model::Method>) -> balance::Method {
+fn method(method: Option<&Method>) -> balance::Method {
     let Some(method) = method else { return balance::Method::RoundRobin };
     match method {
-        model::Method::IpHash => balance::Method::AddressHash,
-        model::Method::Hash { consistent: false, .. } => balance::Method::Hash,
-        model::Method::Hash { consistent: true, .. } => balance::Method::Ketama,
-        model::Method::ConsistentHash { .. } => balance::Method::Consistent,
-        model::Method::LeastConn => balance::Method::LeastConn,
-        model::Method::LeastTime { until, inflight } => {
+        Method::IpHash => balance::Method::AddressHash,
+        Method::Hash { consistent: false, .. } => balance::Method::Hash,
+        Method::Hash { consistent: true, .. } => balance::Method::Ketama,
+        Method::ConsistentHash { .. } => balance::Method::Consistent,
+        Method::LeastConn => balance::Method::LeastConn,
+        Method::LeastTime { until, inflight } => {
             let until = match until {
-                model::Until::Header => balance::Until::Header,
-                model::Until::LastByte => balance::Until::LastByte,
+                Until::Header => balance::Until::Header,
+                Until::LastByte => balance::Until::LastByte,
             };
             balance::Method::LeastTime { until, inflight: *inflight }
         }
-        model::Method::Random => balance::Method::Random,
-        model::Method::RandomTwo => balance::Method::RandomTwo,
-        model::Method::Vnswrr => balance::Method::Vnswrr,
-        model::Method::Iwrr => balance::Method::Iwrr,
+        Method::Random => balance::Method::Random,
+        Method::RandomTwo => balance::Method::RandomTwo,
+        Method::Vnswrr => balance::Method::Vnswrr,
+        Method::Iwrr => balance::Method::Iwrr,
     }
 }
 
@@ -212,7 +215,7 @@ fn seed() -> u64 {
     getrandom::u64().unwrap_or_else(|_| clock::unix_time().as_nanos() as u64)
 }
 
-fn policy(sticky: &model::SessionSticky, id_with_bar: bool) -> Policy {
+fn policy(sticky: &SessionSticky, id_with_bar: bool) -> Policy {
     Policy::new(&limpet_sticky::Settings {
         cookie: sticky.cookie.clone(),
         domain: sticky.domain.clone(),
@@ -220,9 +223,9 @@ fn policy(sticky: &model::SessionSticky, id_with_bar: bool) -> Policy {
         maxage: sticky.maxage.clone(),
         limits: sticky.maxidle.zip(sticky.maxlife).map(|(maxidle, maxlife)| Limits { maxidle, maxlife }),
         mode: match sticky.mode {
-            model::StickyMode::Insert => Mode::Insert,
-            model::StickyMode::Prefix => Mode::Prefix,
-            model::StickyMode::Rewrite => Mode::Rewrite,
+            StickyMode::Insert => Mode::Insert,
+            StickyMode::Prefix => Mode::Prefix,
+            StickyMode::Rewrite => Mode::Rewrite,
         },
         indirect: sticky.indirect,
         fallback: sticky.fallback,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use limpet_message::body::Body;
 use limpet_message::body::Cursor;
-use limpet_message::response::{self, MAX_HEAD, ResponseHead, Unread};
+use limpet_message::response::{self, ResponseHead, Unread};
 
 use super::dial::Dial;
 use super::pool::{Connection, Way};
@@ -214,10 +214,10 @@ impl Transaction {
             // A head that comes in small pieces is parsed when a line of it ends, not at each.
             let before = self.input.len() - count;
             let ends_line = self.input.get(before..).unwrap_or_default().contains(&b'\n');
-            if before > PARSED_AT_ONCE && !ends_line && self.input.len() < MAX_HEAD {
+            if before > PARSED_AT_ONCE && !ends_line && self.input.len() < self.dial.most_head {
                 continue;
             }
-            match ResponseHead::parse(&self.input) {
+            match ResponseHead::parse(&self.input, self.dial.most_head) {
                 Ok((head, length)) => {
                     let rest = self.input.split_off(length.min(self.input.len()));
                     self.input.clear();

@@ -2,25 +2,26 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
+use std::sync::Arc;
 
 use limpet_config::Address;
 use limpet_config::model::ListenOptions;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::log::os_error;
 
 /// nginx's own on Linux.
 const BACKLOG: i32 = 511;
 
-/// A bound socket, listening. All workers accept from it, each through a descriptor of its own.
+/// A bound socket, listening. All workers accept from it.
 #[derive(Debug)]
 pub struct Listener {
     pub address: Address,
     /// What it was made with.
     pub options: ListenOptions,
-    socket: Socket,
+    socket: Arc<OwnedFd>,
 }
 
 /// Why an address can't be listened on.
@@ -76,20 +77,17 @@ impl Listener {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
             std::fs::set_permissions(path, mode).map_err(|error| fail("chmod()", error))?;
         }
-        Ok(Listener { address: address.clone(), options: options.clone(), socket })
+        Ok(Listener { address: address.clone(), options: options.clone(), socket: Arc::new(socket.into()) })
     }
 
-    /// A descriptor for one worker.
-    ///
-    /// # Errors
-    /// When the process has no descriptors left.
-    pub fn share(&self) -> io::Result<OwnedFd> {
-        self.socket.as_fd().try_clone_to_owned()
+    /// The socket, for a worker. It is closed when the last one has let go of it.
+    pub fn share(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.socket)
     }
 
     /// The port that the kernel chose, where 0 was asked for.
     pub fn local_address(&self) -> Option<SocketAddr> {
-        self.socket.local_addr().ok()?.as_socket()
+        SockRef::from(&*self.socket).local_addr().ok()?.as_socket()
     }
 }
 

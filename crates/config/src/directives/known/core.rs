@@ -37,13 +37,6 @@ pub(crate) const ROWS: &[Directive] = &[
         &[Or("auto", &CpuMask), CpuMask],
     ),
     no_effect(
-        "worker_rlimit_nofile",
-        MAIN,
-        N1,
-        "Limit on open files of a worker process (`RLIMIT_NOFILE`).",
-        &[Number],
-    ),
-    no_effect(
         "worker_rlimit_core",
         MAIN,
         N1,

@@ -43,13 +43,6 @@ pub(crate) const ROWS: &[Directive] = &[
     ),
     no_effect("request_pool_size", HTTP | SERVER, N1, "First memory allocation for a request, in bytes.", &[PoolSize]),
     no_effect(
-        "client_header_buffer_size",
-        HTTP | SERVER,
-        N1,
-        "First buffer for a request line and its header, in bytes.",
-        &[Size],
-    ),
-    no_effect(
         "client_body_temp_path",
         HTTP | SERVER | LOCATION,
         N1234,
@@ -172,13 +165,6 @@ pub(crate) const ROWS: &[Directive] = &[
         &[Flag],
     ),
     // ngx_http_core_module.c: diagnostics
-    no_effect(
-        "log_not_found",
-        HTTP | SERVER | LOCATION,
-        FLAG,
-        "Writes an error log entry for each file that is missing.",
-        &[Flag],
-    ),
     no_effect(
         "log_subrequest",
         HTTP | SERVER | LOCATION,

@@ -112,13 +112,6 @@ pub(crate) const ROWS: &[Directive] = &[
         &["off"],
     ),
     no_effect(
-        "proxy_buffer_size",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Buffer for the header of a response from a backend, in bytes.",
-        &[Size],
-    ),
-    no_effect(
         "proxy_buffers",
         HTTP | SERVER | LOCATION,
         N2,

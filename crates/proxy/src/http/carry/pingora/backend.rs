@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     fn told_of(text: &str, rest: &str) -> String {
-        let (mut head, _) = ResponseHead::parse(text.as_bytes()).unwrap();
+        let (mut head, _) = ResponseHead::parse(text.as_bytes(), 65_536).unwrap();
         head.take_body(&mut rest.into());
         String::from_utf8(told(&head)).unwrap()
     }
