@@ -186,3 +186,15 @@ fn bodies_are_recoded_by_the_maps() {
     let head = Client::connect(ours).request("HEAD /koi.txt", &[]);
     assert_eq!(head.value("content-type"), "text/plain; charset=utf-8");
 }
+
+#[test]
+fn a_variable_names_the_character_set_also_where_the_file_names_none() {
+    let directives = "default_type text/plain; location / { charset $arg_c; return 200 x; }";
+    let theirs = nginx(directives);
+    let ours = port();
+    let _limpet = Limpet::http(ours, &format!("server {{ listen 127.0.0.1:{ours}; {directives} }}"));
+    let types = |port: u16, target: &str| get(port, target, &[]).values("content-type").join("|");
+    assert_eq!(types(ours, "/?c=utf-8"), types(theirs.port, "/?c=utf-8"));
+    // nginx 1.22 breaks off here.
+    assert_eq!(types(ours, "/"), "text/plain");
+}

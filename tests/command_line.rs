@@ -294,3 +294,13 @@ fn on_a_terminal_the_line_is_shown_with_a_caret() {
     let piped = limpet(folder.path(), &["-t"]);
     assert_eq!(piped.stderr.lines().count(), 2, "{}", piped.stderr);
 }
+
+#[test]
+fn a_worker_needs_a_connection_for_each_listening_socket_and_one_more() {
+    let folder = folder(
+        "events { worker_connections 2; } http { server { listen 127.0.0.1:0801; listen 127.0.0.1:0802; return 200 x; } }",
+    );
+    let output = limpet(folder.path(), &["-t"]);
+    let message = "limpet: [emerg] 2 worker_connections are not enough for 2 listening sockets\n";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
+}

@@ -156,3 +156,17 @@ fn what_can_not_be_sent_has_its_status() {
     assert_eq!(ask(port, "GET /sub/..%2f..%2f..%2fetc/passwd", &[]).status, 400);
     limpet.logs("missing\" failed (2: No such file or directory), client: 127.0.0.1, server: , request: \"GET /missing HTTP/1.1\", host: \"localhost\"");
 }
+
+#[test]
+fn missing_files_are_told_where_they_are_to_be() {
+    let port = port();
+    let http = format!(
+        "server {{ listen 127.0.0.1:{port}; root /nowhere; location /quiet {{ log_not_found off; }} location /loud {{ }} }}"
+    );
+    let limpet = Limpet::http(port, &http);
+    for target in ["/quiet", "/quiet/", "/loud"] {
+        assert_eq!(ask(port, &format!("GET {target}"), &[]).status, 404);
+    }
+    limpet.logs("/nowhere/loud");
+    assert!(!limpet.error_log().contains("quiet"), "{}", limpet.error_log());
+}

@@ -432,3 +432,33 @@ fn beyond_worker_connections_nobody_is_accepted_until_one_has_ended() {
     drop(slow.pop());
     assert_eq!(waiting.response().status, 200);
 }
+
+#[test]
+fn workers_share_their_listening_sockets() {
+    let first = port();
+    let ports: Vec<u16> = std::iter::once(first).chain((0..40).map(|_| port())).collect();
+    let listens: String = ports.iter().map(|port| format!("listen 127.0.0.1:{port}; ")).collect();
+    let text = format!(
+        "worker_processes 8; error_log logs/error.log; events {{}} http {{ server {{ {listens} return 200 x; }} }}"
+    );
+    let limpet = Limpet::start_with_descriptors(130, first, &text);
+    for port in ports {
+        assert_eq!(get(port, "/", &[]).text(), "x");
+    }
+    drop(limpet);
+}
+
+#[test]
+fn the_limit_of_open_files_is_the_files() {
+    let port = port();
+    let limpet = Limpet::http_with(
+        port,
+        "worker_rlimit_nofile 333;",
+        &format!("server {{ listen 127.0.0.1:{port}; return 200 x; }}"),
+    );
+    eventually("the limit is set", || {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", limpet.pid())).unwrap_or_default();
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default().to_owned();
+        line.split_whitespace().nth(3) == Some("333")
+    });
+}

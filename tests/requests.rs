@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use limpet_tests::{Backend, Client, Limpet, Script, port};
+use limpet_tests::{Backend, Client, Limpet, Script, get, nginx, port};
 
 fn echo_length() -> Backend {
     Backend::planned(|_, request| {
@@ -563,4 +563,38 @@ fn the_error_log_has_no_line_of_a_clients_making() {
     limpet_tests::get(port, "/files/%0a2026/01/01%2000:00:00%20[emerg]%20forged", &[]);
     limpet.logs("\\x0A2026/01/01");
     assert!(!limpet.error_log().lines().any(|line| line.starts_with("2026/01/01")), "{}", limpet.error_log());
+}
+
+#[test]
+fn the_first_buffer_for_a_head_may_be_larger_than_the_others() {
+    let directives = "client_header_buffer_size 64k; location / { return 200 x; }";
+    let theirs = nginx(directives);
+    let ours = port();
+    let _limpet = Limpet::http(ours, &format!("server {{ listen 127.0.0.1:{ours}; {directives} }}"));
+    let long = "x".repeat(40_000);
+    for port in [theirs.port, ours] {
+        assert_eq!(get(port, &format!("/{long}"), &[]).status, 200);
+        assert_eq!(get(port, "/", &[&format!("X-Long: {long}")]).status, 200);
+    }
+}
+
+#[test]
+fn a_backends_head_may_be_as_large_as_its_buffer() {
+    let backend = Backend::planned(|_, _| {
+        let lines: String = (0..3000).map(|line| format!("X-{line}: {}\r\n", "x".repeat(30))).collect();
+        Script::page(200, &lines, "body")
+    });
+    let directives = format!(
+        "location / {{ proxy_buffer_size 256k; proxy_buffers 4 256k; proxy_busy_buffers_size 256k;
+         proxy_pass http://{0}; }} location /usual {{ proxy_pass http://{0}; }}",
+        backend.address()
+    );
+    let theirs = nginx(&directives);
+    let ours = port();
+    let _limpet = Limpet::http(ours, &format!("server {{ listen 127.0.0.1:{ours}; {directives} }}"));
+    for port in [theirs.port, ours] {
+        let response = get(port, "/", &[]);
+        assert_eq!((response.status, response.text().as_str()), (200, "body"), "{port}");
+        assert_eq!(get(port, "/usual", &[]).status, 502, "{port}");
+    }
 }

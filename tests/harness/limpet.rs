@@ -68,9 +68,14 @@ impl Limpet {
 
     /// Starts it with the inside of an `http` block and so many descriptors.
     pub fn with_descriptors(most: u32, port: u16, http: &str) -> Limpet {
+        Limpet::start_with_descriptors(most, port, &text("", http))
+    }
+
+    /// The same with a whole configuration.
+    pub fn start_with_descriptors(most: u32, port: u16, configuration: &str) -> Limpet {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("logs")).expect("a folder for logs");
-        std::fs::write(folder.path().join("nginx.conf"), text("", http)).expect("a configuration");
+        std::fs::write(folder.path().join("nginx.conf"), configuration).expect("a configuration");
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).arg(binary());
         Limpet::launch(command, folder, port)
