@@ -1,5 +1,8 @@
 //! Paths made normal, and written out again for a backend.
 
+use memchr::memchr_iter;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
+
 /// Why a request's target is not served.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadUri;
@@ -75,52 +78,32 @@ fn unescape(path: &[u8]) -> Vec<u8> {
 }
 
 fn decode(path: &[u8]) -> Result<Vec<u8>, BadUri> {
-    if !path.contains(&b'%') {
-        return Ok(path.to_vec());
-    }
-    let mut out = Vec::with_capacity(path.len());
-    let mut rest = path.iter();
-    while let Some(byte) = rest.next() {
-        if *byte != b'%' {
-            out.push(*byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|digit| char::from(*digit).to_digit(16)).ok_or(BadUri);
-        match (digit()? * 16 + digit()?) as u8 {
-            0 => return Err(BadUri),
-            byte => out.push(byte),
-        }
-    }
-    Ok(out)
+    let is_valid = |at: usize| match path.get(at + 1..at + 3) {
+        Some(digits) => digits.iter().all(u8::is_ascii_hexdigit) && digits != b"00",
+        None => false,
+    };
+    if memchr_iter(b'%', path).all(is_valid) { Ok(percent_decode(path).collect()) } else { Err(BadUri) }
 }
+
+/// What nginx escapes for a backend, beside what is not ASCII.
+const ESCAPED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// Appends a decoded path with the bytes escaped that nginx escapes for a backend.
 pub fn escape(path: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in path {
-        match byte {
-            0..=0x20
-            | 0x7f..=0xff
-            | b'"'
-            | b'#'
-            | b'%'
-            | b'<'
-            | b'>'
-            | b'?'
-            | b'\\'
-            | b'^'
-            | b'`'
-            | b'{'
-            | b'|'
-            | b'}' => {
-                out.push(b'%');
-                out.extend(
-                    [byte >> 4, byte & 15].map(|nibble| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0')),
-                );
-            }
-            _ => out.push(*byte),
-        }
-    }
+    percent_encode(path, ESCAPED).for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
 #[cfg(test)]

@@ -137,18 +137,9 @@ fn json(rows: &[Row], generation: u64) -> String {
     out
 }
 
-/// A JSON string.
+/// A JSON string, which is one for Prometheus as well.
 fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => out.extend(['\\', character]),
-            _ if character.is_control() => drop(write!(out, "\\u{:04x}", u32::from(character))),
-            _ => out.push(character),
-        }
-    }
-    out.push('"');
-    out
+    serde_json::Value::from(text).to_string()
 }
 
 fn prometheus(rows: &[Row], generation: u64) -> String {

@@ -1,6 +1,7 @@
 //! nginx's built-in pages.
 
 use limpet_config::model::ServerTokens;
+use memchr::memmem;
 
 /// The reason phrase of a status line; empty where nginx has none.
 pub(super) fn reason(status: u16) -> &'static str {
@@ -90,7 +91,7 @@ pub(super) fn closes(status: u16) -> bool {
 /// The padding that nginx adds for browsers that show pages of their own in place of short ones.
 pub(super) fn padding(user_agent: Option<&[u8]>) -> Option<Vec<u8>> {
     let agent = user_agent?;
-    let find = |needle: &[u8]| agent.windows(needle.len()).position(|window| window == needle);
+    let find = |needle: &[u8]| memmem::find(agent, needle);
     let msie = find(b"MSIE ").is_some_and(|at| at + 7 < agent.len());
     let pads = find(b"Opera").is_none() && (msie || (find(b"Gecko/").is_none() && find(b"Chrome/").is_some()));
     pads.then(|| b"<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n".repeat(6))

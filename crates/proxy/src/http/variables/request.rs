@@ -9,6 +9,7 @@ use limpet_config::model::LogLevel;
 use limpet_message::field::Known;
 use limpet_message::request::LineRead;
 use limpet_text::Registry;
+use memchr::memmem;
 
 use super::{header_name, join, maybe, number, text};
 use crate::http::Request;
@@ -57,7 +58,7 @@ pub(super) fn add(registry: &mut Registry<Request>) {
     registry.add("limit_rate", |_: &Request, out: &mut Vec<u8>| text(out, b"0"));
     registry.add("msie", |request: &Request, out: &mut Vec<u8>| {
         let agent = request.head.value(Known::UserAgent).unwrap_or_default();
-        let has = |word: &[u8]| agent.windows(word.len()).any(|window| window == word);
+        let has = |word: &[u8]| memmem::find(agent, word).is_some();
         text(out, if has(b"MSIE ") && !has(b"Opera") { b"1" } else { b"" })
     });
     registry.add("raw_uri", |request: &Request, out: &mut Vec<u8>| {
