@@ -27,6 +27,17 @@ test: deps ## All tests
 	$(CARGO) build --package limpet
 	$(CARGO) test --workspace
 
+# Where the tools of `make audit` are put.
+TOOLS := target/tools
+
+audit: deps ## Licences, sources and doubles of the dependencies, unused ones, and known faults where their list can be had
+	@test -x $(TOOLS)/bin/cargo-deny || $(CARGO) install --quiet --locked --root $(TOOLS) cargo-deny
+	@test -x $(TOOLS)/bin/cargo-machete || $(CARGO) install --quiet --locked --root $(TOOLS) cargo-machete
+	$(TOOLS)/bin/cargo-machete --with-metadata
+	$(TOOLS)/bin/cargo-deny --locked check --hide-inclusion-graph bans licenses sources
+	@if $(TOOLS)/bin/cargo-deny fetch db 2>/dev/null; then $(TOOLS)/bin/cargo-deny check advisories; \
+	else echo "the list of known faults can't be reached: not checked"; fi
+
 docs: ## Write docs/directives.md anew from the table
 	UPDATE=1 $(CARGO) test --package limpet-config page
 
@@ -40,4 +51,4 @@ clean: ## Remove what was built
 	$(CARGO) clean
 	rm -rf $(PREFIX_DIR)
 
-.PHONY: help deps run build check test docs bench fmt clean
+.PHONY: help deps run build check test audit docs bench fmt clean

@@ -25,7 +25,7 @@ pub(crate) struct Upstream {
     pub(crate) name: Arc<str>,
     pub(crate) sticky: Option<Policy>,
     /// How its servers are probed.
-    pub(crate) rules: Option<Rules>,
+    pub(crate) rules: Option<Arc<Rules>>,
     /// Those of its servers' names that are looked up again.
     pub(crate) names: Option<Names>,
     pub(crate) members: ArcSwap<Members>,
@@ -104,7 +104,7 @@ impl Upstream {
         Upstream {
             name: upstream.name.as_str().into(),
             sticky: upstream.sticky.as_ref().map(|sticky| policy(sticky, id_with_bar)),
-            rules: upstream.check.as_ref().map(|check| Rules::new(check, upstream)),
+            rules: upstream.check.as_ref().map(|check| Arc::new(Rules::new(check, upstream))),
             names,
             members: ArcSwap::from_pointee(members),
             changed: Notify::new(),

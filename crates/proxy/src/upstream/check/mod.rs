@@ -8,13 +8,16 @@ mod fastcgi;
 mod hello;
 mod probe;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use limpet_config::Address;
 use limpet_config::model::{Check, CheckKind, Expected, LogLevel, Upstream as Written};
-use probe::{Connection, Failure};
+use pingora_load_balancing::Backend;
+use pingora_load_balancing::health_check::HealthCheck;
+use probe::{Failure, Probe};
 use tokio::task::JoinSet;
 
 use super::members::{Members, Upstream};
@@ -81,28 +84,24 @@ async fn watch_over(upstream: Arc<Upstream>, members: Arc<Members>, index: usize
     let (Some(rules), Some(backend)) = (&upstream.rules, members.backends.get(index)) else { return };
     let check = &rules.check;
     let target = target(&backend.address, check.port);
+    let asked = match known(&target) {
+        Ok(asked) => asked,
+        Err(error) => return log::write_default(LogLevel::Error, &format!("{error} while checking peer: {target} ")),
+    };
+    let probe: Box<dyn HealthCheck + Send + Sync> = Box::new(Probe::new(Arc::clone(rules), target.clone()));
     clock::tick();
     sleep(fastrand::u64(..check.interval.clamp(1, SPREAD)), check.interval).await;
     // After a first look soon, the probes of all servers are spread over the whole interval.
     let mut rest = fastrand::u64(..check.interval.max(1));
-    let mut connection: Option<Connection> = None;
+    let threshold = |success: bool| u32::try_from(probe.health_threshold(success)).unwrap_or(u32::MAX);
+    let (rise, fall) = (threshold(true), threshold(false));
     loop {
         clock::tick();
-        let probe = probe::run(rules, &target, &mut connection);
-        let verdict = tokio::time::timeout(Duration::from_millis(check.timeout), probe).await;
+        let verdict = tokio::time::timeout(Duration::from_millis(check.timeout), probe.check(&asked)).await;
         clock::tick();
-        if !matches!(verdict, Ok(Ok(()))) {
-            connection = None;
-        }
         let why = match &verdict {
-            Ok(Ok(()) | Err(Failure::Silent)) => None,
-            Ok(Err(Failure::Protocol)) => {
-                Some(format!("check protocol {} error with peer: {target} ", check.kind.word()))
-            }
-            Ok(Err(Failure::Closed)) => {
-                Some(format!("check peer closed connection with an incomplete response, peer: {target} "))
-            }
-            Ok(Err(Failure::Io(what) | Failure::Own(what))) => Some(format!("{what} while checking peer: {target} ")),
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => told(error, check.kind, &target),
             Err(_) => Some(format!("check time out with peer: {target} ")),
         };
         if let Some(why) = why {
@@ -110,14 +109,39 @@ async fn watch_over(upstream: Arc<Upstream>, members: Arc<Members>, index: usize
         }
         let passed = matches!(verdict, Ok(Ok(())));
         // What this machine lacks says nothing about the server.
-        let is_verdict = !matches!(verdict, Ok(Err(Failure::Own(_))));
-        if is_verdict && backend.state.probed(passed, check.rise, check.fall, clock::steady_milliseconds()) {
+        let is_verdict = !matches!(&verdict, Ok(Err(error)) if matches!(failure(error), Some(Failure::Own(_))));
+        if is_verdict && backend.state.probed(passed, rise, fall, clock::steady_milliseconds()) {
             let what = if passed { "enable" } else { "disable" };
             log::write_default(LogLevel::Error, &format!("{what} check peer: {target} "));
             members.group.returned();
         }
         sleep(std::mem::replace(&mut rest, check.interval), check.interval).await;
     }
+}
+
+/// The server as Pingora's health checks know one.
+fn known(target: &Address) -> io::Result<Backend> {
+    let addr = match target {
+        Address::Ip(address) => (*address).into(),
+        Address::Unix(path) => std::os::unix::net::SocketAddr::from_pathname(path)?.into(),
+    };
+    Ok(Backend { addr, weight: 1, ext: http::Extensions::new() })
+}
+
+/// Why one of our own probes has failed.
+fn failure(error: &pingora_error::Error) -> Option<&Failure> {
+    error.cause.as_deref()?.downcast_ref()
+}
+
+/// What is told of a probe that has failed, in the reference's words where it is one of ours.
+fn told(error: &pingora_error::Error, kind: CheckKind, target: &Address) -> Option<String> {
+    Some(match failure(error) {
+        Some(Failure::Silent) => return None,
+        Some(Failure::Protocol) => format!("check protocol {} error with peer: {target} ", kind.word()),
+        Some(Failure::Closed) => format!("check peer closed connection with an incomplete response, peer: {target} "),
+        Some(Failure::Io(what) | Failure::Own(what)) => format!("{what} while checking peer: {target} "),
+        None => format!("{error} while checking peer: {target} "),
+    })
 }
 
 /// Sleeps for about some milliseconds, until the nearest stroke of a clock that strikes fifteen times in an interval, and

@@ -2,9 +2,14 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use limpet_config::Address;
 use limpet_config::model::{CheckKind, Expected};
+use pingora_error::{Error, ErrorType};
+use pingora_load_balancing::Backend;
+use pingora_load_balancing::health_check::HealthCheck;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
@@ -22,22 +27,27 @@ const MOST: usize = (64 << 10) + 8;
 const GOOD: Expected = [false, true, true, false, false];
 
 /// Why a server has not passed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// Nobody listens, or the connection was closed at once; the state says it all.
+    #[error("nobody listens")]
     Silent,
     /// This machine lacks what a connection takes, in nginx's words.
+    #[error("{0}")]
     Own(String),
     /// The connection ended in the middle of the answer.
+    #[error("the connection was closed")]
     Closed,
     /// The answer is not what it should be.
+    #[error("wrong answer")]
     Protocol,
     /// A call failed, in nginx's words.
+    #[error("{0}")]
     Io(String),
 }
 
 /// A connection for the next probe, and how many it has served.
-pub(super) struct Connection {
+struct Connection {
     socket: Wire,
     served: u32,
 }
@@ -72,8 +82,38 @@ pub(super) enum Verdict {
     Open,
 }
 
+/// A server's probe as Pingora's health checks are: what a Rust program writes for those can be put in its place.
+pub(super) struct Probe {
+    rules: Arc<Rules>,
+    target: Address,
+    /// What serves the next probe. Nobody else asks while one is under way.
+    connection: tokio::sync::Mutex<Option<Connection>>,
+}
+
+impl Probe {
+    pub(super) fn new(rules: Arc<Rules>, target: Address) -> Self {
+        Probe { rules, target, connection: tokio::sync::Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl HealthCheck for Probe {
+    /// # Errors
+    /// Its cause is a [`Failure`].
+    async fn check(&self, _: &Backend) -> pingora_error::Result<()> {
+        let mut connection = self.connection.lock().await;
+        run(&self.rules, &self.target, &mut connection)
+            .await
+            .map_err(|failure| Error::because(ErrorType::CustomCode("check", 0), "", failure))
+    }
+
+    fn health_threshold(&self, success: bool) -> usize {
+        (if success { self.rules.check.rise } else { self.rules.check.fall }) as usize
+    }
+}
+
 /// Probes once. A connection that may serve the next probe stays in its slot.
-pub(super) async fn run(rules: &Rules, target: &Address, slot: &mut Option<Connection>) -> Result<(), Failure> {
+async fn run(rules: &Rules, target: &Address, slot: &mut Option<Connection>) -> Result<(), Failure> {
     let check = &rules.check;
     let kept = slot.take().filter(|connection| !has_ended(&connection.socket));
     let Connection { mut socket, served } = match kept {
