@@ -108,7 +108,7 @@ fn a_page_is_not_passed_on_where_the_others_are_out_for_a_while() {
     // Then it is the only one, and nobody takes its place.
     assert_eq!(setup.get().status, 502);
     assert!(setup.tries(2).starts_with("502 [2, u] [503, 502] [0, 0] [0.00"), "{}", setup.tries(2));
-    setup.limpet.logs("no live upstreams while connecting to upstream, client: 127.0.0.1, server: , request: \"GET / HTTP/1.1\", upstream: \"http://u/u\"");
+    setup.limpet.logs("no live upstreams while connecting to upstream, client: 127.0.0.1, server: , request: \"GET / HTTP/1.1\", upstream: \"http://u/\"");
     assert_eq!(setup.get().status, 502);
     assert!(setup.tries(3).starts_with("502 [u] [502] [0] [-]"), "{}", setup.tries(3));
     // A client that is held to its server gets that one's page.

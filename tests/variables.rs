@@ -159,3 +159,34 @@ fn redirects_of_a_backend_are_rewritten_or_not() {
         }
     }
 }
+
+#[test]
+fn what_is_added_to_a_response_sees_what_it_is() {
+    let backend = Backend::new(Script::page(203, "X-A: a\r\nContent-Type: text/css\r\n", "body"));
+    let directives = format!(
+        "add_header X-Seen '$status $sent_http_content_type $sent_http_content_length $sent_http_location' always;
+         default_type text/plain; location /file {{ }} location /missing {{ }} location /moved {{ return 301 /x; }}
+         location /text {{ return 202 text; }} location /proxied {{ proxy_pass http://{}; }}",
+        backend.address()
+    );
+    let theirs = nginx(&directives);
+    std::fs::write(theirs.path("html/file"), "a file").expect("a file");
+    let ours = port();
+    let root = theirs.path("html").display().to_string();
+    let _limpet = Limpet::http(ours, &format!("server {{ listen 127.0.0.1:{ours}; root {root}; {directives} }}"));
+    for target in ["/file", "/missing", "/text", "/proxied"] {
+        let seen = |port: u16| get(port, target, &[]).value("x-seen").to_owned();
+        assert_eq!(seen(ours), seen(theirs.port), "{target}");
+    }
+    assert!(get(ours, "/moved", &[]).value("x-seen").starts_with("301 text/html"));
+}
+
+#[test]
+fn no_variable_ends_the_line_of_a_media_type() {
+    let port = port();
+    let http = format!("server {{ listen 127.0.0.1:{port}; default_type text/plain; charset $uri; return 200 x; }}");
+    let _limpet = Limpet::http(port, &http);
+    let response = get(port, "/%0d%0aEvil:%201", &[]);
+    assert_eq!(response.value("content-type"), "text/plain; charset=/Evil: 1");
+    assert!(response.values("evil").is_empty(), "{}", response.head);
+}

@@ -2,10 +2,10 @@
 
 /// Current and effective weights of a tier's servers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Walk(Vec<Step>);
+pub(crate) struct Walk(Vec<Weighted>);
 
 #[derive(Debug, Clone)]
-struct Step {
+struct Weighted {
     current: i64,
     effective: i64,
     weight: i64,
@@ -13,7 +13,7 @@ struct Step {
 
 impl Walk {
     pub(crate) fn new(weights: impl Iterator<Item = u32>) -> Self {
-        let step = |weight: u32| Step { current: 0, effective: weight.into(), weight: weight.into() };
+        let step = |weight: u32| Weighted { current: 0, effective: weight.into(), weight: weight.into() };
         Walk(weights.map(step).collect())
     }
 

@@ -324,6 +324,14 @@ impl<'t> Builder<'t> {
 
 /// Checks the arguments of a directive that is not acted on.
 fn accept(accepted: Accepted, directive: &syntax::Directive) -> Result<(), Fault> {
+    // Where any word is right, a missing `;` would make the next directive one of them.
+    let mut line = directive.name.span.line;
+    for word in &directive.args {
+        let begins_line = std::mem::replace(&mut line, word.span.line) != word.span.line;
+        if begins_line && !word.quoted && named(&word.bytes).is_some() {
+            return fault(word, format!("invalid value \"{}\"", word.text()));
+        }
+    }
     match accepted {
         Accepted::Lines(lines) | Accepted::ExactLines(lines) => {
             let words: Vec<_> = directive.args.iter().map(Word::text).collect();

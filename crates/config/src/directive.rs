@@ -20,7 +20,7 @@ pub(crate) mod prelude {
         ANYWHERE, EVENTS, HTTP, LIMIT_EXCEPT, LOCATION, LOCATION_IF, MAIL, MAIL_SERVER, MAIN, SERVER, SERVER_IF,
         STREAM, STREAM_SERVER, STREAM_UPSTREAM, UPSTREAM,
     };
-    pub(crate) use super::{Directive, at_default, no_effect, refused, works};
+    pub(crate) use super::{Directive, NEXT, STALE, TLS_VERSIONS, at_default, no_effect, refused, works};
 }
 
 /// A set of the blocks in which a directive may stand.
@@ -278,6 +278,43 @@ pub(crate) const fn at_default(
     Directive { name, contexts, arity, doc, state: State::AtDefault(accepted), repeatable: false }
 }
 
+/// Versions of TLS, as OpenSSL names them.
+pub(crate) const TLS_VERSIONS: &[&str] = &["SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
+/// What the directives for the next upstream of other modules know.
+pub(crate) const NEXT: &[&str] = &[
+    "error",
+    "timeout",
+    "invalid_header",
+    "non_idempotent",
+    "http_500",
+    "http_502",
+    "http_503",
+    "http_504",
+    "http_403",
+    "http_404",
+    "http_429",
+    "denied",
+    "off",
+    "not_found",
+    "invalid_response",
+    "updating",
+];
+/// What `proxy_cache_use_stale` and its like know.
+pub(crate) const STALE: &[&str] = &[
+    "error",
+    "timeout",
+    "invalid_header",
+    "http_500",
+    "http_502",
+    "http_503",
+    "http_504",
+    "http_403",
+    "http_404",
+    "http_429",
+    "updating",
+    "off",
+];
+
 pub(crate) const fn refused(name: &'static str, contexts: Contexts, arity: Arity, doc: &'static str) -> Directive {
     Directive { name, contexts, arity, doc, state: State::Refused, repeatable: true }
 }
@@ -285,6 +322,12 @@ pub(crate) const fn refused(name: &'static str, contexts: Contexts, arity: Arity
 impl Directive {
     pub(crate) const fn repeatable(mut self) -> Directive {
         self.repeatable = true;
+        self
+    }
+
+    /// For a row without lines: its arguments are of these forms all the same.
+    pub(crate) const fn forms(mut self, forms: &'static [Form]) -> Directive {
+        self.state = State::AtDefault(Accepted::Forms(forms));
         self
     }
 

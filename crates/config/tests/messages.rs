@@ -332,6 +332,20 @@ fn beginnings_of_words_are_taken_with_a_warning() {
 }
 
 #[test]
+fn a_missing_semicolon_is_seen_also_where_any_word_is_right() {
+    for (text, expected) in [
+        ("proxy_cache_valid 200 302\nproxy_set_header Host $host;", "invalid value \"proxy_set_header\" in /n.conf:3"),
+        ("proxy_cache_valid 200 302\n10m;", "no error"),
+        ("fastcgi_index \n index.php;", "no error"),
+        ("fastcgi_index\n\"index\";", "no error"),
+        ("scgi_cache_valid any\n  return 200;", "invalid value \"return\" in /n.conf:3"),
+    ] {
+        let said = error(&format!("events {{}}\nhttp {{ server {{ location / {{ {text} }} }} }}"));
+        assert!(said.starts_with(expected), "{text}: {said}");
+    }
+}
+
+#[test]
 fn directives_that_are_not_acted_on_have_their_arguments_checked() {
     for line in include_str!("not_acted_on.txt").lines().filter(|line| !line.starts_with('#')) {
         let [context, text, expected] = line.splitn(3, " | ").collect::<Vec<_>>()[..] else { panic!("{line}") };

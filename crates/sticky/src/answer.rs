@@ -4,7 +4,7 @@ use crate::policy::{Mode, Policy};
 
 /// What to do with a response's Set-Cookie lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum CookieAction {
     /// Nothing.
     Pass,
     /// Add ours behind all others.
@@ -23,18 +23,18 @@ pub enum Answer {
 ///
 /// `hide_cookie`: whether the location has a `session_sticky_hide_cookie`. Without one, indirect and prefix neither hide
 /// nor set a cookie (compatibility: C5.3). `assigned`: whether the client's server is new to it.
-pub fn answer(policy: &Policy, hide_cookie: bool, status: u16, assigned: bool) -> Answer {
+pub fn answer(policy: &Policy, hide_cookie: bool, status: u16, assigned: bool) -> CookieAction {
     if status >= 400 || (policy.needs_hide_cookie() && !hide_cookie) {
-        return Answer::Pass;
+        return CookieAction::Pass;
     }
     match policy.mode() {
-        Mode::Prefix => Answer::Prefix,
-        Mode::Rewrite => Answer::Rewrite,
+        Mode::Prefix => CookieAction::Prefix,
+        Mode::Rewrite => CookieAction::Rewrite,
         Mode::Insert => match (assigned || policy.is_stamped(), policy.hides()) {
-            (true, true) => Answer::Replace,
-            (true, false) => Answer::Append,
-            (false, true) => Answer::Drop,
-            (false, false) => Answer::Pass,
+            (true, true) => CookieAction::Replace,
+            (true, false) => CookieAction::Append,
+            (false, true) => CookieAction::Drop,
+            (false, false) => CookieAction::Pass,
         },
     }
 }
@@ -42,31 +42,31 @@ pub fn answer(policy: &Policy, hide_cookie: bool, status: u16, assigned: bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Limits, Settings};
+    use crate::policy::{Limits, PolicySettings};
 
     fn policy(mode: Mode, indirect: bool, stamped: bool) -> Policy {
         let limits = stamped.then_some(Limits { maxidle: 1, maxlife: 1 });
-        Policy::new(&Settings { mode, indirect, limits, ..Settings::default() })
+        Policy::new(&PolicySettings { mode, indirect, limits, ..PolicySettings::default() })
     }
 
     #[test]
     fn insert_sends_its_cookie_when_the_server_is_new() {
         let policy = policy(Mode::Insert, false, false);
-        assert_eq!(answer(&policy, false, 200, true), Answer::Append);
-        assert_eq!(answer(&policy, false, 200, false), Answer::Pass);
+        assert_eq!(answer(&policy, false, 200, true), CookieAction::Append);
+        assert_eq!(answer(&policy, false, 200, false), CookieAction::Pass);
     }
 
     #[test]
     fn with_limits_the_cookie_is_sent_every_time() {
-        assert_eq!(answer(&policy(Mode::Insert, false, true), false, 200, false), Answer::Append);
-        assert_eq!(answer(&policy(Mode::Insert, true, true), true, 200, false), Answer::Replace);
+        assert_eq!(answer(&policy(Mode::Insert, false, true), false, 200, false), CookieAction::Append);
+        assert_eq!(answer(&policy(Mode::Insert, true, true), true, 200, false), CookieAction::Replace);
     }
 
     #[test]
     fn indirect_replaces_the_backends_cookie_and_drops_it_for_returning_clients() {
         let policy = policy(Mode::Insert, true, false);
-        assert_eq!(answer(&policy, true, 200, true), Answer::Replace);
-        assert_eq!(answer(&policy, true, 200, false), Answer::Drop);
+        assert_eq!(answer(&policy, true, 200, true), CookieAction::Replace);
+        assert_eq!(answer(&policy, true, 200, false), CookieAction::Drop);
     }
 
     #[test]
@@ -74,9 +74,9 @@ mod tests {
         for policy in
             [policy(Mode::Insert, true, true), policy(Mode::Prefix, false, false), policy(Mode::Rewrite, true, false)]
         {
-            assert_eq!(answer(&policy, false, 200, true), Answer::Pass);
+            assert_eq!(answer(&policy, false, 200, true), CookieAction::Pass);
         }
-        assert_eq!(answer(&policy(Mode::Rewrite, false, false), false, 200, true), Answer::Rewrite);
+        assert_eq!(answer(&policy(Mode::Rewrite, false, false), false, 200, true), CookieAction::Rewrite);
     }
 
     #[test]
@@ -84,10 +84,10 @@ mod tests {
         for mode in [Mode::Insert, Mode::Prefix, Mode::Rewrite] {
             let policy = policy(mode, false, false);
             for status in [101, 200, 204, 302, 304, 399] {
-                assert_ne!(answer(&policy, true, status, true), Answer::Pass, "{mode:?} {status}");
+                assert_ne!(answer(&policy, true, status, true), CookieAction::Pass, "{mode:?} {status}");
             }
             for status in [400, 404, 499, 502, 599] {
-                assert_eq!(answer(&policy, true, status, true), Answer::Pass, "{mode:?} {status}");
+                assert_eq!(answer(&policy, true, status, true), CookieAction::Pass, "{mode:?} {status}");
             }
         }
     }

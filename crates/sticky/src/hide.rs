@@ -57,10 +57,10 @@ pub fn hide(policy: &Policy, header: &[u8]) -> Hidden {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Settings;
+    use crate::policy::PolicySettings;
 
     fn hidden(mode: Mode, header: &str) -> String {
-        let policy = Policy::new(&Settings { mode, indirect: true, ..Settings::default() });
+        let policy = Policy::new(&PolicySettings { mode, indirect: true, ..PolicySettings::default() });
         match hide(&policy, header.as_bytes()) {
             Hidden::Unchanged => "unchanged".into(),
             Hidden::Dropped => "dropped".into(),

@@ -19,8 +19,8 @@ pub mod sid;
 pub mod stamp;
 pub mod write;
 
-pub use answer::{Answer, answer};
+pub use answer::{CookieAction, answer};
 pub use hide::{Hidden, hide};
-pub use policy::{Limits, Mode, Policy, Settings};
-pub use read::{Session, read};
+pub use policy::{Limits, Mode, Policy, PolicySettings};
+pub use read::{FoundSession, read};
 pub use sid::SidTable;

@@ -22,7 +22,7 @@ pub struct Limits {
 
 /// The directive's arguments with their defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct PolicySettings {
     /// The cookie's name.
     pub cookie: Vec<u8>,
     /// Sent as `Domain=`.
@@ -43,9 +43,9 @@ pub struct Settings {
     pub id_with_bar: bool,
 }
 
-impl Default for Settings {
+impl Default for PolicySettings {
     fn default() -> Self {
-        Settings {
+        PolicySettings {
             cookie: b"route".to_vec(),
             domain: None,
             path: b"/".to_vec(),
@@ -77,7 +77,7 @@ pub struct Policy {
 
 impl Policy {
     /// The policy of these settings.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &PolicySettings) -> Self {
         let mut attributes = Vec::new();
         for (name, value) in [(&b"; Domain="[..], settings.domain.as_ref()), (b"; Path=", Some(&settings.path))] {
             if let Some(value) = value {

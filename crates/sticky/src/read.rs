@@ -6,7 +6,7 @@ use crate::stamp::{self, Stamps};
 
 /// What a request says about its session. `P` is what the caller knows a server by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Session<'h, P> {
+pub enum FoundSession<'h, P> {
     /// No cookie of ours, or one with nothing in it.
     None,
     /// The timestamps are not there or are no numbers: a new session, whatever `fallback` says.
@@ -37,8 +37,8 @@ pub fn read<'h, P>(
     cookie_headers: impl IntoIterator<Item = &'h [u8]>,
     now: i64,
     find: impl Fn(&[u8]) -> Option<P>,
-) -> Session<'h, P> {
-    let mut first_found = Session::None;
+) -> FoundSession<'h, P> {
+    let mut first_found = FoundSession::None;
     for header in cookie_headers {
         for piece in pieces(header) {
             let Some((name, value)) = piece.pair else { continue };
@@ -47,20 +47,20 @@ pub fn read<'h, P>(
             }
             let found = match claim(policy, value) {
                 Claim::Nothing => continue,
-                Claim::Malformed => Session::Malformed,
+                Claim::Malformed => FoundSession::Malformed,
                 Claim::Sid { sid, stamps } => {
                     let expired =
                         policy.limits.zip(stamps).is_some_and(|(limits, stamps)| !stamps.are_fresh(limits, now));
                     let first = stamps.map(|stamps| stamps.first);
                     match find(sid) {
-                        Some(_) if expired => return Session::Expired,
-                        Some(peer) => return Session::Known { peer, first },
-                        None if expired => Session::Expired,
-                        None => Session::Unknown { sid, first },
+                        Some(_) if expired => return FoundSession::Expired,
+                        Some(peer) => return FoundSession::Known { peer, first },
+                        None if expired => FoundSession::Expired,
+                        None => FoundSession::Unknown { sid, first },
                     }
                 }
             };
-            if matches!(first_found, Session::None) {
+            if matches!(first_found, FoundSession::None) {
                 first_found = found;
             }
         }
@@ -101,12 +101,12 @@ fn claim<'h>(policy: &Policy, value: &'h [u8]) -> Claim<'h> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Limits, Settings};
+    use crate::policy::{Limits, PolicySettings};
 
     const NOW: i64 = 1_000_000;
 
-    fn policy(change: impl FnOnce(&mut Settings)) -> Policy {
-        let mut settings = Settings::default();
+    fn policy(change: impl FnOnce(&mut PolicySettings)) -> Policy {
+        let mut settings = PolicySettings::default();
         change(&mut settings);
         Policy::new(&settings)
     }
@@ -126,11 +126,11 @@ mod tests {
 
     fn state(policy: &Policy, headers: &[&str]) -> String {
         match read(policy, headers.iter().map(|header| header.as_bytes()), NOW, find) {
-            Session::None => "none".into(),
-            Session::Malformed => "malformed".into(),
-            Session::Expired => "expired".into(),
-            Session::Unknown { sid, .. } => format!("unknown {}", String::from_utf8_lossy(sid)),
-            Session::Known { peer, .. } => format!("known {peer}"),
+            FoundSession::None => "none".into(),
+            FoundSession::Malformed => "malformed".into(),
+            FoundSession::Expired => "expired".into(),
+            FoundSession::Unknown { sid, .. } => format!("unknown {}", String::from_utf8_lossy(sid)),
+            FoundSession::Known { peer, .. } => format!("known {peer}"),
         }
     }
 
@@ -223,6 +223,6 @@ mod tests {
     #[test]
     fn the_beginning_of_a_session_is_handed_on() {
         let session = read(&stamped(), [&b"route=S|0999999|00999998"[..]], NOW, find);
-        assert_eq!(session, Session::Known { peer: 'S', first: Some(999_998) });
+        assert_eq!(session, FoundSession::Known { peer: 'S', first: Some(999_998) });
     }
 }

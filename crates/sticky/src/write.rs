@@ -94,28 +94,28 @@ fn own_cookie<'l>(policy: &Policy, line: &'l [u8]) -> Option<OwnCookie<'l>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Limits, Settings};
+    use crate::policy::{Limits, PolicySettings};
 
     const NOW: i64 = 1_795_154_956;
 
-    fn line(settings: Settings) -> String {
+    fn line(settings: PolicySettings) -> String {
         String::from_utf8(set_cookie(&Policy::new(&settings), b"SID", NOW, 7)).unwrap()
     }
 
     #[test]
     fn the_cookie_is_the_references_byte_for_byte() {
-        assert_eq!(line(Settings::default()), "route=SID; Path=/");
+        assert_eq!(line(PolicySettings::default()), "route=SID; Path=/");
         assert_eq!(
-            line(Settings {
+            line(PolicySettings {
                 cookie: b"uid".into(),
                 domain: Some(b"x.com".into()),
                 path: b"/p".into(),
-                ..Settings::default()
+                ..PolicySettings::default()
             }),
             "uid=SID; Domain=x.com; Path=/p"
         );
         assert_eq!(
-            line(Settings { maxage: Some(b"060".into()), ..Settings::default() }),
+            line(PolicySettings { maxage: Some(b"060".into()), ..PolicySettings::default() }),
             "route=SID; Path=/; Max-Age=060; Expires=Fri, 20-Nov-26 06:10:16 GMT"
         );
     }
@@ -124,19 +124,19 @@ mod tests {
     fn with_limits_it_carries_last_and_first_and_no_max_age() {
         let limits = Some(Limits { maxidle: 1, maxlife: 2 });
         assert_eq!(
-            line(Settings { limits, maxage: Some(b"60".into()), ..Settings::default() }),
+            line(PolicySettings { limits, maxage: Some(b"60".into()), ..PolicySettings::default() }),
             "route=SID|1795154956|7; Path=/"
         );
     }
 
     #[test]
     fn a_maxage_beyond_all_calendars_does_no_harm() {
-        let line = line(Settings { maxage: Some(b"9223372036854775807".into()), ..Settings::default() });
+        let line = line(PolicySettings { maxage: Some(b"9223372036854775807".into()), ..PolicySettings::default() });
         assert!(line.ends_with("Expires=Fri, 31-Dec-9999 23:59:59 GMT"), "{line}");
     }
 
     fn policy() -> Policy {
-        Policy::new(&Settings::default())
+        Policy::new(&PolicySettings::default())
     }
 
     fn text(line: Option<Vec<u8>>) -> String {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail by panicking")]
 
 use limpet_sticky::write::{prefixed, rewritten, set_cookie};
-use limpet_sticky::{Hidden, Limits, Mode, Policy, Session, Settings, hide, read};
+use limpet_sticky::{FoundSession, Hidden, Limits, Mode, Policy, PolicySettings, hide, read};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::{prop_assert, prop_assert_eq, proptest};
@@ -12,7 +12,7 @@ fn policies() -> impl Strategy<Value = Policy> {
     let mode = prop_oneof![Just(Mode::Insert), Just(Mode::Prefix), Just(Mode::Rewrite)];
     (mode, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(mode, indirect, stamped, id_with_bar)| {
         let limits = stamped.then_some(Limits { maxidle: 1000, maxlife: 5000 });
-        Policy::new(&Settings { mode, indirect, limits, id_with_bar, ..Settings::default() })
+        Policy::new(&PolicySettings { mode, indirect, limits, id_with_bar, ..PolicySettings::default() })
     })
 }
 
@@ -44,7 +44,7 @@ proptest! {
             Mode::Rewrite => rewritten(&policy, b"route=own; Path=/", sid.as_bytes()).unwrap(),
         };
         let cookie = line.split(|byte| *byte == b';').next().unwrap();
-        let expected = Session::Known { peer: (), first: policy.is_stamped().then_some(first) };
+        let expected = FoundSession::Known { peer: (), first: policy.is_stamped().then_some(first) };
         prop_assert_eq!(read(&policy, [cookie], now, known), expected);
     }
 
@@ -65,13 +65,13 @@ proptest! {
 
     #[test]
     fn what_was_hidden_is_gone(header in cookie_bytes()) {
-        let policy = Policy::new(&Settings { indirect: true, ..Settings::default() });
+        let policy = Policy::new(&PolicySettings { indirect: true, ..PolicySettings::default() });
         let left = match hide(&policy, &header) {
             Hidden::Unchanged => header,
             Hidden::Dropped => Vec::new(),
             Hidden::Changed(left) => left,
         };
-        prop_assert_eq!(read(&policy, [left.as_slice()], 0, |_: &[u8]| Some(())), Session::None);
+        prop_assert_eq!(read(&policy, [left.as_slice()], 0, |_: &[u8]| Some(())), FoundSession::None);
     }
 
     #[test]

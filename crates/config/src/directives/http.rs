@@ -337,7 +337,7 @@ fn client_body_buffer_size(builder: &mut Builder<'_>, directive: &syntax::Direct
 
 fn server_tokens(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let word = arg(directive, 0)?;
-    let tokens = match word.bytes.as_slice() {
+    let tokens = match word.bytes.to_ascii_lowercase().as_slice() {
         b"on" | b"build" => ServerTokens::On,
         b"off" => ServerTokens::Off,
         _ => return fault(word, format!("invalid value \"{}\"", word.text())),

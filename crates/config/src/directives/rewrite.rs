@@ -6,7 +6,7 @@ use limpet_text::{Part, Template};
 use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, LOCATION, LOCATION_IF, MORE1, N12, SERVER, SERVER_IF, works};
-use crate::model::{Condition, Content, Location, Matcher, Return, Step};
+use crate::model::{Condition, Content, Location, Matcher, Return, RewriteStep};
 use crate::value;
 
 pub(crate) const ROWS: &[Directive] = &[
@@ -34,7 +34,7 @@ fn if_(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), F
         let outer = std::mem::take(&mut builder.server.steps);
         let result = builder.block(directive, contexts::SERVER_IF);
         let steps = std::mem::replace(&mut builder.server.steps, outer);
-        builder.server.steps.push(Step::If { condition, steps, location: None });
+        builder.server.steps.push(RewriteStep::If { condition, steps, location: None });
         return result;
     }
     let place = builder.place(directive);
@@ -51,7 +51,7 @@ fn if_(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), F
     let Some(mut block) = builder.locations.pop() else { return result };
     if let Some(outer) = builder.locations.last_mut() {
         let steps = std::mem::take(&mut block.steps);
-        outer.steps.push(Step::If { condition, steps, location: Some(outer.ifs.len()) });
+        outer.steps.push(RewriteStep::If { condition, steps, location: Some(outer.ifs.len()) });
         outer.ifs.push(block);
     }
     result
@@ -120,7 +120,7 @@ fn return_(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(
         Some(location) => &mut location.steps,
         None => &mut builder.server.steps,
     };
-    steps.push(Step::Return(step));
+    steps.push(RewriteStep::Return(step));
     Ok(())
 }
 

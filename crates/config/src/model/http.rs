@@ -1,6 +1,6 @@
 //! The http block: servers and locations.
 
-use super::{CharsetMap, LogFormat, Place, Resolver, Settings, StatusFormat, Step, Upstream};
+use super::{CharsetMap, LogFormat, Place, Resolver, RewriteStep, Settings, StatusFormat, Upstream};
 use crate::value::address::Address;
 
 #[derive(Debug, Clone, Default)]
@@ -65,7 +65,7 @@ pub struct Server {
     pub listens: Vec<Listen>,
     pub names: Vec<ServerName>,
     pub settings: Settings,
-    pub steps: Vec<Step>,
+    pub steps: Vec<RewriteStep>,
     pub locations: Vec<Location>,
     /// What answers where no location does.
     pub content: Content,
@@ -103,7 +103,7 @@ impl Matcher {
 pub struct Location {
     pub matcher: Matcher,
     pub settings: Settings,
-    pub steps: Vec<Step>,
+    pub steps: Vec<RewriteStep>,
     pub content: Content,
     pub locations: Vec<Location>,
     /// The blocks of its `if`s.

@@ -22,7 +22,7 @@ pub use proxy::{
     BackendHeader, BindAddress, Condition as NextCondition, HttpVersion, NextUpstream, ProxyBind, ProxyRedirect,
 };
 pub use resolver::{DynamicResolve, Fallback, Resolver};
-pub use rewrite::{Condition, Return, Step};
+pub use rewrite::{Condition, Return, RewriteStep};
 pub use settings::{AddHeader, KeepaliveTimeout, Root, ServerTokens, Settings, Types};
 pub use upstream::{
     Hash, Keepalive, Lookup, Method, SessionSticky, SliceSize, Slices, StickyMode, Until, Upstream, UpstreamServer,

@@ -4,12 +4,12 @@ use limpet_text::Template;
 
 /// What is done in the order of the file when a request enters a server or a location.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum RewriteStep {
     Return(Return),
     /// `location` is the index of the block among its location's `ifs`; `None` at server level.
     If {
         condition: Condition,
-        steps: Vec<Step>,
+        steps: Vec<RewriteStep>,
         location: Option<usize>,
     },
 }

@@ -14,8 +14,8 @@ use limpet_text::{Part, Template};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::http::runtime::{
-    AddHeader, Bind, BindTo, CheckStatus, Condition, Content, Key, Listening, Location, Pass, Runtime, Server,
-    Settings, Shared, SliceSize, Slices, Step,
+    AddHeader, Bind, BindTo, CheckStatus, Condition, Content, HashKey, Listening, Location, LocationSettings, Pass,
+    Rewrite, Runtime, Server, Shared, SliceSize, Slices,
 };
 use crate::http::{AccessLog, Charsets, Named};
 use crate::http::{Text, registry};
@@ -57,7 +57,7 @@ fn compile(template: &Template) -> Text {
 /// # Errors
 /// A log file that can't be opened, a pattern that PCRE does not take.
 pub fn build(config: &model::Config, environment: &Environment, shared: &Shared) -> Result<Built, BuildError> {
-    let mut builder = Builder {
+    let mut builder = RuntimeBuilder {
         environment,
         shared,
         formats: HashMap::new(),
@@ -102,16 +102,18 @@ fn beyond_descriptors(connections: usize, wanted: Option<u64>) -> Option<(LogLev
 /// An upstream, and the texts by which requests choose in it.
 struct Balanced {
     upstream: Arc<Upstream>,
-    key: Arc<Key>,
+    key: Arc<HashKey>,
     slices: Option<Arc<Slices>>,
 }
 
 impl Balanced {
     fn new(written: &model::Upstream, http: &model::Http, workers: usize, kept: &Kept) -> Balanced {
         let key = match &written.method {
-            Some(model::Method::IpHash) => Key::Address,
-            Some(model::Method::Hash { key, .. } | model::Method::ConsistentHash { key }) => Key::Text(compile(key)),
-            _ => Key::None,
+            Some(model::Method::IpHash) => HashKey::Address,
+            Some(model::Method::Hash { key, .. } | model::Method::ConsistentHash { key }) => {
+                HashKey::Text(compile(key))
+            }
+            _ => HashKey::None,
         };
         Balanced {
             upstream: Arc::new(Upstream::new(written, http.resolver.as_ref(), http.resolver_timeout, workers, kept)),
@@ -132,7 +134,7 @@ fn slices(slices: &model::Slices) -> Slices {
     }
 }
 
-struct Builder<'b> {
+struct RuntimeBuilder<'b> {
     environment: &'b Environment,
     shared: &'b Shared,
     formats: HashMap<String, Arc<crate::http::LineFormat>>,
@@ -148,7 +150,7 @@ struct Builder<'b> {
 const COMBINED: &[u8] =
     b"$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
 
-impl Builder<'_> {
+impl RuntimeBuilder<'_> {
     fn main_error_log(&self, config: &model::Config) -> Result<Arc<ErrorLog>, BuildError> {
         let log = match (&config.main.error_log, &self.environment.error_log) {
             (Some(logs), _) => return self.error_log(logs),
@@ -333,7 +335,11 @@ impl Builder<'_> {
         })
     }
 
-    fn settings(&self, settings: &model::Settings, default_log: &Arc<ErrorLog>) -> Result<Settings, BuildError> {
+    fn settings(
+        &self,
+        settings: &model::Settings,
+        default_log: &Arc<ErrorLog>,
+    ) -> Result<LocationSettings, BuildError> {
         let html = || model::Root { path: Template::plain(b"html"), alias: false };
         let root = settings.root.clone().unwrap_or_else(html);
         let access_log = match &settings.access_log {
@@ -346,7 +352,7 @@ impl Builder<'_> {
         };
         let add_header = settings.add_header.iter().flat_map(|headers| headers.iter());
         let keepalive = settings.keepalive_timeout;
-        Ok(Settings {
+        Ok(LocationSettings {
             internal: settings.internal.unwrap_or(false),
             root: compile(&self.below_prefix(&root.path)),
             alias: root.alias,
@@ -434,14 +440,16 @@ impl Builder<'_> {
         })
     }
 
-    fn steps(&self, steps: &[model::Step]) -> Result<Vec<Step>, BuildError> {
+    fn steps(&self, steps: &[model::RewriteStep]) -> Result<Vec<Rewrite>, BuildError> {
         steps.iter().map(|step| self.step(step)).collect()
     }
 
-    fn step(&self, step: &model::Step) -> Result<Step, BuildError> {
+    fn step(&self, step: &model::RewriteStep) -> Result<Rewrite, BuildError> {
         Ok(match step {
-            model::Step::Return(answer) => Step::Return { code: answer.code, text: answer.text.as_ref().map(compile) },
-            model::Step::If { condition, steps, location } => {
+            model::RewriteStep::Return(answer) => {
+                Rewrite::Return { code: answer.code, text: answer.text.as_ref().map(compile) }
+            }
+            model::RewriteStep::If { condition, steps, location } => {
                 let condition = match condition {
                     model::Condition::Set(text) => Condition::Set(compile(text)),
                     model::Condition::Equal { left, right, negated } => {
@@ -451,7 +459,7 @@ impl Builder<'_> {
                         Condition::Matches { left: compile(left), regex: regex(pattern, *caseless)?, negated: *negated }
                     }
                 };
-                Step::If { condition, steps: self.steps(steps)?, location: *location }
+                Rewrite::If { condition, steps: self.steps(steps)?, location: *location }
             }
         })
     }

@@ -27,7 +27,7 @@ use super::exchange::{BodyFault, Exchange};
 use super::handler::Handler;
 use super::tunnel;
 use crate::log;
-use crate::wire::Patience;
+use crate::wire::IoTimeout;
 use crate::wire::Socket;
 use crate::wire::Turn;
 use crate::wire::scratch;
@@ -130,7 +130,7 @@ async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
     let exchange = Arc::new(Mutex::new(Exchange::default()));
     let mut first = true;
     let mut patience = None;
-    let mut waiting = Patience::new();
+    let mut waiting = IoTimeout::new();
     loop {
         let input = std::mem::take(&mut exchange.lock().input);
         let pipelined = !first && !input.is_empty();
@@ -153,7 +153,7 @@ async fn wait(
     handler: &impl Handler,
     conn: &Conn,
     patience: Option<Duration>,
-    waiting: &mut Patience,
+    waiting: &mut IoTimeout,
     first: bool,
 ) -> Option<Vec<u8>> {
     let limit = patience.unwrap_or_else(|| handler.bounds(conn).0);
@@ -272,7 +272,7 @@ async fn read_head(conn: &Conn, input: &mut Vec<u8>, limits: HeadLimits) -> Resu
 
 /// Sends all bytes; `false` when the client has gone, or takes nothing for longer than `limit`.
 async fn send(conn: &Conn, mut bytes: &[u8], limit: Duration) -> bool {
-    let mut sending = Patience::new();
+    let mut sending = IoTimeout::new();
     poll_fn(|cx| {
         while !bytes.is_empty() {
             let written = conn.socket.poll_write(cx, &[IoSlice::new(bytes)]);

@@ -16,7 +16,7 @@ use super::decision::{Decision, Target};
 use super::reply::append_line;
 use super::response::cookies;
 use super::routing::{error_page, reroute};
-use super::sticky::{Session, Stickiness};
+use super::sticky::{SessionCookies, Stickiness};
 use crate::clock;
 use crate::http::runtime::{Content, Location};
 use crate::upstream::{Members, Upstream};
@@ -64,7 +64,7 @@ impl Phase {
                 append_line(out, name, value);
             }
         }
-        let session = Session::of(&self.location, &self.sticky);
+        let session = SessionCookies::of(&self.location, &self.sticky);
         cookies(&self.response, session.as_ref(), status, !superseded, |value| append_line(out, b"Set-Cookie", value));
     }
 }
@@ -79,7 +79,7 @@ impl HandedBack {
     pub(super) fn append_lines(&self, status: u16, sets: Option<&Arc<Upstream>>, out: &mut Vec<u8>) {
         for (index, phase) in self.phases.iter().enumerate() {
             let brings = |later: &Phase| {
-                let session = Session::of(&later.location, &later.sticky);
+                let session = SessionCookies::of(&later.location, &later.sticky);
                 later.is_of(phase.upstream()) && session.is_some_and(|session| session.is_sent(status))
             };
             let superseded = phase.is_of(sets) || self.phases.iter().skip(index + 1).any(brings);

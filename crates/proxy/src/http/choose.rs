@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use limpet_config::local;
 use limpet_config::model::LogLevel;
 
@@ -56,6 +57,8 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
             nobody.status = 502;
             request.tries.push(nobody);
             if reason == NoServer::NoneLeft {
+                // For the log, which shows what was to be asked for.
+                head_for_backend(request, pass);
                 request.log_error(LogLevel::Error, "no live upstreams while connecting to upstream");
             }
             return error_page(request, 502);
@@ -64,17 +67,7 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
     let Some(backend) = members.backends.get(index) else {
         return fail::internal(request, "the server that was chosen is not there");
     };
-    let head = match &request.upstream_head {
-        Some(head) => head.clone(),
-        None => {
-            upstream_request::hide_session(request, pass);
-            let head = upstream_request::head(request, pass);
-            // For the log they are what the client sent.
-            request.shown_cookies = None;
-            request.upstream_head = Some(head.clone());
-            head
-        }
-    };
+    let head = head_for_backend(request, pass);
     let trace = Arc::new(Trace::new(request.head.body));
     request.tries.push(Try::new(Arc::clone(&backend.name), Some(Arc::clone(&trace))));
     let dial = Arc::new(Dial {
@@ -99,6 +92,19 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
     });
     request.flight = Some(Flight::new(Arc::clone(members), index, dial));
     Decision::Pass
+}
+
+/// The request's head as backends get it, made once.
+fn head_for_backend(request: &mut Request, pass: &Pass) -> Bytes {
+    if let Some(head) = &request.upstream_head {
+        return head.clone();
+    }
+    upstream_request::hide_session(request, pass);
+    let head = upstream_request::head(request, pass);
+    // For the log they are what the client sent.
+    request.shown_cookies = None;
+    request.upstream_head = Some(head.clone());
+    head
 }
 
 /// The local address for the connection. Text that is none is told, and leaves the choice to the system.

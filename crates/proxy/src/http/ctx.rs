@@ -345,16 +345,16 @@ impl Request {
     /// What the backend is asked for, as a URL.
     fn upstream_url(&self) -> Option<String> {
         let upstream = self.upstream.as_ref()?;
-        let Some(flight) = &self.flight else {
-            let nobody = self.tries.last().is_none_or(|last| !last.is_server());
-            return nobody.then(|| format!("http://{0}/{0}", upstream.name));
+        let name = match &self.flight {
+            Some(flight) => &flight.dial.backend.name,
+            None if self.tries.last().is_none_or(|last| !last.is_server()) => &upstream.name,
+            None => return None,
         };
         let uri = self.upstream_head.as_ref().map(|head| {
             let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
             let uri = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
             String::from_utf8_lossy(uri).into_owned()
         });
-        let name = &flight.dial.backend.name;
         let separator = if name.starts_with("unix:") { ":" } else { "" };
         Some(format!("http://{name}{separator}{}", uri.unwrap_or_default()))
     }

@@ -46,20 +46,20 @@ pub(super) fn to_connect(request: &mut Request) -> Decision {
     }
     // Nothing was sent, so any request may go elsewhere.
     let (status, condition) = meaning(kind);
-    elsewhere(server_failed(request, status, "connecting to upstream") && may_retry(request, condition), request)
+    retry_or_page(server_failed(request, status, "connecting to upstream") && may_retry(request, condition), request)
 }
 
 /// `proxy_allow_upstream` forbids to ask the server that was chosen.
 pub(super) fn denied(request: &mut Request) -> Decision {
     let message = "access to the server is denied by \"proxy_allow_upstream\" while connecting to upstream";
     request.log_error(LogLevel::Error, message);
-    let goes_on = server_failed(request, 502, "connecting to upstream") && may_retry(request, Condition::Denied);
-    elsewhere(goes_on, request)
+    let retries = server_failed(request, 502, "connecting to upstream") && may_retry(request, Condition::Denied);
+    retry_or_page(retries, request)
 }
 
 /// Another server, or the page for what the last one came to.
-fn elsewhere(goes_on: bool, request: &mut Request) -> Decision {
-    if goes_on {
+fn retry_or_page(retries: bool, request: &mut Request) -> Decision {
+    if retries {
         return Decision::NextServer;
     }
     let status = request.failure();
@@ -87,12 +87,12 @@ pub(super) fn by_status(request: &mut Request, status: u16, may_resend: bool) ->
     let mut tried = request.tried.clone();
     tried.add(flight.index);
     // The page of the last server is passed on; whether one of the others can be asked now, their turn will tell.
-    let goes_on = is_safe(request, may_resend)
+    let retries = is_safe(request, may_resend)
         && !request.sticky.is_held()
         && tried.len() < tries
         && in_time(request)
         && members.group.others(&tried) > 0;
-    if goes_on {
+    if retries {
         match status {
             // The server is well; it only has nothing for this request.
             403 | 404 => {
@@ -108,7 +108,7 @@ pub(super) fn by_status(request: &mut Request, status: u16, may_resend: bool) ->
         }
         request.body_received = 0;
     }
-    goes_on
+    retries
 }
 
 /// Something went wrong between the connection and the end of the response. `may_resend`: all of the request's body is still
@@ -153,7 +153,7 @@ pub(super) fn while_proxying(request: &mut Request, side: Side, may_resend: bool
         false => server_failed(request, status, doing),
     };
     request.body_received = 0;
-    elsewhere(failed && safe && may_retry(request, condition), request)
+    retry_or_page(failed && safe && may_retry(request, condition), request)
 }
 
 /// Ends a try without a result for the client. The server counts as tried, and its connection serves no other request.

@@ -29,12 +29,12 @@ const CHUNK: usize = 65_536;
 pub(crate) struct Opened {
     file: File,
     reply: Reply,
-    parts: Vec<Part>,
+    parts: Vec<FilePart>,
 }
 
 /// A piece of the body: bytes of ours, then a stretch of the file.
 #[derive(Debug)]
-struct Part {
+struct FilePart {
     before: Vec<u8>,
     start: u64,
     length: u64,
@@ -145,15 +145,15 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Decision {
     reply.last_modified = Some(httpdate::fmt_http_date(modified));
     reply.line(b"ETag", etag.as_bytes());
     match conditions(request, &etag, modified) {
-        Verdict::Failed => {
+        Precondition::Failed => {
             request.keepalive = false;
             return error_page(request, 412);
         }
-        Verdict::NotModified => {
+        Precondition::NotModified => {
             reply.status = 304;
             return Decision::Answer(Answer::Local(reply, Vec::new()));
         }
-        Verdict::Go => {}
+        Precondition::Go => {}
     }
     let content_type = Bytes::from(request.media_type().into_owned());
     reply.content_type = Some(content_type.clone());
@@ -165,7 +165,7 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Decision {
         return Decision::Answer(Answer::File(Box::new(Opened {
             file,
             reply,
-            parts: vec![Part { before: Vec::new(), start: 0, length: size }],
+            parts: vec![FilePart { before: Vec::new(), start: 0, length: size }],
         })));
     }
     let wanted = match request.head.value(Known::Range).filter(|_| range_applies(request, &etag, modified)) {
@@ -175,7 +175,7 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Decision {
     let parts = match wanted {
         Ranges::Whole => {
             reply.last_lines.extend_from_slice(b"Accept-Ranges: bytes\r\n");
-            vec![Part { before: Vec::new(), start: 0, length: size }]
+            vec![FilePart { before: Vec::new(), start: 0, length: size }]
         }
         Ranges::Unsatisfiable => {
             let (mut reply, body) = Reply::error_page(request, 416);
@@ -187,7 +187,7 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Decision {
                 reply.status = 206;
                 let range = format!("Content-Range: bytes {start}-{}/{size}\r\n", end - 1);
                 reply.last_lines.extend_from_slice(range.as_bytes());
-                vec![Part { before: Vec::new(), start: *start, length: end - start }]
+                vec![FilePart { before: Vec::new(), start: *start, length: end - start }]
             }
             many => {
                 reply.status = 206;
@@ -203,11 +203,11 @@ fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Decision {
 }
 
 /// The parts of a `multipart/byteranges` body, and its boundary.
-fn multipart(ranges: &[(u64, u64)], size: u64, content_type: &[u8]) -> (Vec<Part>, String) {
+fn multipart(ranges: &[(u64, u64)], size: u64, content_type: &[u8]) -> (Vec<FilePart>, String) {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let boundary = format!("{:020}", NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut parts: Vec<Part> = ranges
+    let mut parts: Vec<FilePart> = ranges
         .iter()
         .map(|(start, end)| {
             let mut before = format!("\r\n--{boundary}\r\n").into_bytes();
@@ -217,42 +217,42 @@ fn multipart(ranges: &[(u64, u64)], size: u64, content_type: &[u8]) -> (Vec<Part
                 before.extend_from_slice(b"\r\n");
             }
             before.extend_from_slice(format!("Content-Range: bytes {start}-{}/{size}\r\n\r\n", end - 1).as_bytes());
-            Part { before, start: *start, length: end - start }
+            FilePart { before, start: *start, length: end - start }
         })
         .collect();
-    parts.push(Part { before: format!("\r\n--{boundary}--\r\n").into_bytes(), start: 0, length: 0 });
+    parts.push(FilePart { before: format!("\r\n--{boundary}--\r\n").into_bytes(), start: 0, length: 0 });
     (parts, boundary)
 }
 
-enum Verdict {
+enum Precondition {
     Go,
     NotModified,
     Failed,
 }
 
 /// `If-Match`, `If-Unmodified-Since`, `If-None-Match` and `If-Modified-Since`, the latter exact as in nginx.
-fn conditions(request: &Request, etag: &str, modified: SystemTime) -> Verdict {
+fn conditions(request: &Request, etag: &str, modified: SystemTime) -> Precondition {
     let date = |text: &[u8]| {
         std::str::from_utf8(text).ok().and_then(|text| httpdate::parse_http_date(text.split(';').next()?).ok())
     };
     if let Some(text) = request.head.value(Known::IfUnmodifiedSince)
         && date(text).is_none_or(|since| modified > since)
     {
-        return Verdict::Failed;
+        return Precondition::Failed;
     }
     if let Some(list) = request.head.value(Known::IfMatch)
         && !lists(list, etag, false)
     {
-        return Verdict::Failed;
+        return Precondition::Failed;
     }
     let since = request.head.value(Known::IfModifiedSince);
     let none_match = request.head.value(Known::IfNoneMatch);
     if since.is_none() && none_match.is_none() {
-        return Verdict::Go;
+        return Precondition::Go;
     }
     let same_date = since.is_none_or(|text| date(text) == Some(modified));
     let same_tag = none_match.is_none_or(|list| lists(list, etag, true));
-    if same_date && same_tag { Verdict::NotModified } else { Verdict::Go }
+    if same_date && same_tag { Precondition::NotModified } else { Precondition::Go }
 }
 
 /// Whether a list of entity tags has this one.
@@ -300,7 +300,7 @@ impl Opened {
 /// A file on its way to the client.
 pub(super) struct Sending {
     file: File,
-    parts: std::vec::IntoIter<Part>,
+    parts: std::vec::IntoIter<FilePart>,
     /// Bytes that are left of the present stretch of the file.
     stretch: u64,
     /// Bytes that are left of everything, as the file was when it was opened.
@@ -332,7 +332,7 @@ impl Sending {
 
     /// What goes before the next part.
     fn next_part(&mut self) -> Option<Vec<u8>> {
-        let Part { before, start, length } = self.parts.next()?;
+        let FilePart { before, start, length } = self.parts.next()?;
         self.left -= before.len() as u64;
         if length > 0 {
             self.file.seek(SeekFrom::Start(start)).ok()?;

@@ -9,8 +9,9 @@ use limpet_message::request::{Head, HeadLimits, LineRead, Rejection};
 use parking_lot::Mutex;
 
 use super::carry::PingoraCarrier;
+use super::charset;
 use super::ctx::Request;
-use super::reply::Reply;
+use super::reply::{Length, Reply};
 use crate::front::{self, Conn, Exchange};
 use crate::http::runtime::Shared;
 
@@ -55,15 +56,16 @@ impl front::Handler for Handler {
     fn reject(&self, conn: &Arc<Conn>, Rejection { status, reason, head }: Rejection) -> Vec<u8> {
         let mut request = self.rejected(conn, head);
         request.log_error(LogLevel::Info, &reason);
-        let (mut reply, body) = Reply::error_page(&request, status);
-        reply.finish(&request);
-        let mut page = reply.to_wire(&request);
-        request.head_bytes = page.len() as u64;
+        let (mut reply, mut body) = Reply::error_page(&request, status);
+        if let Some(mut recoder) = charset::apply(&request, &mut reply) {
+            body = recoder.recode(&body);
+            reply.length = Length::Known(body.len() as u64);
+        }
+        let mut page = reply.finish(&mut request);
         if !request.head.is_head() {
             request.body_bytes = body.len() as u64;
             page.extend_from_slice(&body);
         }
-        request.status = status;
         request.complete = true;
         conn.count_sent(page.len());
         request.log_access();

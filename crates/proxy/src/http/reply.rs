@@ -1,5 +1,7 @@
 //! A response's head as the client gets it, in nginx's order.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use limpet_config::model::ServerTokens;
 use limpet_message::field::Known;
@@ -7,6 +9,7 @@ use limpet_message::field::Known;
 use super::charset;
 use super::ctx::Request;
 use super::page;
+use super::runtime::AddHeader;
 use crate::clock;
 
 /// How the client knows where the body ends.
@@ -84,31 +87,33 @@ impl Reply {
         }
     }
 
-    /// Adds what the configuration adds. The location is the final one now.
-    pub(crate) fn finish(&mut self, request: &Request) {
+    /// Adds the lines of `add_header` and hands the head to the request. What goes out is the result.
+    pub(crate) fn finish(mut self, request: &mut Request) -> Vec<u8> {
         if let Some(handed_back) = &request.handed_back {
             let own = std::mem::take(&mut self.lines);
             let sets = request.upstream.as_ref().filter(|_| self.sets_session);
             handed_back.append_lines(self.status, sets, &mut self.lines);
             self.lines.extend_from_slice(&own);
         }
-        const WITHOUT_ALWAYS: [u16; 10] = [200, 201, 204, 206, 301, 302, 303, 304, 307, 308];
-        for header in &request.location.settings.add_header {
-            if !header.always && !WITHOUT_ALWAYS.contains(&self.status) {
-                continue;
-            }
-            let mut value = header.value.render(request);
-            // A variable may have brought a line end along; it must not begin a header.
-            value.retain(|byte| !ends_line(*byte));
-            if !value.is_empty() {
-                append_line(&mut self.lines, header.name.as_bytes(), &value);
-            }
+        request.status = self.status;
+        let location = Arc::clone(&request.location);
+        if !location.settings.add_header.is_empty() {
+            // Their variables see the response as it is before them.
+            let reply = request.reply.insert(self);
+            let status = reply.status;
+            let mut lines = added_lines(request, &location.settings.add_header, status);
+            self = request.reply.take().unwrap_or_else(|| Reply::new(status));
+            self.lines.append(&mut lines);
         }
         self.lines.append(&mut self.last_lines);
+        let head = self.to_wire(request);
+        request.head_bytes = head.len() as u64;
+        request.reply = Some(self);
+        head
     }
 
     /// The bytes, up to the blank line.
-    pub(crate) fn to_wire(&self, request: &Request) -> Vec<u8> {
+    fn to_wire(&self, request: &Request) -> Vec<u8> {
         let settings = &request.location.settings;
         let mut out = Vec::with_capacity(256 + self.lines.len());
         out.extend_from_slice(b"HTTP/1.1 ");
@@ -134,7 +139,12 @@ impl Reply {
         clock::with_texts(|texts| out.extend_from_slice(texts.http.as_bytes()));
         out.extend_from_slice(b"\r\n");
         if let Some(content_type) = self.content_type.as_ref().filter(|content_type| !content_type.is_empty()) {
-            append_line(&mut out, b"Content-Type", content_type);
+            if content_type.iter().any(|byte| ends_line(*byte)) {
+                let content_type: Vec<u8> = content_type.iter().copied().filter(|byte| !ends_line(*byte)).collect();
+                append_line(&mut out, b"Content-Type", &content_type);
+            } else {
+                append_line(&mut out, b"Content-Type", content_type);
+            }
         }
         match self.length {
             Length::Known(length) => {
@@ -181,6 +191,21 @@ impl Reply {
     }
 }
 
+/// The lines of `add_header` for a response with this status.
+fn added_lines(request: &Request, headers: &[AddHeader], status: u16) -> Vec<u8> {
+    const WITHOUT_ALWAYS: [u16; 10] = [200, 201, 204, 206, 301, 302, 303, 304, 307, 308];
+    let mut lines = Vec::new();
+    for header in headers.iter().filter(|header| header.always || WITHOUT_ALWAYS.contains(&status)) {
+        let mut value = header.value.render(request);
+        // A variable may have brought a line end along; it must not begin a header.
+        value.retain(|byte| !ends_line(*byte));
+        if !value.is_empty() {
+            append_line(&mut lines, header.name.as_bytes(), &value);
+        }
+    }
+    lines
+}
+
 /// Bytes that no header value has: what comes behind one could be taken for another header.
 pub(super) fn ends_line(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n' | 0)
@@ -199,7 +224,7 @@ pub(super) fn send_head(request: &mut Request, reply: Reply) {
 }
 
 /// The same, with the body right behind the head if there is one at hand: the response ends with it.
-pub(super) fn send_head_with(request: &mut Request, mut reply: Reply, body: &[u8]) {
+pub(super) fn send_head_with(request: &mut Request, reply: Reply, body: &[u8]) {
     let settings = &request.location.settings;
     let may_be_kept = request.keepalive
         && !settings.keepalive_timeout.is_zero()
@@ -210,17 +235,11 @@ pub(super) fn send_head_with(request: &mut Request, mut reply: Reply, body: &[u8
         && (reply.length != Length::Open || request.head.http_1_1 || request.head.is_head())
         && reply.status != 101;
     request.keepalive = may_be_kept;
-    reply.finish(request);
-    let mut head = reply.to_wire(request);
-    request.status = reply.status;
-    request.head_bytes = head.len() as u64;
+    let mut head = reply.finish(request);
     head.extend_from_slice(body);
-    {
-        let mut exchange = request.exchange();
-        exchange.head = Some(head);
-        exchange.ending |= !body.is_empty();
-    }
-    request.reply = Some(reply);
+    let mut exchange = request.exchange();
+    exchange.head = Some(head);
+    exchange.ending |= !body.is_empty();
 }
 
 /// Whether the client waits for `100 Continue` in vain. Whether its body still comes is its secret then: no next request

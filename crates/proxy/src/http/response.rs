@@ -7,7 +7,7 @@ use limpet_config::model::LogLevel;
 use limpet_message::field::Known;
 use limpet_message::response::{Framing, ResponseHead};
 use limpet_sticky::write::{is_own, prefixed, rewritten};
-use limpet_sticky::{Answer, Policy};
+use limpet_sticky::{CookieAction, Policy};
 
 use super::accel;
 use super::body;
@@ -16,7 +16,7 @@ use super::ctx::Request;
 use super::decision::Decision;
 use super::fail;
 use super::reply::{self, Length, Reply};
-use super::sticky::Session;
+use super::sticky::SessionCookies;
 use crate::http::runtime::Content;
 
 /// Headers of the backend that are not passed on: they are about its own connection, nginx's own business, or written
@@ -74,7 +74,7 @@ pub(super) fn to_client(request: &mut Request) -> Option<Length> {
     reply.content_type = response.fields.value_bytes(Known::ContentType).or_else(told);
     reply.length = length(request, &response);
     lines(request, &response, &mut reply);
-    let session = Session::of(&request.location, &request.sticky);
+    let session = SessionCookies::of(&request.location, &request.sticky);
     let line = |line: &[u8]| reply.line(b"Set-Cookie", line);
     reply.sets_session = cookies(&response, session.as_ref(), response.status, true, line);
     if let Some(protocol) = response.fields.value(Known::Upgrade).filter(|_| response.status == 101) {
@@ -161,7 +161,7 @@ type Rewrite = fn(&Policy, &[u8], &[u8]) -> Option<Vec<u8>>;
 /// The backend's Set-Cookie lines, and ours if it is `wanted`, for a response with this status. `true`: ours is among them.
 pub(super) fn cookies(
     response: &ResponseHead,
-    session: Option<&Session<'_>>,
+    session: Option<&SessionCookies<'_>>,
     status: u16,
     wanted: bool,
     mut line: impl FnMut(&[u8]),
@@ -179,15 +179,15 @@ pub(super) fn cookies(
         });
     };
     match session.answer(status) {
-        Answer::Prefix => rewrite(prefixed),
-        Answer::Rewrite => rewrite(rewritten),
-        Answer::Append if wanted => {
+        CookieAction::Prefix => rewrite(prefixed),
+        CookieAction::Rewrite => rewrite(rewritten),
+        CookieAction::Append if wanted => {
             theirs().for_each(&mut line);
             line(&session.cookie());
             return true;
         }
-        Answer::Pass | Answer::Append => theirs().for_each(line),
-        Answer::Replace if wanted => {
+        CookieAction::Pass | CookieAction::Append => theirs().for_each(line),
+        CookieAction::Replace if wanted => {
             let mut placed = false;
             for theirs in theirs() {
                 if !is_own(policy, theirs) {
@@ -201,7 +201,7 @@ pub(super) fn cookies(
             }
             return true;
         }
-        Answer::Drop | Answer::Replace => theirs().filter(|theirs| !is_own(policy, theirs)).for_each(line),
+        CookieAction::Drop | CookieAction::Replace => theirs().filter(|theirs| !is_own(policy, theirs)).for_each(line),
     }
     false
 }

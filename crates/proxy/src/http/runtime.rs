@@ -79,7 +79,7 @@ pub(crate) struct Listening {
 pub(crate) struct Server {
     /// The first of its names, as `$server_name` and the error log show it.
     pub(crate) name: String,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<Rewrite>,
     pub(crate) locations: Vec<Arc<Location>>,
     pub(crate) top: Level,
     /// The locations with a name, the `@` included.
@@ -119,10 +119,10 @@ impl Server {
             outside: Arc::new(Location {
                 prefix_length: 0,
                 regex: None,
-                steps: vec![Step::Return { code: 404, text: None }],
+                steps: vec![Rewrite::Return { code: 404, text: None }],
                 content: Content::Files,
                 ifs: Vec::new(),
-                settings: Settings::nowhere(),
+                settings: LocationSettings::nowhere(),
             }),
             client_header_timeout: Duration::from_secs(60),
             head_limits: HeadLimits::default(),
@@ -139,10 +139,10 @@ pub(crate) struct Location {
     pub(crate) prefix_length: usize,
     /// The pattern of a location by regular expression, for its captures.
     pub(crate) regex: Option<Regex>,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<Rewrite>,
     pub(crate) content: Content,
     pub(crate) ifs: Vec<Arc<Location>>,
-    pub(crate) settings: Settings,
+    pub(crate) settings: LocationSettings,
 }
 
 pub(crate) enum Content {
@@ -160,7 +160,7 @@ pub(crate) struct CheckStatus {
 }
 
 /// A location's settings with the defaults filled in.
-pub(crate) struct Settings {
+pub(crate) struct LocationSettings {
     /// Only internal redirects come here.
     pub(crate) internal: bool,
     pub(crate) root: Text,
@@ -197,9 +197,9 @@ pub(crate) struct AddHeader {
 }
 
 /// A rewrite step, compiled.
-pub(crate) enum Step {
+pub(crate) enum Rewrite {
     Return { code: u16, text: Option<Text> },
-    If { condition: Condition, steps: Vec<Step>, location: Option<usize> },
+    If { condition: Condition, steps: Vec<Rewrite>, location: Option<usize> },
 }
 
 pub(crate) enum Condition {
@@ -212,7 +212,7 @@ pub(crate) enum Condition {
 pub(crate) struct Pass {
     pub(crate) upstream: Arc<Upstream>,
     /// What requests bring to the choice of a server.
-    pub(crate) key: Arc<Key>,
+    pub(crate) key: Arc<HashKey>,
     /// By which requests are told apart that share idle connections.
     pub(crate) slices: Option<Arc<Slices>>,
     /// In place of what the location matched; `None`: the client's URI as it came.
@@ -271,16 +271,16 @@ pub(crate) enum SliceSize {
 }
 
 /// The text by which a method that hashes chooses.
-pub(crate) enum Key {
+pub(crate) enum HashKey {
     None,
     /// The octets of the client's address.
     Address,
     Text(Text),
 }
 
-impl Settings {
+impl LocationSettings {
     fn nowhere() -> Self {
-        Settings {
+        LocationSettings {
             internal: false,
             root: Text::default(),
             alias: false,

@@ -2,7 +2,7 @@
 
 use super::ctx::{Captures, Request, Undecided};
 use crate::http::Text;
-use crate::http::runtime::{Condition, Step};
+use crate::http::runtime::{Condition, Rewrite};
 
 /// What the steps came to.
 pub(super) enum Outcome<'s> {
@@ -17,13 +17,13 @@ pub(super) enum Outcome<'s> {
 /// Takes the steps in order. A block of an `if` that is entered becomes the request's location.
 pub(super) fn run<'s>(
     request: &mut Request,
-    steps: &'s [Step],
+    steps: &'s [Rewrite],
     ifs: &[std::sync::Arc<crate::http::runtime::Location>],
 ) -> Result<Outcome<'s>, Undecided> {
     for step in steps {
         match step {
-            Step::Return { code, text } => return Ok(Outcome::Return { code: *code, text: text.as_ref() }),
-            Step::If { condition, steps, location } => {
+            Rewrite::Return { code, text } => return Ok(Outcome::Return { code: *code, text: text.as_ref() }),
+            Rewrite::If { condition, steps, location } => {
                 if !holds(request, condition)? {
                     continue;
                 }

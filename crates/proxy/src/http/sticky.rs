@@ -6,16 +6,16 @@ use limpet_balance::{Ask, Choice};
 use limpet_config::model::LogLevel;
 use limpet_message::field::Known;
 use limpet_sticky::write::set_cookie;
-use limpet_sticky::{Answer, Policy, Session as Found, answer, read};
+use limpet_sticky::{CookieAction, FoundSession, Policy, answer, read};
 
 use super::ctx::Request;
 use crate::clock;
-use crate::http::runtime::{Content, Key, Location};
+use crate::http::runtime::{Content, HashKey, Location};
 use crate::upstream::{Backend, Members};
 
 /// `$session_sticky_state`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum State {
+pub(crate) enum SessionState {
     /// No sticky upstream was asked.
     #[default]
     None,
@@ -32,17 +32,17 @@ pub(crate) enum State {
     FailedOver,
 }
 
-impl State {
+impl SessionState {
     pub(crate) fn word(self) -> &'static str {
         match self {
-            State::None => "none",
-            State::New => "new",
-            State::Kept => "kept",
-            State::Expired => "expired",
-            State::Malformed => "malformed",
-            State::Unknown => "unknown",
-            State::Down => "down",
-            State::FailedOver => "failed_over",
+            SessionState::None => "none",
+            SessionState::New => "new",
+            SessionState::Kept => "kept",
+            SessionState::Expired => "expired",
+            SessionState::Malformed => "malformed",
+            SessionState::Unknown => "unknown",
+            SessionState::Down => "down",
+            SessionState::FailedOver => "failed_over",
         }
     }
 }
@@ -50,7 +50,7 @@ impl State {
 /// What is known of a request's session.
 #[derive(Default, Clone)]
 pub(crate) struct Stickiness {
-    pub(crate) state: State,
+    pub(crate) state: SessionState,
     /// The server that the cookie names after this request.
     pub(crate) server: Option<Arc<Backend>>,
     /// The server that the client's cookie named.
@@ -88,19 +88,19 @@ impl Stickiness {
 }
 
 /// The session of one answer, by which its Set-Cookie lines are made.
-pub(super) struct Session<'r> {
+pub(super) struct SessionCookies<'r> {
     pub(super) policy: &'r Policy,
     pub(super) server: &'r Backend,
     hide_cookie: bool,
     stickiness: &'r Stickiness,
 }
 
-impl<'r> Session<'r> {
+impl<'r> SessionCookies<'r> {
     /// `None` where the location's upstream keeps none, or no server was asked.
     pub(super) fn of(location: &'r Location, stickiness: &'r Stickiness) -> Option<Self> {
         let Content::Proxy(pass) = &location.content else { return None };
         let hide_cookie = location.settings.hide_cookie;
-        Some(Session {
+        Some(SessionCookies {
             policy: pass.upstream.sticky.as_ref()?,
             server: stickiness.server.as_ref()?,
             hide_cookie,
@@ -108,13 +108,13 @@ impl<'r> Session<'r> {
         })
     }
 
-    pub(super) fn answer(&self, status: u16) -> Answer {
+    pub(super) fn answer(&self, status: u16) -> CookieAction {
         answer(self.policy, self.hide_cookie, status, self.stickiness.assigned)
     }
 
     /// Whether a response with this status brings our own cookie.
     pub(super) fn is_sent(&self, status: u16) -> bool {
-        matches!(self.answer(status), Answer::Append | Answer::Replace)
+        matches!(self.answer(status), CookieAction::Append | CookieAction::Replace)
     }
 
     /// Our own cookie.
@@ -134,24 +134,24 @@ pub(super) fn read_session(request: &mut Request, policy: &Policy, members: &Mem
     let session = read(policy, cookies, clock::unix_seconds(), |sid| members.sids.find(sid));
     let falls_back = policy.falls_back();
     let (state, home, held, first) = match session {
-        Found::None => (State::New, None, false, None),
-        Found::Malformed => (State::Malformed, None, false, None),
-        Found::Expired => (State::Expired, None, false, None),
-        Found::Unknown { sid, first } => {
+        FoundSession::None => (SessionState::New, None, false, None),
+        FoundSession::Malformed => (SessionState::Malformed, None, false, None),
+        FoundSession::Expired => (SessionState::Expired, None, false, None),
+        FoundSession::Unknown { sid, first } => {
             if !falls_back {
                 let sid = String::from_utf8_lossy(sid).into_owned();
                 let message = format!("session_sticky: no server has the SID \"{sid}\", and fallback is off");
                 request.log_error(LogLevel::Warn, &message);
             }
-            (State::Unknown, None, !falls_back, first)
+            (SessionState::Unknown, None, !falls_back, first)
         }
-        Found::Known { peer, first } => (State::Kept, Some(peer), !falls_back, first),
+        FoundSession::Known { peer, first } => (SessionState::Kept, Some(peer), !falls_back, first),
     };
     request.sticky = Stickiness { state, named: home, home, held, first, is_read: true, ..Stickiness::default() };
 }
 
 /// The server for the next try. The request has entered it.
-pub(super) fn choose(request: &mut Request, key: &Key, members: &Members) -> Result<usize, NoServer> {
+pub(super) fn choose(request: &mut Request, key: &HashKey, members: &Members) -> Result<usize, NoServer> {
     if let Some(again) = request.again {
         members.group.visit_again(again, clock::steady_milliseconds());
         return Ok(again);
@@ -161,12 +161,12 @@ pub(super) fn choose(request: &mut Request, key: &Key, members: &Members) -> Res
         match choice {
             Choice::Usable => {
                 // A server that had no room keeps the session, even if another one answers twice.
-                let keeps = request.sticky.named.filter(|_| request.sticky.state == State::Down);
+                let keeps = request.sticky.named.filter(|_| request.sticky.state == SessionState::Down);
                 set_server(request, members, keeps.unwrap_or(home));
                 return Ok(home);
             }
             Choice::Full | Choice::Dead if request.sticky.held => {
-                request.sticky.state = State::Down;
+                request.sticky.state = SessionState::Down;
                 let server = members.backends.get(home).map(|backend| Arc::clone(&backend.name)).unwrap_or_default();
                 let why = if choice == Choice::Full { "has max_conns connections" } else { "is down by its check" };
                 let message = format!("session_sticky: server {server} {why}, and fallback is off");
@@ -175,8 +175,8 @@ pub(super) fn choose(request: &mut Request, key: &Key, members: &Members) -> Res
             }
             _ if request.sticky.held => return Err(NoServer::Held),
             // Its place is kept: the next request may find room again (compatibility: C7.11).
-            Choice::Full => request.sticky.state = State::Down,
-            Choice::Tried | Choice::Dead => request.sticky.state = State::FailedOver,
+            Choice::Full => request.sticky.state = SessionState::Down,
+            Choice::Tried | Choice::Dead => request.sticky.state = SessionState::FailedOver,
         }
     } else if request.sticky.held {
         return Err(NoServer::Held);
@@ -184,16 +184,16 @@ pub(super) fn choose(request: &mut Request, key: &Key, members: &Members) -> Res
     let progress = members.progress.get(request.conn.worker).ok_or(NoServer::NoneLeft)?;
     if request.key.is_none() {
         request.key = match key {
-            Key::None => None,
-            Key::Address => Some(request.conn.address_octets()),
-            Key::Text(text) => Some(text.render(request)),
+            HashKey::None => None,
+            HashKey::Address => Some(request.conn.address_octets()),
+            HashKey::Text(text) => Some(text.render(request)),
         };
     }
     let key = request.key.as_deref().unwrap_or_default();
     let ask = Ask { key, tried: &request.tried, now: clock::steady_milliseconds() };
     let index = members.group.next(&mut progress.lock(), &ask).ok_or(NoServer::NoneLeft)?;
     match request.sticky.named {
-        Some(named) if request.sticky.state == State::Down => set_server(request, members, named),
+        Some(named) if request.sticky.state == SessionState::Down => set_server(request, members, named),
         _ => set_server(request, members, index),
     }
     Ok(index)

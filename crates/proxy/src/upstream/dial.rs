@@ -16,7 +16,7 @@ use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::timeout;
 
 use super::members::Backend;
-use super::pool::{Connection, Pools, Slice, Way};
+use super::pool::{Connection, Endpoint, Pools, Slice};
 use super::trace::{Failure, FailureKind, Trace};
 use super::transaction::Transaction;
 use crate::clock;
@@ -42,7 +42,7 @@ pub(crate) struct Dial {
     pub(crate) socket_keepalive: bool,
     /// Which requests share its connection.
     pub(crate) slice: Option<Slice>,
-    /// How the request's body is delimited on its way to the backend.
+    /// How the request's body is delimited on its endpoint to the backend.
     pub(crate) body: Body,
     /// The request asks for another protocol, so that the backend may change it.
     pub(crate) upgrades: bool,
@@ -73,12 +73,12 @@ impl fmt::Debug for Dial {
 impl Dial {
     /// Takes an idle connection, or makes a new one. `None`: there is none, and the trace says why.
     pub(crate) async fn connect(dial: &Arc<Dial>) -> Option<Transaction> {
-        let way = Way {
+        let endpoint = Endpoint {
             peer: Arc::clone(&dial.backend.state),
             from: dial.bind.map(|(address, _)| address),
             slice: dial.slice.clone(),
         };
-        let idle = if dial.fresh { None } else { dial.pools.take(dial.worker, &way, dial.careful) };
+        let idle = if dial.fresh { None } else { dial.pools.take(dial.worker, &endpoint, dial.careful) };
         let mut connection = match idle {
             Some(idle) => {
                 dial.trace.set_reused();
@@ -95,7 +95,7 @@ impl Dial {
         };
         connection.requests += 1;
         dial.trace.set_connected();
-        Some(Transaction::new(Arc::clone(dial), connection, way))
+        Some(Transaction::new(Arc::clone(dial), connection, endpoint))
     }
 
     async fn open(&self) -> Result<Socket, Failure> {

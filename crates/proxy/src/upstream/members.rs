@@ -44,7 +44,7 @@ impl Upstream {
         self.in_place.store(true, Ordering::Relaxed);
         let members = self.members.load();
         self.begin_checks(&members);
-        if !self.names.as_ref().is_some_and(Names::goes_on) {
+        if !self.names.as_ref().is_some_and(Names::asks_others_meanwhile) {
             members.backends.iter().for_each(|backend| backend.state.set_lost(false));
         }
     }
@@ -216,7 +216,7 @@ fn seed() -> u64 {
 }
 
 fn policy(sticky: &SessionSticky, id_with_bar: bool) -> Policy {
-    Policy::new(&limpet_sticky::Settings {
+    Policy::new(&limpet_sticky::PolicySettings {
         cookie: sticky.cookie.clone(),
         domain: sticky.domain.clone(),
         path: sticky.path.clone(),

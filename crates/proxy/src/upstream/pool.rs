@@ -12,7 +12,7 @@ use limpet_config::model::Keepalive;
 use parking_lot::Mutex;
 
 use crate::clock::{self, Moment};
-use crate::wire::Patience;
+use crate::wire::IoTimeout;
 use crate::wire::Slot;
 use crate::wire::Socket;
 
@@ -33,7 +33,7 @@ pub(crate) struct Pools {
 pub(crate) struct Connection {
     pub(crate) socket: Socket,
     /// How long the server may say nothing (`proxy_read_timeout`).
-    pub(crate) reading: Patience,
+    pub(crate) reading: IoTimeout,
     /// How long the server keeps it while it is idle, by what it has said last (`Keep-Alive: timeout=`); `None`: nothing.
     pub(crate) kept_for: Option<Duration>,
     /// Requests that it has served, the present one among them.
@@ -45,7 +45,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// One that was opened in this moment.
     pub(crate) fn new(socket: Socket, slot: Slot) -> Self {
-        Connection { socket, reading: Patience::new(), kept_for: None, requests: 0, opened: clock::tick(), slot }
+        Connection { socket, reading: IoTimeout::new(), kept_for: None, requests: 0, opened: clock::tick(), slot }
     }
 }
 
@@ -56,13 +56,13 @@ struct Idle {
     since: Moment,
     /// When its server may close it.
     until: Moment,
-    way: Way,
+    endpoint: Endpoint,
 }
 
 /// Where a connection leads, and from where: one that was bound to another address is no substitute, nor is one for
 /// other requests.
 #[derive(Debug, Clone)]
-pub(crate) struct Way {
+pub(crate) struct Endpoint {
     pub(crate) peer: Arc<Peer>,
     pub(crate) from: Option<SocketAddr>,
     pub(crate) slice: Option<Slice>,
@@ -76,15 +76,15 @@ pub(crate) struct Slice {
     pub(crate) most: u32,
 }
 
-/// A way, as it is looked up.
-type Key = (usize, Option<SocketAddr>, Option<Arc<[u8]>>);
+/// An endpoint, as it is looked up.
+type EndpointKey = (usize, Option<SocketAddr>, Option<Arc<[u8]>>);
 
 #[derive(Debug, Default)]
 struct Pool {
     /// By order of their return, so that the first one has been idle longest.
     idle: BTreeMap<u64, Idle>,
-    /// The idle ones of a way, the latest last.
-    by_way: HashMap<Key, Vec<u64>>,
+    /// The idle ones of an endpoint, the latest last.
+    by_endpoint: HashMap<EndpointKey, Vec<u64>>,
     /// How many idle ones each slice has.
     by_slice: HashMap<Arc<[u8]>, u32>,
     next: u64,
@@ -128,21 +128,21 @@ impl Pools {
 
     /// The connection to a server that was idle for the shortest time, if there is a live one. `careful`: for a request that
     /// can't be sent twice; one that has been idle for longer than a moment may be closed just as the request goes out.
-    pub(crate) fn take(&self, worker: usize, way: &Way, careful: bool) -> Option<Connection> {
+    pub(crate) fn take(&self, worker: usize, endpoint: &Endpoint, careful: bool) -> Option<Connection> {
         let mut pool = self.workers.get(worker)?.lock();
-        let Pool { idle: all, by_way, by_slice, .. } = &mut *pool;
-        let key = way.key();
+        let Pool { idle: all, by_endpoint, by_slice, .. } = &mut *pool;
+        let key = endpoint.key();
         loop {
-            let numbers = by_way.get_mut(&key)?;
+            let numbers = by_endpoint.get_mut(&key)?;
             if careful && numbers.last().and_then(|number| all.get(number)).is_some_and(Idle::is_old) {
                 return None;
             }
             let number = numbers.pop()?;
             if numbers.is_empty() {
-                by_way.remove(&key);
+                by_endpoint.remove(&key);
             }
             let idle = all.remove(&number)?;
-            leave_slice(by_slice, &idle.way);
+            leave_slice(by_slice, &idle.endpoint);
             let is_silent = || !careful || !idle.connection.socket.has_news();
             if idle.is_good(self.timeout()) && is_silent() {
                 return Some(idle.connection);
@@ -151,7 +151,7 @@ impl Pools {
     }
 
     /// Keeps a connection, if it may serve more requests; the one idle longest makes room for it.
-    pub(crate) fn put(&self, worker: usize, way: &Way, connection: Connection) {
+    pub(crate) fn put(&self, worker: usize, endpoint: &Endpoint, connection: Connection) {
         let capacity = self.capacity.load(Relaxed);
         let worn = connection.requests >= self.requests.load(Relaxed)
             || clock::now().since(connection.opened) >= Duration::from_millis(self.time_ms.load(Relaxed));
@@ -161,7 +161,7 @@ impl Pools {
         }
         let Some(pool) = self.workers.get(worker) else { return };
         let mut pool = pool.lock();
-        if let Some(slice) = &way.slice {
+        if let Some(slice) = &endpoint.slice {
             let count = pool.by_slice.get(&slice.key).copied();
             let is_full = count.unwrap_or(0) >= slice.most;
             if is_full || count.is_none() && pool.by_slice.len() as u64 >= self.slices.load(Relaxed) {
@@ -177,8 +177,8 @@ impl Pools {
         pool.next += 1;
         let since = clock::now();
         let until = since + connection.kept_for.unwrap_or(Duration::MAX);
-        pool.idle.insert(number, Idle { connection, since, until, way: way.clone() });
-        pool.by_way.entry(way.key()).or_default().push(number);
+        pool.idle.insert(number, Idle { connection, since, until, endpoint: endpoint.clone() });
+        pool.by_endpoint.entry(endpoint.key()).or_default().push(number);
     }
 
     /// Closes what has been idle too long, and what its server has closed. How many are left.
@@ -213,21 +213,21 @@ impl Pool {
 
     fn remove(&mut self, number: u64) -> Option<Idle> {
         let idle = self.idle.remove(&number)?;
-        let key = idle.way.key();
-        if let Some(numbers) = self.by_way.get_mut(&key) {
+        let key = idle.endpoint.key();
+        if let Some(numbers) = self.by_endpoint.get_mut(&key) {
             numbers.retain(|other| *other != number);
             if numbers.is_empty() {
-                self.by_way.remove(&key);
+                self.by_endpoint.remove(&key);
             }
         }
-        leave_slice(&mut self.by_slice, &idle.way);
+        leave_slice(&mut self.by_slice, &idle.endpoint);
         Some(idle)
     }
 }
 
 /// An idle connection of a slice is one no more.
-fn leave_slice(by_slice: &mut HashMap<Arc<[u8]>, u32>, way: &Way) {
-    let Some(slice) = &way.slice else { return };
+fn leave_slice(by_slice: &mut HashMap<Arc<[u8]>, u32>, endpoint: &Endpoint) {
+    let Some(slice) = &endpoint.slice else { return };
     let left = by_slice.get_mut(&slice.key).map(|count| {
         *count -= 1;
         *count
@@ -237,9 +237,9 @@ fn leave_slice(by_slice: &mut HashMap<Arc<[u8]>, u32>, way: &Way) {
     }
 }
 
-impl Way {
+impl Endpoint {
     /// A server is known by its counters, which outlive reloads; the idle connection keeps them alive.
-    fn key(&self) -> Key {
+    fn key(&self) -> EndpointKey {
         (Arc::as_ptr(&self.peer) as usize, self.from, self.slice.as_ref().map(|slice| Arc::clone(&slice.key)))
     }
 }
@@ -266,8 +266,8 @@ mod tests {
         )
     }
 
-    fn way() -> Way {
-        Way { peer: Arc::default(), from: None, slice: None }
+    fn endpoint() -> Endpoint {
+        Endpoint { peer: Arc::default(), from: None, slice: None }
     }
 
     fn pools(connections: u32, requests: u64) -> Pools {
@@ -279,24 +279,24 @@ mod tests {
     #[tokio::test]
     async fn the_connection_idle_longest_makes_room() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (pools, ways) = (pools(2, 100), [way(), way()]);
+        let (pools, endpoints) = (pools(2, 100), [endpoint(), endpoint()]);
         let mut servers = Vec::new();
-        for way in [&ways[0], &ways[1], &ways[1]] {
+        for endpoint in [&endpoints[0], &endpoints[1], &endpoints[1]] {
             let (connection, server) = connected(&listener).await;
             servers.push(server);
-            pools.put(0, way, connection);
+            pools.put(0, endpoint, connection);
         }
-        assert!(pools.take(0, &ways[0], false).is_none(), "the first one had to go");
-        assert!(pools.take(0, &ways[1], false).is_some());
-        assert!(pools.take(0, &ways[1], false).is_some());
-        assert!(pools.take(0, &ways[1], false).is_none());
+        assert!(pools.take(0, &endpoints[0], false).is_none(), "the first one had to go");
+        assert!(pools.take(0, &endpoints[1], false).is_some());
+        assert!(pools.take(0, &endpoints[1], false).is_some());
+        assert!(pools.take(0, &endpoints[1], false).is_none());
     }
 
     #[tokio::test]
     async fn a_connection_from_another_address_is_no_substitute() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (pools, here) = (pools(2, 100), way());
-        let there = Way { from: Some("127.0.0.9:0".parse().unwrap()), ..here.clone() };
+        let (pools, here) = (pools(2, 100), endpoint());
+        let there = Endpoint { from: Some("127.0.0.9:0".parse().unwrap()), ..here.clone() };
         let (connection, _server) = connected(&listener).await;
         pools.put(0, &here, connection);
         assert!(pools.take(0, &there, false).is_none());
@@ -311,7 +311,7 @@ mod tests {
         let pools = Pools::new(1);
         pools.configure(&keepalive);
         let peer: Arc<Peer> = Arc::default();
-        let way = |key: &[u8], most| Way {
+        let endpoint = |key: &[u8], most| Endpoint {
             peer: Arc::clone(&peer),
             from: None,
             slice: Some(Slice { key: key.into(), most }),
@@ -320,57 +320,57 @@ mod tests {
         for (key, most) in [(b"a", 1), (b"a", 1), (b"b", 2), (b"b", 2), (b"c", 1)] {
             let (connection, server) = connected(&listener).await;
             servers.push(server);
-            pools.put(0, &way(key, most), connection);
+            pools.put(0, &endpoint(key, most), connection);
         }
-        let left = |key: &[u8]| std::iter::from_fn(|| pools.take(0, &way(key, 1), false)).count();
+        let left = |key: &[u8]| std::iter::from_fn(|| pools.take(0, &endpoint(key, 1), false)).count();
         assert_eq!((left(b"a"), left(b"b"), left(b"c")), (1, 2, 0));
         let (connection, _server) = connected(&listener).await;
-        pools.put(0, &way(b"c", 1), connection);
+        pools.put(0, &endpoint(b"c", 1), connection);
         assert_eq!(left(b"c"), 1, "there is room for another text");
     }
 
     #[tokio::test]
     async fn a_connection_that_its_server_closed_is_not_handed_out() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (pools, way) = (pools(2, 100), way());
+        let (pools, endpoint) = (pools(2, 100), endpoint());
         let (connection, server) = connected(&listener).await;
         let Socket::Tcp(stream) = &connection.socket else { panic!("not TCP") };
         drop(server);
         stream.readable().await.unwrap();
-        pools.put(0, &way, connection);
-        assert!(pools.take(0, &way, false).is_none());
+        pools.put(0, &endpoint, connection);
+        assert!(pools.take(0, &endpoint, false).is_none());
     }
 
     #[tokio::test]
     async fn a_connection_goes_before_its_server_closes_it() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (pools, way) = (pools(2, 100), way());
+        let (pools, endpoint) = (pools(2, 100), endpoint());
         for (kept_for, is_kept) in [(0, false), (1000, true)] {
             let (mut connection, _server) = connected(&listener).await;
             connection.kept_for = Some(Duration::from_secs(kept_for));
-            pools.put(0, &way, connection);
-            assert_eq!(pools.take(0, &way, true).is_some(), is_kept, "{kept_for}");
+            pools.put(0, &endpoint, connection);
+            assert_eq!(pools.take(0, &endpoint, true).is_some(), is_kept, "{kept_for}");
         }
     }
 
     #[tokio::test]
     async fn whoever_is_careful_sees_an_end_that_has_not_been_told_yet() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (pools, way) = (pools(2, 100), way());
+        let (pools, endpoint) = (pools(2, 100), endpoint());
         let (connection, server) = connected(&listener).await;
-        pools.put(0, &way, connection);
+        pools.put(0, &endpoint, connection);
         // The thread is not asked for news in between.
         drop(server.into_std());
-        assert!(pools.take(0, &way, true).is_none());
+        assert!(pools.take(0, &endpoint, true).is_none());
     }
 
     #[tokio::test]
     async fn a_worn_connection_is_not_kept() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (pools, way) = (pools(2, 3), way());
+        let (pools, endpoint) = (pools(2, 3), endpoint());
         let (mut connection, _server) = connected(&listener).await;
         connection.requests = 3;
-        pools.put(0, &way, connection);
-        assert!(pools.take(0, &way, false).is_none());
+        pools.put(0, &endpoint, connection);
+        assert!(pools.take(0, &endpoint, false).is_none());
     }
 }

@@ -14,10 +14,10 @@ use limpet_message::body::Cursor;
 use limpet_message::response::{self, ResponseHead, Unread};
 
 use super::dial::Dial;
-use super::pool::{Connection, Way};
+use super::pool::{Connection, Endpoint};
 use super::trace::{Failure, FailureKind, Trace};
 use crate::clock;
-use crate::wire::Patience;
+use crate::wire::IoTimeout;
 use crate::wire::Turn;
 use crate::wire::scratch;
 
@@ -32,13 +32,13 @@ const WATCH: Duration = Duration::from_millis(500);
 /// Bytes of a head after which it is parsed only when a line ends.
 const PARSED_AT_ONCE: usize = 256;
 
-/// A request on its way to a backend, and the response to it.
+/// A request on its endpoint to a backend, and the response to it.
 #[derive(Debug)]
 pub(crate) struct Transaction {
     dial: Arc<Dial>,
     /// `None` once it was returned, or became a tunnel.
     connection: Option<Connection>,
-    way: Way,
+    endpoint: Endpoint,
     /// What is not sent yet of the request's head.
     head: Bytes,
     /// What was collected behind the head.
@@ -47,9 +47,9 @@ pub(crate) struct Transaction {
     body_sent: u64,
     /// What was written last is the end of a chunked body.
     last_chunk_sent: bool,
-    /// Sending has failed in this way: unless the backend has answered before, it is not waited for.
+    /// Sending has failed in this endpoint: unless the backend has answered before, it is not waited for.
     send_failed: Option<io::ErrorKind>,
-    sending: Patience,
+    sending: IoTimeout,
     /// What came of the response's head, until it is whole; then what came of its body behind it.
     input: Vec<u8>,
     answered: bool,
@@ -64,17 +64,17 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(dial: Arc<Dial>, connection: Connection, way: Way) -> Self {
+    pub(super) fn new(dial: Arc<Dial>, connection: Connection, endpoint: Endpoint) -> Self {
         Transaction {
             head: dial.head.clone(),
             dial,
             connection: Some(connection),
-            way,
+            endpoint,
             out: Vec::new(),
             body_sent: 0,
             last_chunk_sent: false,
             send_failed: None,
-            sending: Patience::new(),
+            sending: IoTimeout::new(),
             input: Vec::new(),
             answered: false,
             framing: None,
@@ -380,7 +380,7 @@ impl Drop for Transaction {
             && let Some(mut connection) = self.connection.take()
         {
             connection.kept_for = self.dial.trace.head().and_then(|head| head.kept_for);
-            self.dial.pools.put(self.dial.worker, &self.way, connection);
+            self.dial.pools.put(self.dial.worker, &self.endpoint, connection);
         }
     }
 }

@@ -64,7 +64,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Counts connections over the limit without refusing them.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // ngx_http_limit_req_module.c
     at_default(
         "limit_req_zone",
@@ -103,7 +104,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Counts requests over the rate limit without delaying or refusing them.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "limit_req_whitelist",
         HTTP | SERVER | LOCATION,
@@ -132,7 +134,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Skips trusted addresses from the right when looking for the client address.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // NGINX Plus
     at_default(
         "auth_jwt",

@@ -33,14 +33,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Shows local times rather than UTC in folder listings.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "autoindex_exact_size",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Shows sizes in bytes rather than rounded in folder listings.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // ngx_http_random_index_module.c
     at_default("random_index", LOCATION, FLAG, "Serves a random file of a folder as its index.", &["off"]),
     // ngx_http_empty_gif_module.c
@@ -55,7 +57,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Lets PUT make missing folders on its way.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "min_delete_depth",
         HTTP | SERVER | LOCATION,
@@ -87,7 +90,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Lets an excerpt of an MP4 file begin with a key frame.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // ngx_http_stub_status_module.c
     refused("stub_status", SERVER | LOCATION, N0.or(N1), "Serves a page of connection and request counts."),
     // ngx_http_headers_filter_module.c
@@ -129,8 +133,10 @@ pub(crate) const ROWS: &[Directive] = &[
         &[],
     )
     .repeatable(),
-    at_default("gzip_comp_level", HTTP | SERVER | LOCATION, N1, "Compression level of gzip, 1 to 9.", &[]),
-    at_default("gzip_min_length", HTTP | SERVER | LOCATION, N1, "Shortest response that is compressed, in bytes.", &[]),
+    at_default("gzip_comp_level", HTTP | SERVER | LOCATION, N1, "Compression level of gzip, 1 to 9.", &[])
+        .forms(&[Number]),
+    at_default("gzip_min_length", HTTP | SERVER | LOCATION, N1, "Shortest response that is compressed, in bytes.", &[])
+        .forms(&[Size]),
     no_effect(
         "gzip_buffers",
         HTTP | SERVER | LOCATION,
@@ -172,7 +178,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Drops the `ETag` of compressed responses (Tengine).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // ngx_http_gunzip_filter_module.c
     at_default(
         "gunzip",
@@ -212,7 +219,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Leaves out the error text of a failed server-side include.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "ssi_value_length",
         HTTP | SERVER | LOCATION,
@@ -226,7 +234,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Keeps `Last-Modified` on responses with server-side includes.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     no_effect(
         "ssi_min_file_chunk",
         HTTP | SERVER | LOCATION,
@@ -251,14 +260,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Replaces only the first occurrence of each string.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "sub_filter_last_modified",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Keeps `Last-Modified` on responses with replaced strings.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // ngx_http_addition_filter_module.c
     refused("add_before_body", HTTP | SERVER | LOCATION, N1, "Puts the answer to a subrequest before a response."),
     refused("add_after_body", HTTP | SERVER | LOCATION, N1, "Puts the answer to a subrequest after a response."),
@@ -272,7 +283,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Allows external entities in XML responses.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     refused("xslt_stylesheet", LOCATION, MORE1, "Stylesheet that transforms XML responses, and its parameters."),
     at_default("xslt_param", HTTP | SERVER | LOCATION, N2, "Parameter of stylesheets, as an XPath expression.", &[])
         .repeatable(),
@@ -286,7 +298,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Keeps `Last-Modified` on transformed responses.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // ngx_http_image_filter_module.c
     at_default("image_filter", LOCATION, N123, "Resizes, crops, rotates or checks images in responses.", &["off"])
         .exact()
@@ -322,8 +335,10 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Keeps the transparency of GIF and paletted PNG images.",
         &[],
-    ),
-    at_default("image_filter_interlace", HTTP | SERVER | LOCATION, FLAG, "Makes interlaced images.", &[]),
+    )
+    .forms(&[Flag]),
+    at_default("image_filter_interlace", HTTP | SERVER | LOCATION, FLAG, "Makes interlaced images.", &[])
+        .forms(&[Flag]),
     at_default(
         "image_filter_crop_offset",
         HTTP | SERVER | LOCATION,
@@ -338,7 +353,7 @@ pub(crate) const ROWS: &[Directive] = &[
         HTTP | SERVER,
         N1,
         "Size of the pieces in which a large response is fetched from a backend, in bytes.",
-        &[],
+        &["0", "0k", "0m"],
     ),
     at_default(
         "slice",
@@ -369,14 +384,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Puts the header before the first slice only (Tengine).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "slice_footer_last",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Puts the footer after the last slice only (Tengine).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // ngx_http_userid_filter_module.c
     at_default(
         "userid",
@@ -414,7 +431,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Sends the request body along with the copy.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // ngx_http_browser_module.c
     refused("modern_browser", HTTP | SERVER | LOCATION, N12, "Browser, and its lowest version, that counts as modern."),
     refused(
@@ -439,7 +457,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Skips trusted proxies in `X-Forwarded-For` during the lookup.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // ngx_http_map_module.c
     refused("map", HTTP, N2.block(), "Block that sets a variable by the value of another."),
     no_effect("map_hash_max_size", HTTP, N1, "Largest size of the hash tables of `map`.", &[Number]),
@@ -511,6 +530,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Failures of a memcached server after which the next one is tried.",
         &[],
     )
+    .forms(&[Word(NEXT)])
     .repeatable(),
     at_default(
         "memcached_next_upstream_tries",
@@ -554,7 +574,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Works out `memcached_bind` anew for each attempt (NGINX Plus).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // ngx_http_degradation_module.c
     at_default(
         "degradation",

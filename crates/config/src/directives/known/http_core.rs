@@ -229,7 +229,7 @@ pub(crate) const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         N12,
         "Browsers that do not get keep-alive connections.",
-        &["none"],
+        &["none", "msie6"],
     )
     .repeatable(),
     no_effect(
@@ -361,14 +361,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Adds `Vary: Accept-Encoding` to responses that compression may change.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "gzip_http_version",
         HTTP | SERVER | LOCATION,
         N1,
         "Lowest HTTP version of a request that gets a compressed response.",
         &[],
-    ),
+    )
+    .forms(&[Word(&["1.0", "1.1"])]),
     at_default(
         "gzip_proxied",
         HTTP | SERVER | LOCATION,
@@ -376,6 +378,17 @@ pub(crate) const ROWS: &[Directive] = &[
         "Requests from other proxies whose responses are compressed.",
         &[],
     )
+    .forms(&[Word(&[
+        "off",
+        "expired",
+        "no-cache",
+        "no-store",
+        "private",
+        "no_last_modified",
+        "no_etag",
+        "auth",
+        "any",
+    ])])
     .repeatable(),
     at_default("gzip_disable", HTTP | SERVER | LOCATION, MORE1, "User agents that get no compressed responses.", &[])
         .repeatable(),

@@ -41,14 +41,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Reads the whole request body before it turns to a FastCGI server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fastcgi_ignore_client_abort",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Stays with a FastCGI server until it is done, even if the client has left.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fastcgi_bind",
         HTTP | SERVER | LOCATION,
@@ -111,21 +113,24 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Whether request header fields go to a FastCGI server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fastcgi_pass_request_body",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Whether the request body goes to a FastCGI server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fastcgi_intercept_errors",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Lets `error_page` replace responses of a FastCGI server from 300 upwards.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fastcgi_read_timeout",
         HTTP | SERVER | LOCATION,
@@ -153,7 +158,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Serves byte ranges of a response whatever a FastCGI server says about them.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fastcgi_limit_rate",
         HTTP | SERVER | LOCATION,
@@ -228,6 +234,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Troubles of a FastCGI server in which an outdated cached response is served.",
         &[],
     )
+    .forms(&[Word(STALE)])
     .repeatable(),
     at_default(
         "fastcgi_cache_methods",
@@ -236,6 +243,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Request methods whose FastCGI server responses are cached.",
         &[],
     )
+    .forms(&[Word(&["GET", "HEAD", "POST"])])
     .repeatable(),
     at_default(
         "fastcgi_cache_lock",
@@ -243,7 +251,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Lets one request at a time fetch a missing cache entry from a FastCGI server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fastcgi_cache_lock_timeout",
         HTTP | SERVER | LOCATION,
@@ -264,14 +273,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Asks a FastCGI server with conditional requests about outdated entries.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fastcgi_cache_background_update",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Refreshes an outdated entry from a FastCGI server while the client gets the old one.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     no_effect(
         "fastcgi_temp_path",
         HTTP | SERVER | LOCATION,
@@ -300,6 +311,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Failures of a FastCGI server after which the next one is tried.",
         &[],
     )
+    .forms(&[Word(NEXT)])
     .repeatable(),
     at_default(
         "fastcgi_next_upstream_tries",
@@ -361,7 +373,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Asks a FastCGI server to keep connections open.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     no_effect(
         "fastcgi_sndbuf_size",
         HTTP | SERVER | LOCATION,

@@ -47,7 +47,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Lets `error_page` replace responses of a gRPC server from 300 upwards.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     no_effect(
         "grpc_buffer_size",
         HTTP | SERVER | LOCATION,
@@ -69,6 +70,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Failures of a gRPC server after which the next one is tried.",
         &[],
     )
+    .forms(&[Word(NEXT)])
     .repeatable(),
     at_default(
         "grpc_next_upstream_tries",
@@ -122,8 +124,10 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Resumes TLS sessions with a gRPC server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default("grpc_ssl_protocols", HTTP | SERVER | LOCATION, MORE1, "TLS versions offered to a gRPC server.", &[])
+        .forms(&[Word(TLS_VERSIONS)])
         .repeatable(),
     at_default("grpc_ssl_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered to a gRPC server.", &[]),
     at_default(
@@ -139,8 +143,10 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Sends a server name (SNI) to a gRPC server.",
         &[],
-    ),
-    at_default("grpc_ssl_verify", HTTP | SERVER | LOCATION, FLAG, "Checks the certificate of a gRPC server.", &[]),
+    )
+    .forms(&[Flag]),
+    at_default("grpc_ssl_verify", HTTP | SERVER | LOCATION, FLAG, "Checks the certificate of a gRPC server.", &[])
+        .forms(&[Flag]),
     at_default(
         "grpc_ssl_verify_depth",
         HTTP | SERVER | LOCATION,
@@ -342,7 +348,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Lets `error_page` replace responses of a Dubbo provider from 300 upwards (Tengine).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     no_effect(
         "dubbo_buffer_size",
         HTTP | SERVER | LOCATION,
@@ -536,7 +543,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Keeps the places of TFS blocks in Tair too (Tengine).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // ngx_multi_upstream_module (Tengine)
     refused("multi", UPSTREAM, N1, "Number of connections that carry many requests at once to each server (Tengine)."),
     // ngx_http_upstream_dyups_module (Tengine)

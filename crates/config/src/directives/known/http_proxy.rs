@@ -201,6 +201,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Troubles of a backend in which an outdated cached response is served.",
         &[],
     )
+    .forms(&[Word(STALE)])
     .repeatable(),
     at_default(
         "proxy_cache_methods",
@@ -209,6 +210,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Request methods whose backend responses are cached.",
         &[],
     )
+    .forms(&[Word(&["GET", "HEAD", "POST"])])
     .repeatable(),
     at_default(
         "proxy_cache_lock",
@@ -216,7 +218,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Lets one request at a time fetch a missing cache entry from a backend.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default("proxy_cache_lock_timeout", HTTP | SERVER | LOCATION, N1, "Longest wait for `proxy_cache_lock`.", &[]),
     at_default(
         "proxy_cache_lock_age",
@@ -231,21 +234,24 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Asks a backend with conditional requests about outdated entries.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "proxy_cache_convert_head",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Turns HEAD into GET so that the response can be cached.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "proxy_cache_background_update",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Refreshes an outdated entry from a backend while the client gets the old one.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     no_effect(
         "proxy_temp_path",
         HTTP | SERVER | LOCATION,
@@ -279,8 +285,10 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "Response header field of a backend that is kept from clients.",
     ),
-    at_default("proxy_ssl_session_reuse", HTTP | SERVER | LOCATION, FLAG, "Resumes TLS sessions with a backend.", &[]),
+    at_default("proxy_ssl_session_reuse", HTTP | SERVER | LOCATION, FLAG, "Resumes TLS sessions with a backend.", &[])
+        .forms(&[Flag]),
     at_default("proxy_ssl_protocols", HTTP | SERVER | LOCATION, MORE1, "TLS versions offered to a backend.", &[])
+        .forms(&[Word(TLS_VERSIONS)])
         .repeatable(),
     at_default("proxy_ssl_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered to a backend.", &[]),
     at_default(
@@ -290,8 +298,10 @@ pub(crate) const ROWS: &[Directive] = &[
         "Name sent to a backend by SNI and expected in its certificate.",
         &[],
     ),
-    at_default("proxy_ssl_server_name", HTTP | SERVER | LOCATION, FLAG, "Sends a server name (SNI) to a backend.", &[]),
-    at_default("proxy_ssl_verify", HTTP | SERVER | LOCATION, FLAG, "Checks the certificate of a backend.", &[]),
+    at_default("proxy_ssl_server_name", HTTP | SERVER | LOCATION, FLAG, "Sends a server name (SNI) to a backend.", &[])
+        .forms(&[Flag]),
+    at_default("proxy_ssl_verify", HTTP | SERVER | LOCATION, FLAG, "Checks the certificate of a backend.", &[])
+        .forms(&[Flag]),
     at_default(
         "proxy_ssl_verify_depth",
         HTTP | SERVER | LOCATION,

@@ -26,14 +26,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Reads the whole request body before it turns to an SCGI server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "scgi_ignore_client_abort",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Stays with an SCGI server until it is done, even if the client has left.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default("scgi_bind", HTTP | SERVER | LOCATION, N12, "Local address for connections to an SCGI server.", &[]),
     no_effect(
         "scgi_socket_keepalive",
@@ -83,21 +85,24 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Whether request header fields go to an SCGI server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "scgi_pass_request_body",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Whether the request body goes to an SCGI server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "scgi_intercept_errors",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Lets `error_page` replace responses of an SCGI server from 300 upwards.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "scgi_read_timeout",
         HTTP | SERVER | LOCATION,
@@ -125,7 +130,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Serves byte ranges of a response whatever an SCGI server says about them.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "scgi_limit_rate",
         HTTP | SERVER | LOCATION,
@@ -194,6 +200,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Troubles of an SCGI server in which an outdated cached response is served.",
         &[],
     )
+    .forms(&[Word(STALE)])
     .repeatable(),
     at_default(
         "scgi_cache_methods",
@@ -202,6 +209,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Request methods whose SCGI server responses are cached.",
         &[],
     )
+    .forms(&[Word(&["GET", "HEAD", "POST"])])
     .repeatable(),
     at_default(
         "scgi_cache_lock",
@@ -209,7 +217,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Lets one request at a time fetch a missing cache entry from an SCGI server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default("scgi_cache_lock_timeout", HTTP | SERVER | LOCATION, N1, "Longest wait for `scgi_cache_lock`.", &[]),
     at_default(
         "scgi_cache_lock_age",
@@ -224,14 +233,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Asks an SCGI server with conditional requests about outdated entries.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "scgi_cache_background_update",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Refreshes an outdated entry from an SCGI server while the client gets the old one.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     no_effect(
         "scgi_temp_path",
         HTTP | SERVER | LOCATION,
@@ -260,6 +271,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Failures of an SCGI server after which the next one is tried.",
         &[],
     )
+    .forms(&[Word(NEXT)])
     .repeatable(),
     at_default(
         "scgi_upstream_tries",

@@ -9,13 +9,16 @@ pub(crate) const ROWS: &[Directive] = &[
     refused("perl", LOCATION | LIMIT_EXCEPT, N1, "Perl function that answers requests."),
     refused("perl_set", HTTP, N2, "Sets a variable by a Perl function."),
     // ngx_http_lua_module
-    at_default("lua_load_resty_core", HTTP, FLAG, "Out of use: lua-resty-core is always loaded.", &[]).repeatable(),
+    at_default("lua_load_resty_core", HTTP, FLAG, "Out of use: lua-resty-core is always loaded.", &[])
+        .forms(&[Flag])
+        .repeatable(),
     at_default("lua_thread_cache_max_entries", HTTP, N1, "Most Lua coroutines kept for reuse.", &[]),
     at_default("lua_max_running_timers", HTTP, N1, "Most Lua timers whose functions run at the same time.", &[]),
     at_default("lua_max_pending_timers", HTTP, N1, "Most Lua timers that wait at the same time.", &[]),
     at_default("lua_shared_dict", HTTP, N2, "Shared zone of keys and values for Lua.", &[]).repeatable(),
     at_default("lua_capture_error_log", HTTP, N1, "Buffer of error log entries that Lua can read, in bytes.", &[]),
-    at_default("lua_sa_restart", HTTP, FLAG, "Keeps signals from interrupting the I/O of Lua code.", &[]),
+    at_default("lua_sa_restart", HTTP, FLAG, "Keeps signals from interrupting the I/O of Lua code.", &[])
+        .forms(&[Flag]),
     at_default("lua_regex_cache_max_entries", HTTP, N1, "Most compiled regular expressions kept for Lua.", &[]),
     at_default("lua_regex_match_limit", HTTP, N1, "Limit on backtracking of Lua's regular expressions.", &[]),
     at_default("lua_package_cpath", HTTP, N1, "Search path for Lua modules written in C.", &[]),
@@ -26,28 +29,32 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Keeps loaded Lua code between requests.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "lua_need_request_body",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         FLAG,
         "Reads the request body before Lua code runs.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "lua_transform_underscores_in_response_headers",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         FLAG,
         "Turns underscores of header names set by Lua into hyphens.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "lua_socket_log_errors",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         FLAG,
         "Logs failures of Lua sockets.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     refused("init_by_lua_block", HTTP, N0.block(), "Block of Lua code run when the configuration is loaded."),
     refused("init_by_lua", HTTP, N1, "Lua code, as a string, run when the configuration is loaded."),
     refused("init_by_lua_file", HTTP, N1, "File of Lua code run when the configuration is loaded."),
@@ -131,7 +138,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Runs Lua rewrite code where it stands rather than at the end of its phase.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     refused(
         "access_by_lua_file",
         HTTP | SERVER | LOCATION | LOCATION_IF,
@@ -144,7 +152,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Runs Lua access code where it stands rather than at the end of its phase.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     refused("content_by_lua_file", LOCATION | LOCATION_IF, N1, "File of Lua code that answers requests."),
     refused(
         "log_by_lua_file",
@@ -251,21 +260,24 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Gathers Lua output for HTTP/1.0 clients to learn its length.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "lua_check_client_abort",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         FLAG,
         "Notices a client that leaves while Lua code runs.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "lua_use_default_type",
         HTTP | SERVER | LOCATION | LOCATION_IF,
         FLAG,
         "Gives answers made by Lua the type from `default_type`.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default("lua_ssl_protocols", HTTP | SERVER | LOCATION, MORE1, "TLS versions offered by Lua sockets.", &[])
         .repeatable(),
     at_default("lua_ssl_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered by Lua sockets.", &[]),
@@ -305,7 +317,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Leaves the check of a backend's certificate to Lua alone.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "lua_ssl_verify_depth",
         HTTP | SERVER | LOCATION,
@@ -431,7 +444,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Checks the certificates that the Fetch function meets (njs).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "js_fetch_verify_depth",
         HTTP | SERVER | LOCATION,

@@ -50,7 +50,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Whether one limit or all of them have to be exceeded (Tengine).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "sysguard_load",
         HTTP | SERVER | LOCATION,
@@ -111,7 +112,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Works out the key of a zone when the request is logged (Tengine).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "req_status_bypass",
         HTTP | SERVER | LOCATION,
@@ -149,7 +151,8 @@ pub(crate) const ROWS: &[Directive] = &[
         &["off"],
     ),
     at_default("concat_max_files", HTTP | SERVER | LOCATION, N1, "Most files joined into one response (Tengine).", &[]),
-    at_default("concat_unique", HTTP | SERVER | LOCATION, FLAG, "Joins only files of one MIME type (Tengine).", &[]),
+    at_default("concat_unique", HTTP | SERVER | LOCATION, FLAG, "Joins only files of one MIME type (Tengine).", &[])
+        .forms(&[Flag]),
     at_default(
         "concat_types",
         HTTP | SERVER | LOCATION,
@@ -165,7 +168,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Passes over files that are missing or forbidden (Tengine).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // ngx_http_footer_filter_module (Tengine)
     refused("footer", HTTP | SERVER | LOCATION, N1, "Text appended to responses (Tengine)."),
     at_default(

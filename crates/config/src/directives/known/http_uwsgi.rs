@@ -28,14 +28,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Reads the whole request body before it turns to a uwsgi server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "uwsgi_ignore_client_abort",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Stays with a uwsgi server until it is done, even if the client has left.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default("uwsgi_bind", HTTP | SERVER | LOCATION, N12, "Local address for connections to a uwsgi server.", &[]),
     no_effect(
         "uwsgi_socket_keepalive",
@@ -85,21 +87,24 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Whether request header fields go to a uwsgi server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "uwsgi_pass_request_body",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Whether the request body goes to a uwsgi server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "uwsgi_intercept_errors",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Lets `error_page` replace responses of a uwsgi server from 300 upwards.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "uwsgi_read_timeout",
         HTTP | SERVER | LOCATION,
@@ -127,7 +132,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Serves byte ranges of a response whatever a uwsgi server says about them.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "uwsgi_limit_rate",
         HTTP | SERVER | LOCATION,
@@ -196,6 +202,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Troubles of a uwsgi server in which an outdated cached response is served.",
         &[],
     )
+    .forms(&[Word(STALE)])
     .repeatable(),
     at_default(
         "uwsgi_cache_methods",
@@ -204,6 +211,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Request methods whose uwsgi server responses are cached.",
         &[],
     )
+    .forms(&[Word(&["GET", "HEAD", "POST"])])
     .repeatable(),
     at_default(
         "uwsgi_cache_lock",
@@ -211,7 +219,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Lets one request at a time fetch a missing cache entry from a uwsgi server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default("uwsgi_cache_lock_timeout", HTTP | SERVER | LOCATION, N1, "Longest wait for `uwsgi_cache_lock`.", &[]),
     at_default(
         "uwsgi_cache_lock_age",
@@ -226,7 +235,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Asks a uwsgi server with conditional requests about outdated entries.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "uwsgi_cache_background_update",
         HTTP | SERVER | LOCATION,
@@ -262,6 +272,7 @@ pub(crate) const ROWS: &[Directive] = &[
         "Failures of a uwsgi server after which the next one is tried.",
         &[],
     )
+    .forms(&[Word(NEXT)])
     .repeatable(),
     at_default(
         "uwsgi_next_upstream_tries",
@@ -316,8 +327,10 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Resumes TLS sessions with a uwsgi server.",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default("uwsgi_ssl_protocols", HTTP | SERVER | LOCATION, MORE1, "TLS versions offered to a uwsgi server.", &[])
+        .forms(&[Word(TLS_VERSIONS)])
         .repeatable(),
     at_default("uwsgi_ssl_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered to a uwsgi server.", &[]),
     at_default(
@@ -333,8 +346,10 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Sends a server name (SNI) to a uwsgi server.",
         &[],
-    ),
-    at_default("uwsgi_ssl_verify", HTTP | SERVER | LOCATION, FLAG, "Checks the certificate of a uwsgi server.", &[]),
+    )
+    .forms(&[Flag]),
+    at_default("uwsgi_ssl_verify", HTTP | SERVER | LOCATION, FLAG, "Checks the certificate of a uwsgi server.", &[])
+        .forms(&[Flag]),
     at_default(
         "uwsgi_ssl_verify_depth",
         HTTP | SERVER | LOCATION,

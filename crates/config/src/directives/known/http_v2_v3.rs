@@ -82,8 +82,9 @@ pub(crate) const ROWS: &[Directive] = &[
     no_effect("http2_push", HTTP | SERVER | LOCATION, N1, "Out of use: server push has been removed.", &[Text])
         .repeatable(),
     // ngx_http_v3_module.c, ngx_event_quic_bpf.c (nginx)
-    at_default("http3", HTTP | SERVER, FLAG, "Speaks HTTP/3 with clients (nginx).", &[]),
-    at_default("http3_hq", HTTP | SERVER, FLAG, "Speaks HTTP/0.9 over QUIC for interoperability tests (nginx).", &[]),
+    at_default("http3", HTTP | SERVER, FLAG, "Speaks HTTP/3 with clients (nginx).", &[]).forms(&[Flag]),
+    at_default("http3_hq", HTTP | SERVER, FLAG, "Speaks HTTP/0.9 over QUIC for interoperability tests (nginx).", &[])
+        .forms(&[Flag]),
     at_default(
         "http3_max_concurrent_streams",
         HTTP | SERVER,
@@ -92,7 +93,8 @@ pub(crate) const ROWS: &[Directive] = &[
         &[],
     ),
     no_effect("http3_stream_buffer_size", HTTP | SERVER, N1, "Buffer of a QUIC stream, in bytes (nginx).", &[Size]),
-    at_default("quic_retry", HTTP | SERVER, FLAG, "Makes QUIC clients prove their address first (nginx).", &[]),
+    at_default("quic_retry", HTTP | SERVER, FLAG, "Makes QUIC clients prove their address first (nginx).", &[])
+        .forms(&[Flag]),
     no_effect(
         "quic_gso",
         HTTP | SERVER,

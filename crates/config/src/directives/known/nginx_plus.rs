@@ -37,14 +37,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Works out `fastcgi_bind` anew for each attempt (NGINX Plus).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fastcgi_request_dynamic",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Makes the request anew for each FastCGI server tried (NGINX Plus).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "uwsgi_allow_upstream",
         HTTP | SERVER | LOCATION,
@@ -59,14 +61,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Works out `uwsgi_bind` anew for each attempt (NGINX Plus).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "uwsgi_request_dynamic",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Makes the request anew for each uwsgi server tried (NGINX Plus).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "uwsgi_ssl_key_log",
         HTTP | SERVER | LOCATION,
@@ -88,14 +92,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Works out `scgi_bind` anew for each attempt (NGINX Plus).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "scgi_request_dynamic",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Makes the request anew for each SCGI server tried (NGINX Plus).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "grpc_allow_upstream",
         HTTP | SERVER | LOCATION,
@@ -110,14 +116,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Works out `grpc_bind` anew for each attempt (NGINX Plus).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "grpc_request_dynamic",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Makes the request anew for each gRPC server tried (NGINX Plus).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "grpc_ssl_key_log",
         HTTP | SERVER | LOCATION,
@@ -139,7 +147,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Works out `tunnel_bind` anew for each attempt (NGINX Plus).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // NGINX Plus
     at_default(
         "status_zone",
@@ -181,7 +190,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Repeats query arguments in the links of playlists (NGINX Plus).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default("hls_fragment", HTTP | SERVER | LOCATION, N1, "Length of the fragments of a stream (NGINX Plus).", &[]),
     no_effect(
         "hls_mp4_buffer_size",

@@ -66,7 +66,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Skips trusted proxies in `X-Forwarded-For` during the lookup (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     // headers-more-nginx-module (third party)
     refused(
         "more_set_headers",
@@ -215,28 +216,32 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Heeds upper and lower case when a styled listing is sorted (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fancyindex_directories_first",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Puts folders first in a styled listing (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fancyindex_localtime",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Shows local times in a styled listing (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fancyindex_exact_size",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Shows sizes in bytes in a styled listing (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default("fancyindex_header", HTTP | SERVER | LOCATION, N12, "Text before a styled listing (third party).", &[]),
     at_default("fancyindex_footer", HTTP | SERVER | LOCATION, N12, "Text after a styled listing (third party).", &[]),
     at_default(
@@ -260,28 +265,32 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Leaves symbolic links out of a styled listing (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fancyindex_show_path",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Shows the path above a styled listing (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fancyindex_show_dotfiles",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Shows hidden files in a styled listing (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fancyindex_hide_parent_dir",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Leaves the parent folder out of a styled listing (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "fancyindex_time_format",
         HTTP | SERVER | LOCATION,
@@ -313,7 +322,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Counts the traffic of virtual hosts (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default("vhost_traffic_status_zone", HTTP, N0.or(N1), "Shared zone for traffic statistics (third party).", &[]),
     refused(
         "vhost_traffic_status_display",
@@ -363,14 +373,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Counts traffic by keys of one's own (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "vhost_traffic_status_filter_by_host",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Counts traffic by the `Host` of requests (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "vhost_traffic_status_filter_by_set_key",
         HTTP | SERVER | LOCATION,
@@ -385,7 +397,8 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Drops repeated keys (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default("vhost_traffic_status_filter_max_node", HTTP, MORE1, "Most keys kept in a group (third party).", &[])
         .repeatable(),
     at_default(
@@ -394,14 +407,16 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Turns requests away beyond traffic limits (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "vhost_traffic_status_limit_check_duplicate",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Drops repeated traffic limits (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     refused(
         "vhost_traffic_status_limit_traffic",
         HTTP | SERVER | LOCATION,
@@ -441,15 +456,18 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Exempts a place from traffic limits (third party).",
         &[],
-    ),
+    )
+    .forms(&[Flag]),
     at_default(
         "vhost_traffic_status_bypass_stats",
         HTTP | SERVER | LOCATION,
         FLAG,
         "Leaves a place out of the statistics (third party).",
         &[],
-    ),
-    at_default("vhost_traffic_status_stats_by_upstream", HTTP, FLAG, "Counts traffic by backend (third party).", &[]),
+    )
+    .forms(&[Flag]),
+    at_default("vhost_traffic_status_stats_by_upstream", HTTP, FLAG, "Counts traffic by backend (third party).", &[])
+        .forms(&[Flag]),
     at_default(
         "vhost_traffic_status_ignore_status",
         HTTP | SERVER | LOCATION,

@@ -91,7 +91,6 @@ const WITHOUT_VALUE: &[&str] = &[
     "xquic_ssl_session_reused",
     "xquic_stream_id",
     "zstd_ratio",
-    "https",
     "request_body_file",
 ];
 
@@ -99,7 +98,7 @@ const WITHOUT_VALUE: &[&str] = &[
 const FAMILIES_WITHOUT_VALUE: &[&str] = &["proxy_protocol_tlv_", "sent_trailer_", "upstream_trailer_"];
 
 /// There, and empty.
-const EMPTY: &[&str] = &["http2", "http3"];
+const EMPTY: &[&str] = &["http2", "http3", "https"];
 
 /// Not built.
 const UNSUPPORTED: &[&str] = &[

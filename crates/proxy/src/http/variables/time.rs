@@ -9,25 +9,25 @@ use crate::clock;
 use crate::http::Request;
 
 /// A part of `2026-11-26T03:14:35+00:00`.
-fn time_part(part: Part, time: &str) -> String {
+fn time_part(part: TimePart, time: &str) -> String {
     let digits = |range: Range<usize>| time.get(range).unwrap_or_default().to_owned();
     match part {
-        Part::Year => digits(0..4),
-        Part::ShortYear => digits(2..4),
-        Part::Month => digits(5..7),
-        Part::Day => digits(8..10),
-        Part::Hour => digits(11..13),
-        Part::Hour12 => match digits(11..13).parse::<u32>() {
+        TimePart::Year => digits(0..4),
+        TimePart::ShortYear => digits(2..4),
+        TimePart::Month => digits(5..7),
+        TimePart::Day => digits(8..10),
+        TimePart::Hour => digits(11..13),
+        TimePart::Hour12 => match digits(11..13).parse::<u32>() {
             Ok(hour) => format!("{:02}", (hour + 11) % 12 + 1),
             Err(_) => String::new(),
         },
-        Part::Minute => digits(14..16),
-        Part::Second => digits(17..19),
+        TimePart::Minute => digits(14..16),
+        TimePart::Second => digits(17..19),
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Part {
+enum TimePart {
     Year,
     ShortYear,
     Month,
@@ -53,14 +53,14 @@ pub(super) fn add(registry: &mut Registry<Request>) {
     registry.add("unix_time", |_: &Request, out: &mut Vec<u8>| number(out, clock::unix_time().as_secs()));
     // Parts of the local time (Tengine).
     for (name, part) in [
-        ("year", Part::Year),
-        ("year2", Part::ShortYear),
-        ("month", Part::Month),
-        ("day", Part::Day),
-        ("hour", Part::Hour),
-        ("hour12", Part::Hour12),
-        ("minute", Part::Minute),
-        ("second", Part::Second),
+        ("year", TimePart::Year),
+        ("year2", TimePart::ShortYear),
+        ("month", TimePart::Month),
+        ("day", TimePart::Day),
+        ("hour", TimePart::Hour),
+        ("hour12", TimePart::Hour12),
+        ("minute", TimePart::Minute),
+        ("second", TimePart::Second),
     ] {
         registry.add(name, move |_: &Request, out: &mut Vec<u8>| {
             clock::with_texts(|texts| text(out, time_part(part, &texts.iso8601).as_bytes()))
@@ -75,8 +75,8 @@ mod tests {
     #[test]
     fn the_time_has_parts() {
         let part = |part| time_part(part, "2026-11-26T00:14:35+00:00");
-        assert_eq!((part(Part::Year), part(Part::ShortYear)), ("2026".into(), "26".into()));
-        assert_eq!((part(Part::Hour), part(Part::Hour12)), ("00".into(), "12".into()));
-        assert_eq!(time_part(Part::Hour12, "2026-11-26T13:14:35+00:00"), "01");
+        assert_eq!((part(TimePart::Year), part(TimePart::ShortYear)), ("2026".into(), "26".into()));
+        assert_eq!((part(TimePart::Hour), part(TimePart::Hour12)), ("00".into(), "12".into()));
+        assert_eq!(time_part(TimePart::Hour12, "2026-11-26T13:14:35+00:00"), "01");
     }
 }

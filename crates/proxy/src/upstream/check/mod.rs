@@ -17,7 +17,7 @@ use limpet_config::Address;
 use limpet_config::model::{Check, CheckKind, Expected, LogLevel, Upstream as Written};
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::health_check::HealthCheck;
-use probe::{Failure, Probe};
+use probe::{Probe, ProbeFailure};
 use tokio::task::JoinSet;
 
 use super::members::{Members, Upstream};
@@ -109,7 +109,7 @@ async fn watch_over(upstream: Arc<Upstream>, members: Arc<Members>, index: usize
         }
         let passed = matches!(verdict, Ok(Ok(())));
         // What this machine lacks says nothing about the server.
-        let is_verdict = !matches!(&verdict, Ok(Err(error)) if matches!(failure(error), Some(Failure::Own(_))));
+        let is_verdict = !matches!(&verdict, Ok(Err(error)) if matches!(failure(error), Some(ProbeFailure::Own(_))));
         if is_verdict && backend.state.probed(passed, rise, fall, clock::steady_milliseconds()) {
             let what = if passed { "enable" } else { "disable" };
             log::write_default(LogLevel::Error, &format!("{what} check peer: {target} "));
@@ -129,17 +129,19 @@ fn known(target: &Address) -> io::Result<Backend> {
 }
 
 /// Why one of our own probes has failed.
-fn failure(error: &pingora_error::Error) -> Option<&Failure> {
+fn failure(error: &pingora_error::Error) -> Option<&ProbeFailure> {
     error.cause.as_deref()?.downcast_ref()
 }
 
 /// What is told of a probe that has failed, in the reference's words where it is one of ours.
 fn told(error: &pingora_error::Error, kind: CheckKind, target: &Address) -> Option<String> {
     Some(match failure(error) {
-        Some(Failure::Silent) => return None,
-        Some(Failure::Protocol) => format!("check protocol {} error with peer: {target} ", kind.word()),
-        Some(Failure::Closed) => format!("check peer closed connection with an incomplete response, peer: {target} "),
-        Some(Failure::Io(what) | Failure::Own(what)) => format!("{what} while checking peer: {target} "),
+        Some(ProbeFailure::Silent) => return None,
+        Some(ProbeFailure::Protocol) => format!("check protocol {} error with peer: {target} ", kind.word()),
+        Some(ProbeFailure::Closed) => {
+            format!("check peer closed connection with an incomplete response, peer: {target} ")
+        }
+        Some(ProbeFailure::Io(what) | ProbeFailure::Own(what)) => format!("{what} while checking peer: {target} "),
         None => format!("{error} while checking peer: {target} "),
     })
 }

@@ -28,7 +28,7 @@ const GOOD: Expected = [false, true, true, false, false];
 
 /// Why a server has not passed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum ProbeFailure {
     /// Nobody listens, or the connection was closed at once; the state says it all.
     #[error("nobody listens")]
     Silent,
@@ -47,7 +47,7 @@ pub(super) enum Failure {
 }
 
 /// A connection for the next probe, and how many it has served.
-struct Connection {
+struct ProbeConnection {
     socket: Wire,
     served: u32,
 }
@@ -86,8 +86,8 @@ pub(super) enum Verdict {
 pub(super) struct Probe {
     rules: Arc<Rules>,
     target: Address,
-    /// What serves the next probe. Nobody else asks while one is under way.
-    connection: tokio::sync::Mutex<Option<Connection>>,
+    /// What serves the next probe. Nobody else asks while one is under endpoint.
+    connection: tokio::sync::Mutex<Option<ProbeConnection>>,
 }
 
 impl Probe {
@@ -99,7 +99,7 @@ impl Probe {
 #[async_trait]
 impl HealthCheck for Probe {
     /// # Errors
-    /// Its cause is a [`Failure`].
+    /// Its cause is a [`ProbeFailure`].
     async fn check(&self, _: &Backend) -> pingora_error::Result<()> {
         let mut connection = self.connection.lock().await;
         run(&self.rules, &self.target, &mut connection)
@@ -113,19 +113,19 @@ impl HealthCheck for Probe {
 }
 
 /// Probes once. A connection that may serve the next probe stays in its slot.
-async fn run(rules: &Rules, target: &Address, slot: &mut Option<Connection>) -> Result<(), Failure> {
+async fn run(rules: &Rules, target: &Address, slot: &mut Option<ProbeConnection>) -> Result<(), ProbeFailure> {
     let check = &rules.check;
     let kept = slot.take().filter(|connection| !has_ended(&connection.socket));
-    let Connection { mut socket, served } = match kept {
+    let ProbeConnection { mut socket, served } = match kept {
         Some(connection) => connection,
         None => {
             let speaks_first = !matches!(check.kind, CheckKind::Tcp | CheckKind::Mysql);
             let socket = connect(target, speaks_first).await.map_err(|error| unconnected(&error))?;
-            Connection { socket, served: 0 }
+            ProbeConnection { socket, served: 0 }
         }
     };
     let hello = match check.kind {
-        CheckKind::Tcp => return if has_ended(&socket) { Err(Failure::Silent) } else { Ok(()) },
+        CheckKind::Tcp => return if has_ended(&socket) { Err(ProbeFailure::Silent) } else { Ok(()) },
         CheckKind::SslHello => {
             let mut random = [0; 32];
             fastrand::fill(&mut random);
@@ -134,7 +134,7 @@ async fn run(rules: &Rules, target: &Address, slot: &mut Option<Connection>) -> 
         _ => None,
     };
     let send = hello.as_ref().unwrap_or(&rules.question);
-    let failed = |call: &str, error: &io::Error| Failure::Io(format!("{call} failed ({})", os_error(error)));
+    let failed = |call: &str, error: &io::Error| ProbeFailure::Io(format!("{call} failed ({})", os_error(error)));
     socket.write_all(send).await.map_err(|error| failed("send()", &error))?;
     let keeps = check.kind == CheckKind::Http && served + 1 < rules.requests;
     let mut answer = Vec::new();
@@ -149,18 +149,18 @@ async fn run(rules: &Rules, target: &Address, slot: &mut Option<Connection>) -> 
         };
         match verdict {
             Verdict::Good => break,
-            Verdict::Bad => return Err(Failure::Protocol),
-            Verdict::Open if answer.len() > MOST => return Err(Failure::Protocol),
+            Verdict::Bad => return Err(ProbeFailure::Protocol),
+            Verdict::Open if answer.len() > MOST => return Err(ProbeFailure::Protocol),
             Verdict::Open => {}
         }
         match socket.read(&mut answer).await {
-            Ok(0) => return Err(Failure::Closed),
+            Ok(0) => return Err(ProbeFailure::Closed),
             Ok(_) => {}
             Err(error) => return Err(failed("recv()", &error)),
         }
     }
     if keeps && is_whole(&answer) {
-        *slot = Some(Connection { socket, served: served + 1 });
+        *slot = Some(ProbeConnection { socket, served: served + 1 });
     }
     Ok(())
 }
@@ -180,12 +180,12 @@ async fn connect(target: &Address, speaks_first: bool) -> io::Result<Wire> {
     })
 }
 
-fn unconnected(error: &io::Error) -> Failure {
+fn unconnected(error: &io::Error) -> ProbeFailure {
     let what = || format!("connect() failed ({})", os_error(error));
     match error.kind() {
-        _ if is_our_own(error) => Failure::Own(what()),
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Failure::Silent,
-        _ => Failure::Io(what()),
+        _ if is_our_own(error) => ProbeFailure::Own(what()),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ProbeFailure::Silent,
+        _ => ProbeFailure::Io(what()),
     }
 }
 

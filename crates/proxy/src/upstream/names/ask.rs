@@ -36,7 +36,7 @@ pub(super) struct Asker {
 }
 
 /// What a name stands for.
-pub(super) struct Answer {
+pub(super) struct DnsAnswer {
     pub(super) servers: Vec<UpstreamServer>,
     /// How long it counts.
     pub(super) counts: Duration,
@@ -60,10 +60,10 @@ struct Addresses {
 const GRACE: Duration = Duration::from_secs(5);
 const FIRST_GRACE: Duration = Duration::from_secs(1);
 
-impl Answer {
-    fn new(mut servers: Vec<UpstreamServer>, until: Instant) -> Answer {
+impl DnsAnswer {
+    fn new(mut servers: Vec<UpstreamServer>, until: Instant) -> DnsAnswer {
         let is_cut = cut(&mut servers, MOST);
-        Answer { servers, counts: until.saturating_duration_since(Instant::now()), is_cut, failure: None }
+        DnsAnswer { servers, counts: until.saturating_duration_since(Instant::now()), is_cut, failure: None }
     }
 }
 
@@ -101,7 +101,7 @@ impl Asker {
         server: &UpstreamServer,
         lookup: &Lookup,
         known: &[UpstreamServer],
-    ) -> Result<Answer, NetError> {
+    ) -> Result<DnsAnswer, NetError> {
         match &lookup.service {
             None => {
                 let known = known.iter().flat_map(|server| &server.addresses).filter_map(address_ip);
@@ -109,7 +109,7 @@ impl Asker {
                     self.ask_host(&lookup.host, &known.collect::<Vec<_>>()).await?;
                 let addresses = found.into_iter().map(|ip| Address::Ip(SocketAddr::new(ip, lookup.port))).collect();
                 let failure = failure.map(|(kind, error)| (format!("{kind} of {}", lookup.host), error));
-                Ok(Answer { failure, ..Answer::new(vec![UpstreamServer { addresses, ..server.clone() }], until) })
+                Ok(DnsAnswer { failure, ..DnsAnswer::new(vec![UpstreamServer { addresses, ..server.clone() }], until) })
             }
             Some(service) => self.ask_service(server, lookup, service, known).await,
         }
@@ -194,7 +194,7 @@ impl Asker {
         lookup: &Lookup,
         service: &str,
         known: &[UpstreamServer],
-    ) -> Result<Answer, NetError> {
+    ) -> Result<DnsAnswer, NetError> {
         let host = &lookup.host;
         let query = if service.contains('.') { format!("{service}.{host}") } else { format!("_{service}._tcp.{host}") };
         let answer =
@@ -257,7 +257,7 @@ impl Asker {
             None if count == 0 => Err(nothing()),
             failure => {
                 let failure = failure.map(|error| (format!("a server of {}", lookup.shown()), error));
-                Ok(Answer { failure, ..Answer::new(servers, until) })
+                Ok(DnsAnswer { failure, ..DnsAnswer::new(servers, until) })
             }
         }
     }

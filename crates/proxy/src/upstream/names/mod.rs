@@ -104,7 +104,7 @@ impl Names {
 
     /// While a name can't be looked up, its servers are left out, and others asked. Within `fail_timeout` Tengine asks the
     /// last address, whatever the fallback.
-    pub(crate) fn goes_on(&self) -> bool {
+    pub(crate) fn asks_others_meanwhile(&self) -> bool {
         let dynamic = self.written.dynamic_resolve;
         dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Next && dynamic.fail_timeout == 0)
     }
@@ -202,7 +202,7 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, k
     let Some(names) = &upstream.names else { return AGAIN };
     let dynamic = names.written.dynamic_resolve;
     let shuts_down = dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Shutdown);
-    let goes_on = names.goes_on();
+    let asks_others = names.asks_others_meanwhile();
     // That there is no such name is an answer as well, and no failure (nginx); for `dynamic_resolve` it is one.
     let is_gone = is_none(error) && dynamic.is_none();
     let count = names.present.lock().get(line).map_or(0, |servers| servers.iter().flat_map(|s| &s.addresses).count());
@@ -210,7 +210,7 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, k
         _ if shuts_down => ("nobody is asked until it can be", SHORTEST),
         0 => ("there is no address", SHORTEST),
         _ if is_gone => ("its servers are gone", SHORTEST),
-        _ if goes_on => ("other servers are asked until it can be", SHORTEST),
+        _ if asks_others => ("other servers are asked until it can be", SHORTEST),
         _ => ("its last addresses are kept", AGAIN.min(names.timeout).max(SHORTEST)),
     };
     let message = format!("{what} could not be resolved ({why}) in upstream {}: {meaning}", upstream.name);
@@ -218,7 +218,7 @@ fn failed(upstream: &Upstream, line: usize, lookup: &Lookup, error: &NetError, k
     if shuts_down || is_gone {
         upstream.take(line, Vec::new(), kept);
     }
-    upstream.set_lost(line, goes_on);
+    upstream.set_lost(line, asks_others);
     match dynamic.map(|dynamic| dynamic.fail_timeout) {
         None | Some(0) => again,
         Some(milliseconds) => Duration::from_millis(milliseconds).max(SHORTEST),

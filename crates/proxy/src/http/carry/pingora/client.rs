@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::front::conn::Conn;
 use crate::front::exchange::{BodyFault, Exchange};
-use crate::wire::Patience;
+use crate::wire::IoTimeout;
 use crate::wire::scratch;
 
 /// Small writes are collected up to this size.
@@ -63,8 +63,8 @@ pub(super) struct ClientStream {
     ending: bool,
     send_failed: bool,
     read_failed: bool,
-    reading: Patience,
-    sending: Patience,
+    reading: IoTimeout,
+    sending: IoTimeout,
 }
 
 impl ClientStream {
@@ -88,8 +88,8 @@ impl ClientStream {
             head_written: false,
             lull: false,
             read_failed: false,
-            reading: Patience::new(),
-            sending: Patience::new(),
+            reading: IoTimeout::new(),
+            sending: IoTimeout::new(),
             conn,
         }
     }

@@ -10,7 +10,7 @@ use crate::clock::{self, Moment};
 
 /// A bound on the time between two steps of reading, or of writing.
 #[derive(Default)]
-pub(crate) struct Patience {
+pub(crate) struct IoTimeout {
     /// When the present wait has lasted long enough.
     deadline: Option<Moment>,
     /// Goes off at the deadline, or before it. To set one costs more than most waits last, so it stays from one wait to
@@ -23,9 +23,9 @@ struct Alarm {
     timer: Pin<Box<tokio::time::Sleep>>,
 }
 
-impl Patience {
+impl IoTimeout {
     pub(crate) fn new() -> Self {
-        Patience::default()
+        IoTimeout::default()
     }
 
     /// Passes on what an operation came to. One that waits for longer than `limit` fails.
@@ -64,7 +64,7 @@ impl Patience {
     }
 }
 
-impl fmt::Debug for Patience {
+impl fmt::Debug for IoTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.deadline.is_some() { "waiting" } else { "at rest" })
     }
