@@ -173,13 +173,25 @@ fn warn_of_sticky(http: &Http, notices: &mut Vec<Notice>) {
             }
         }
     }
-    for target in unhidden {
-        let Some((upstream, sticky)) = http.upstreams.get(target).and_then(|u| Some((u, u.sticky.as_ref()?))) else {
-            continue;
+    for (is_prefix, what) in [(false, "option=indirect"), (true, "mode=prefix")] {
+        let is_meant = |upstream: &&Upstream| {
+            upstream.sticky.as_ref().is_some_and(|sticky| (sticky.mode == StickyMode::Prefix) == is_prefix)
         };
-        let what = if sticky.mode == StickyMode::Prefix { "mode=prefix" } else { "option=indirect" };
-        let message = format!("upstream {}: {what} has no effect without session_sticky_hide_cookie", upstream.name);
-        warn(notices, &sticky.place, message);
+        let upstreams: Vec<&Upstream> =
+            unhidden.iter().filter_map(|target| http.upstreams.get(*target)).filter(is_meant).collect();
+        let Some(place) = upstreams.first().and_then(|first| Some(&first.sticky.as_ref()?.place)) else { continue };
+        let message = format!("{}: {what} has no effect without session_sticky_hide_cookie", named(&upstreams));
+        warn(notices, place, message);
+    }
+}
+
+/// `upstream a`, `upstreams a and b`, or of many the first two and how many more there are.
+fn named(upstreams: &[&Upstream]) -> String {
+    match upstreams {
+        [] => "no upstream".to_owned(),
+        [one] => format!("upstream {}", one.name),
+        [first, second] => format!("upstreams {} and {}", first.name, second.name),
+        [first, second, more @ ..] => format!("upstreams {}, {} and {} more", first.name, second.name, more.len()),
     }
 }
 
@@ -240,15 +252,13 @@ fn warn_of_shared_cookies(http: &Http, server: &Server, uses: &[(usize, &Locatio
         cookies.entry(key).or_default().push(upstream);
     }
     for ((cookie, ..), upstreams) in cookies {
-        let [first, second, more @ ..] = upstreams.as_slice() else { continue };
-        let names = match more.len() {
-            0 => format!("{} and {}", first.name, second.name),
-            more => format!("{}, {} and {more} more", first.name, second.name),
-        };
+        if upstreams.len() < 2 {
+            continue;
+        }
+        let names = named(&upstreams);
         let cookie = String::from_utf8_lossy(cookie);
-        let message = format!(
-            "upstreams {names} overwrite each other's cookie \"{cookie}\" in one server: same name, domain and path"
-        );
+        let message =
+            format!("{names} overwrite each other's cookie \"{cookie}\" in one server: same name, domain and path");
         warn(notices, &server.place, message);
     }
 }

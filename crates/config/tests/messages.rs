@@ -619,3 +619,13 @@ fn an_upstream_may_be_named_before_its_block() {
     assert_eq!(http.upstreams[0].servers[0].addresses[0].to_string(), "127.0.0.1:81");
     assert!(!http.upstreams[0].implicit);
 }
+
+#[test]
+fn a_warning_about_many_upstreams_is_one_line() {
+    let upstreams: String =
+        (0..4).map(|n| format!("upstream u{n} {{ server 127.0.0.1; session_sticky option=indirect; }} ")).collect();
+    let locations: String = (0..4).map(|n| format!("location /{n} {{ proxy_pass http://u{n}; }} ")).collect();
+    let said = warnings(&format!("events {{}} http {{ {upstreams} server {{ {locations} }} }}"));
+    let line = "upstreams u0, u1 and 2 more: option=indirect has no effect without session_sticky_hide_cookie";
+    assert_eq!(said.iter().filter(|line| line.contains("indirect")).collect::<Vec<_>>(), [line], "{said:?}");
+}
