@@ -87,18 +87,22 @@ impl Cursor {
                 Cursor::Done | Cursor::Lost => return (at, 0),
                 Cursor::Length(left) => {
                     let taken = left.min(rest.len() as u64);
-                    *self = if taken == left { Cursor::Done } else { Cursor::Length(left - taken) };
+                    *self = if taken == left { Cursor::Done } else { Cursor::Length(left.saturating_sub(taken)) };
                     return (at, taken as usize);
                 }
                 Cursor::Chunked(Chunk::Data(left)) => {
                     let taken = left.min(rest.len() as u64);
-                    *self = Cursor::Chunked(if taken == left { Chunk::DataEnd } else { Chunk::Data(left - taken) });
+                    *self = Cursor::Chunked(if taken == left {
+                        Chunk::DataEnd
+                    } else {
+                        Chunk::Data(left.saturating_sub(taken))
+                    });
                     return (at, taken as usize);
                 }
                 Cursor::Chunked(chunk) => {
                     let Some(byte) = rest.first() else { return (at, 0) };
                     *self = step(chunk, *byte);
-                    at += 1;
+                    at = at.saturating_add(1);
                 }
             }
         }
@@ -109,10 +113,10 @@ impl Cursor {
         let mut at = 0;
         loop {
             let (framing, data) = self.next(bytes.get(at..).unwrap_or_default());
-            if framing + data == 0 {
+            if framing.saturating_add(data) == 0 {
                 return at;
             }
-            at += framing + data;
+            at = at.saturating_add(framing).saturating_add(data);
         }
     }
 
@@ -122,15 +126,15 @@ impl Cursor {
         let (mut at, mut kept) = (0, 0);
         loop {
             let (framing, data) = self.next(bytes.get(at..).unwrap_or_default());
-            if framing + data == 0 {
+            if framing.saturating_add(data) == 0 {
                 return (at, kept);
             }
-            at += framing;
+            at = at.saturating_add(framing);
             if at != kept {
-                bytes.copy_within(at..at + data, kept);
+                bytes.copy_within(at..at.saturating_add(data), kept);
             }
-            at += data;
-            kept += data;
+            at = at.saturating_add(data);
+            kept = kept.saturating_add(data);
         }
     }
 }

@@ -43,17 +43,18 @@ impl Fields {
         if kinds & INVALID != 0 || colon == 0 {
             return Err(colon);
         }
-        let value = bytes.get(colon + 1..).unwrap_or_default();
+        let value = bytes.get(colon.saturating_add(1)..).unwrap_or_default();
         let is_bad = |byte: &u8| matches!(*byte, 0 | b'\r');
         // Without a way out in the middle, and in bytes, many are looked at in one step.
         if value.iter().fold(0, |bad, byte| bad | u8::from(*byte == 0) | u8::from(*byte == b'\r')) != 0 {
-            return Err(colon + 1 + value.iter().position(is_bad).unwrap_or_default());
+            return Err(colon.saturating_add(1).saturating_add(value.iter().position(is_bad).unwrap_or_default()));
         }
         let leading = value.iter().take_while(|byte| **byte == b' ').count();
         let trailing = value.iter().skip(leading).rev().take_while(|byte| **byte == b' ').count();
-        let value_start = (line.start + colon + 1 + leading).min(line.end);
+        let value_start = line.start.saturating_add(colon).saturating_add(1).saturating_add(leading).min(line.end);
         let known = bytes.get(..colon).map_or(Known::Other, Known::of);
-        let (name, value) = (line.start..line.start + colon, value_start..line.end - trailing);
+        let (name, value) =
+            (line.start..line.start.saturating_add(colon), value_start..line.end.saturating_sub(trailing));
         self.list.push(Field { known, name, value });
         Ok(kinds & OTHER == 0)
     }
@@ -112,7 +113,7 @@ impl Fields {
     pub fn line_end(&self, index: usize) -> usize {
         let value_end = self.list.get(index).map_or(0, |field| field.value.end);
         let rest = self.bytes.get(value_end..).unwrap_or_default();
-        value_end + memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1)
+        value_end.saturating_add(memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at.saturating_add(1)))
     }
 
     fn part(&self, range: &Range<usize>) -> &[u8] {
@@ -251,7 +252,7 @@ pub fn trim_line_end(text: &[u8], line: Range<usize>) -> Range<usize> {
     let bytes = text.get(line.clone()).unwrap_or_default();
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    line.start..line.start + bytes.len()
+    line.start..line.start.saturating_add(bytes.len())
 }
 
 /// A header line without its end. As nginx does, more carriage returns than one are read over, unless there is nothing else.
@@ -259,7 +260,7 @@ pub fn trim_field_end(text: &[u8], line: Range<usize>) -> Range<usize> {
     let line = trim_line_end(text, line);
     let bytes = text.get(line.clone()).unwrap_or_default();
     let returns = bytes.iter().rev().take_while(|byte| **byte == b'\r').count();
-    if returns == bytes.len() { line } else { line.start..line.end - returns }
+    if returns == bytes.len() { line } else { line.start..line.end.saturating_sub(returns) }
 }
 
 /// The beginning of a line up to a byte that can't be there, as nginx shows it.
@@ -275,7 +276,7 @@ pub fn decimal(digits: &[u8]) -> Option<u64> {
         return None;
     }
     digits.iter().try_fold(0_u64, |number, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit.saturating_sub(b'0')))?;
         number.checked_mul(10)?.checked_add(digit).filter(|number| *number <= i64::MAX as u64)
     })
 }

@@ -3,6 +3,7 @@
 //! Nothing here waits, reads a clock or knows a socket; what is read and judged is an argument.
 
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 pub mod body;
 pub mod field;

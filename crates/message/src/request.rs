@@ -141,13 +141,13 @@ impl Head {
         let Some(line_end) = memchr(b'\n', text.get(..text.len().min(limits.line)).unwrap_or_default()) else {
             return Err(judge_partial_line(text, limits));
         };
-        let mut head = Head::request_line(text, line_end + 1)?;
-        let Some(length) = head.read_fields(text, line_end + 1, limits)? else {
+        let mut head = Head::request_line(text, line_end.saturating_add(1))?;
+        let Some(length) = head.read_fields(text, line_end.saturating_add(1), limits)? else {
             return Err(Unread::Incomplete);
         };
         head.keep(text, length);
         head.finish()?;
-        Ok((head, start + length))
+        Ok((head, start.saturating_add(length)))
     }
 
     /// What can be said of a head whose end never came.
@@ -156,8 +156,8 @@ impl Head {
         let text = input.get(start..).unwrap_or_default();
         let line_end = memchr(b'\n', text);
         let head = line_end.and_then(|line_end| {
-            let mut head = Head::request_line(text, line_end + 1).ok()?;
-            head.read_fields(text, line_end + 1, limits).ok()?;
+            let mut head = Head::request_line(text, line_end.saturating_add(1)).ok()?;
+            head.read_fields(text, line_end.saturating_add(1), limits).ok()?;
             head.keep(text, head.length);
             Some(head)
         });
@@ -216,16 +216,16 @@ impl Head {
             return reject(400, "client sent invalid method while reading client request line");
         }
         head.method = 0..method;
-        let target_start = method + blanks(whole, method);
+        let target_start = method.saturating_add(blanks(whole, method));
         // The protocol is the last word; blanks behind it are allowed.
-        let end = whole.len() - whole.iter().rev().take_while(|byte| **byte == b' ').count();
+        let end = whole.len().saturating_sub(whole.iter().rev().take_while(|byte| **byte == b' ').count());
         let Some(last_blank) = whole.get(..end).and_then(|text| text.iter().rposition(|byte| *byte == b' ')) else {
             return reject(400, invalid);
         };
         if last_blank < target_start {
             return reject(400, invalid);
         }
-        head.protocol = last_blank + 1..end;
+        head.protocol = last_blank.saturating_add(1)..end;
         match protocol(whole.get(head.protocol.clone()).unwrap_or_default()) {
             Protocol::Http10 => (head.http_1_1, head.keepalive) = (false, false),
             Protocol::Http11 => {}
@@ -234,8 +234,9 @@ impl Head {
             }
             Protocol::Invalid => return reject(400, invalid),
         }
-        let target_end = last_blank
-            - whole.get(..last_blank).map_or(0, |text| text.iter().rev().take_while(|byte| **byte == b' ').count());
+        let target_end = last_blank.saturating_sub(
+            whole.get(..last_blank).map_or(0, |text| text.iter().rev().take_while(|byte| **byte == b' ').count()),
+        );
         let target = whole.get(target_start..target_end).unwrap_or_default();
         if target.iter().any(|byte| *byte <= 0x20 || *byte == 0x7f) {
             return reject(400, invalid);
@@ -255,7 +256,7 @@ impl Head {
                 }
                 None => return reject(400, invalid),
             }
-            target_start + origin
+            target_start.saturating_add(origin)
         };
         head.target = origin..target_end;
         head.root = text.get(origin) != Some(&b'/');
@@ -270,9 +271,10 @@ impl Head {
             }
         }
         if rest.get(path_length) == Some(&b'?') {
-            let args = rest.get(path_length + 1..).unwrap_or_default();
+            let args = rest.get(path_length.saturating_add(1)..).unwrap_or_default();
             let length = memchr(b'#', args).unwrap_or(args.len());
-            head.args = Some(origin + path_length + 1..origin + path_length + 1 + length);
+            let start = origin.saturating_add(path_length).saturating_add(1);
+            head.args = Some(start..start.saturating_add(length));
         }
         head.line_read = LineRead::Whole;
         head.length = length;
@@ -283,7 +285,9 @@ impl Head {
     /// begins.
     fn read_fields(&mut self, text: &[u8], start: usize, limits: HeadLimits) -> Result<Option<usize>, Unread> {
         let mut at = start;
-        for end in memchr_iter(b'\n', text.get(start..).unwrap_or_default()).map(|end| start + end + 1) {
+        for end in memchr_iter(b'\n', text.get(start..).unwrap_or_default())
+            .map(|end| start.saturating_add(end).saturating_add(1))
+        {
             let line = trim_field_end(text, at..end);
             if end > limits.head {
                 return Err(self.reject_in(text, 494, "client sent too long header line"));
@@ -326,7 +330,7 @@ impl Head {
         };
         if let Some((line, is_read)) = refusal.line {
             self.length = self.fields.line_end(line);
-            self.fields.truncate(line + usize::from(is_read));
+            self.fields.truncate(line.saturating_add(usize::from(is_read)));
         }
         Err(self.reject_in(&text, refusal.status, &refusal.reason))
     }
@@ -526,10 +530,10 @@ fn absolute(target: &[u8]) -> Option<(Range<usize>, usize)> {
     let name = target.get(..scheme)?;
     let is_scheme = name.first().is_some_and(u8::is_ascii_alphabetic)
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-    if !is_scheme || target.get(scheme..scheme + 3)? != b"://" {
+    if !is_scheme || target.get(scheme..scheme.saturating_add(3))? != b"://" {
         return None;
     }
-    let start = scheme + 3;
+    let start = scheme.saturating_add(3);
     let rest = target.get(start..)?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let host = rest.get(..end)?;
@@ -539,7 +543,7 @@ fn absolute(target: &[u8]) -> Option<(Range<usize>, usize)> {
             || matches!(byte, b'.' | b'-' | b':' | b'[' | b']')
             || (literal && is_host_byte(*byte))
     };
-    host.iter().all(allowed).then_some((start..start + end, start + end))
+    host.iter().all(allowed).then_some((start..start.saturating_add(end), start.saturating_add(end)))
 }
 
 /// A host in lower case without port and trailing dot; `None` for what is no host (RFC 3986, section 3.2.2, and no two
@@ -547,9 +551,9 @@ fn absolute(target: &[u8]) -> Option<(Range<usize>, usize)> {
 pub fn host_name(value: &[u8]) -> Option<Vec<u8>> {
     let (name, port) = match value.first()? {
         b'[' => {
-            let end = memchr(b']', value)? + 1;
+            let end = (memchr(b']', value)?).saturating_add(1);
             let (name, port) = value.split_at_checked(end)?;
-            let inside = name.get(1..name.len() - 1)?;
+            let inside = name.get(1..name.len().saturating_sub(1))?;
             // The address itself is not read: it may be of a kind of the future, `v1.…`.
             if !inside.iter().all(|byte| *byte == b':' || is_host_byte(*byte)) || has_empty_label(inside) {
                 return None;

@@ -61,7 +61,7 @@ impl ResponseHead {
         let mut start = 0;
         loop {
             let (head, length) = ResponseHead::parse_one(input.get(start..).unwrap_or_default(), most)?;
-            start += length;
+            start = start.saturating_add(length);
             if start > most {
                 return Err(Unread::Invalid("upstream sent too big header".into()));
             }
@@ -79,10 +79,12 @@ impl ResponseHead {
         let Some(line_end) = memchr(b'\n', text) else {
             return if text.len() > most { too_big() } else { Err(Unread::Incomplete) };
         };
-        let (status, reason, http_1_1) = status_line(text, trim_line_end(text, 0..line_end + 1))?;
+        let (status, reason, http_1_1) = status_line(text, trim_line_end(text, 0..line_end.saturating_add(1)))?;
         let mut fields = Fields::new();
-        let mut at = line_end + 1;
-        for end in memchr_iter(b'\n', text.get(at..).unwrap_or_default()).map(|end| line_end + 1 + end + 1) {
+        let mut at = line_end.saturating_add(1);
+        for end in memchr_iter(b'\n', text.get(at..).unwrap_or_default())
+            .map(move |end| at.saturating_add(end).saturating_add(1))
+        {
             let line = trim_field_end(text, at..end);
             at = end;
             if end > most {
@@ -197,13 +199,13 @@ fn status_line(text: &[u8], line: Range<usize>) -> Result<(u16, Range<usize>, bo
     if !major.is_ascii_digit() || !minor.is_ascii_digit() || blanks == 0 {
         return Err(invalid());
     }
-    let (start, end) = (8 + blanks, 8 + blanks + 3);
+    let (start, end) = (blanks.saturating_add(8), blanks.saturating_add(11));
     let digits = bytes.get(start..end).ok_or_else(invalid)?;
     let status = decimal(digits).filter(|status| *status >= 100).ok_or_else(invalid)? as u16;
     if bytes.get(end).is_some_and(|byte| *byte != b' ') || bytes.contains(&b'\r') {
         return Err(invalid());
     }
-    Ok((status, line.start + end..line.end, version != b"1.0" && *major != b'0'))
+    Ok((status, line.start.saturating_add(end)..line.end, version != b"1.0" && *major != b'0'))
 }
 
 #[cfg(test)]

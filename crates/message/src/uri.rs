@@ -27,7 +27,7 @@ pub fn normalize(path: &[u8]) -> Result<Vec<u8>, BadUri> {
             b".." => {
                 out.pop();
                 let parent = out.iter().rposition(|byte| *byte == b'/').ok_or(BadUri)?;
-                out.truncate(parent + 1);
+                out.truncate(parent.saturating_add(1));
             }
             _ => {
                 out.extend_from_slice(segment);
@@ -46,7 +46,7 @@ pub fn normalize(path: &[u8]) -> Result<Vec<u8>, BadUri> {
 /// nginx's unsafe ones: no path, a NUL, and a path that has `..` for a segment.
 pub fn internal(target: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), BadUri> {
     let (path, args) = match target.iter().position(|byte| *byte == b'?') {
-        Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
+        Some(at) => (target.get(..at).unwrap_or_default(), target.get(at.saturating_add(1)..)),
         None => (target, None),
     };
     let leads_up = |path: &[u8]| path.split(|byte| *byte == b'/').any(|segment| segment == b"..");
@@ -70,7 +70,7 @@ fn unescape(path: &[u8]) -> Vec<u8> {
         let Some(first) = rest.next() else { break };
         match (digit(first), digit(first).and_then(|_| rest.next()).map(digit)) {
             (None, _) => out.push(*first),
-            (Some(high), Some(Some(low))) => out.push((high * 16 + low) as u8),
+            (Some(high), Some(Some(low))) => out.push((high << 4 | low) as u8),
             (Some(_), _) => {}
         }
     }
@@ -78,7 +78,7 @@ fn unescape(path: &[u8]) -> Vec<u8> {
 }
 
 fn decode(path: &[u8]) -> Result<Vec<u8>, BadUri> {
-    let is_valid = |at: usize| match path.get(at + 1..at + 3) {
+    let is_valid = |at: usize| match path.get(at.saturating_add(1)..at.saturating_add(3)) {
         Some(digits) => digits.iter().all(u8::is_ascii_hexdigit) && digits != b"00",
         None => false,
     };

@@ -24,6 +24,7 @@ pub fn append(out: &mut Vec<u8>, unix_seconds: i64) {
 
 /// Year, month from 0 and day of the month of a day counted from 1970-01-01 (the proleptic Gregorian calendar, by years
 /// that begin in March so that the leap day is the last one).
+#[allow(clippy::arithmetic_side_effects, reason = "the days are those of the years 1970 to 9999")]
 fn civil(days: i64) -> (i64, usize, i64) {
     let days = days + 719_468;
     let era = days / 146_097;

@@ -8,6 +8,7 @@
 //! backend gets to see, [`answer`] says what happens to the response's Set-Cookie lines, and [`write`] renders ours.
 
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 pub mod answer;
 pub mod date;

@@ -20,7 +20,7 @@ pub(crate) fn pieces(header: &[u8]) -> impl Iterator<Item = Piece<'_>> {
 /// What stands before and after the first `byte`.
 pub(crate) fn split_once(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|candidate| *candidate == byte)?;
-    Some((text.get(..at)?, text.get(at + 1..)?))
+    Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
 }
 
 /// The text without blanks and tabs around it.

@@ -8,7 +8,9 @@ use crate::policy::Policy;
 ///
 /// `now` and `first` are Unix seconds; LAST is `now`.
 pub fn set_cookie(policy: &Policy, sid: &[u8], now: i64, first: i64) -> Vec<u8> {
-    let mut line = Vec::with_capacity(policy.cookie.len() + sid.len() + policy.attributes.len() + 80);
+    let mut line = Vec::with_capacity(
+        ((policy.cookie.len().saturating_add(sid.len())).saturating_add(policy.attributes.len())).saturating_add(80),
+    );
     line.extend_from_slice(&policy.cookie);
     line.push(b'=');
     line.extend_from_slice(sid);
@@ -35,7 +37,7 @@ pub fn rewritten(policy: &Policy, line: &[u8], sid: &[u8]) -> Option<Vec<u8>> {
     if own.value.is_some_and(|value| value.is_empty()) && own.attributes.is_empty() {
         return None;
     }
-    let mut out = Vec::with_capacity(line.len() + sid.len());
+    let mut out = Vec::with_capacity(line.len().saturating_add(sid.len()));
     out.extend_from_slice(&policy.cookie);
     out.push(b'=');
     out.extend_from_slice(sid);
@@ -51,10 +53,10 @@ pub fn prefixed(policy: &Policy, line: &[u8], sid: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     // Counted from the end, so that blanks behind `=` stay where they are.
-    let at = line.len() - own.attributes.len() - own.after_equals.len();
+    let at = (line.len().saturating_sub(own.attributes.len())).saturating_sub(own.after_equals.len());
     let blanks = own.after_equals.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-    let (before, after) = line.split_at_checked(at + blanks)?;
-    let mut out = Vec::with_capacity(line.len() + sid.len() + 1);
+    let (before, after) = line.split_at_checked(at.saturating_add(blanks))?;
+    let mut out = Vec::with_capacity((line.len().saturating_add(sid.len())).saturating_add(1));
     out.extend_from_slice(before);
     out.extend_from_slice(sid);
     out.push(b'~');

@@ -48,7 +48,8 @@ impl Diagnostic {
         // Long lines are cut around the place, tabs kept so that the caret stays under its word.
         let start = column.saturating_sub(60);
         let shown: String = line.chars().skip(start).take(110).collect();
-        let pad: String = shown.chars().take(column - start).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let pad: String =
+            shown.chars().take(column.saturating_sub(start)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let number = span.line.to_string();
         let gutter = " ".repeat(number.len());
         let mut excerpt = format!("{gutter} |\n{number} | {shown}\n{gutter} | {pad}^");

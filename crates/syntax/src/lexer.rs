@@ -90,7 +90,7 @@ impl<'t> Lexer<'t> {
                     continue;
                 }
             };
-            self.position += 1;
+            self.position = self.position.saturating_add(1);
             // A closing brace wants no words before it, the two others want some.
             if words.is_empty() != (end == End::BlockClosed) {
                 return Err(unexpected(byte, at));
@@ -120,12 +120,12 @@ impl<'t> Lexer<'t> {
     /// A word in quotes, and what may follow it: a blank, `;`, `{` or `)`.
     fn quoted_word(&mut self, quote: u8) -> Result<Word, LexError> {
         let span = self.here();
-        self.position += 1;
+        self.position = self.position.saturating_add(1);
         let start = self.position;
         while let Some(byte) = self.peek() {
             if byte == quote {
                 let word = self.cut(start, span, true);
-                self.position += 1;
+                self.position = self.position.saturating_add(1);
                 return match self.peek() {
                     Some(next) if !is_blank(next) && !matches!(next, b';' | b'{' | b')') => {
                         Err(unexpected(next, self.here()))
@@ -160,13 +160,13 @@ impl<'t> Lexer<'t> {
 
     /// One byte further inside a word that began at `start`.
     fn advance(&mut self, start: usize, span: Span, quote: Option<u8>) -> Result<(), LexError> {
-        if self.position - start == MAX_WORD {
+        if self.position.saturating_sub(start) == MAX_WORD {
             let message = match quote {
                 Some(quote) => {
                     format!("too long parameter, probably missing terminating \"{}\" character", quote as char)
                 }
                 None => {
-                    let begin = self.text.get(start..start + 10).unwrap_or_default();
+                    let begin = self.text.get(start..start.saturating_add(10)).unwrap_or_default();
                     format!("too long parameter \"{}...\" started", String::from_utf8_lossy(begin))
                 }
             };
@@ -183,9 +183,9 @@ impl<'t> Lexer<'t> {
     }
 
     fn step(&mut self, byte: u8) {
-        self.position += 1;
+        self.position = self.position.saturating_add(1);
         if byte == b'\n' {
-            self.line += 1;
+            self.line = self.line.saturating_add(1);
             self.line_start = self.position;
         }
     }
@@ -200,7 +200,11 @@ impl<'t> Lexer<'t> {
     }
 
     fn span_at(&self, position: usize) -> Span {
-        Span { file: self.file, line: self.line, column: (position - self.line_start) as u32 + 1 }
+        Span {
+            file: self.file,
+            line: self.line,
+            column: ((position.saturating_sub(self.line_start)) as u32).saturating_add(1),
+        }
     }
 
     fn unexpected_end(&self) -> LexError {

@@ -87,7 +87,7 @@ impl<'a> Parser<'a> {
             return Outcome::Done;
         };
         self.open.push(file);
-        self.files_read += 1;
+        self.files_read = self.files_read.saturating_add(1);
         let mut lexer = Lexer::new(&bytes, file, self.command_line);
         let outcome = self.items(&mut lexer, items, false).0;
         self.open.pop();
@@ -138,9 +138,9 @@ impl<'a> Parser<'a> {
             directive.block = Some(Block { items, end: directive.terminator });
             return outcome;
         }
-        self.depth += 1;
+        self.depth = self.depth.saturating_add(1);
         let (outcome, end) = self.items(lexer, &mut items, true);
-        self.depth -= 1;
+        self.depth = self.depth.saturating_sub(1);
         directive.block = Some(Block { items, end });
         outcome
     }

@@ -50,7 +50,7 @@ impl Sources {
 
     pub(crate) fn add(&mut self, path: PathBuf, bytes: Arc<[u8]>) -> FileId {
         self.files.push(SourceFile { path, bytes });
-        FileId(self.files.len() as u32 - 1)
+        FileId((self.files.len() as u32).saturating_sub(1))
     }
 
     /// The text of a line without its end, for the caret under an error.

@@ -4,6 +4,7 @@
 //! [`Registry`].
 
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod registry;
 mod template;

@@ -45,14 +45,15 @@ impl Template {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(at) = rest.iter().position(|byte| *byte == b'$') {
-            let (before, after) = (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default());
+            let (before, after) =
+                (rest.get(..at).unwrap_or_default(), rest.get(at.saturating_add(1)..).unwrap_or_default());
             if !before.is_empty() {
                 parts.push(Part::Text(before.to_vec()));
             }
             let (name, left) = match after.strip_prefix(b"{") {
                 None if captures && after.first().is_some_and(|byte| (b'1'..=b'9').contains(byte)) => {
                     let (digit, left) = after.split_at(1);
-                    parts.push(Part::Capture(usize::from(digit.first().map_or(0, |digit| digit - b'0'))));
+                    parts.push(Part::Capture(usize::from(digit.first().map_or(0, |digit| digit.saturating_sub(b'0')))));
                     rest = left;
                     continue;
                 }
