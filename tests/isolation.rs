@@ -317,19 +317,53 @@ fn a_tunnel_that_one_end_has_left_is_over_whatever_the_other_does() {
 }
 
 #[test]
-fn what_is_on_its_way_when_a_tunnel_ends_still_arrives() {
-    let backend = Backend::driven(|_, mut stream| {
+fn what_was_sent_before_a_tunnel_ends_arrives() {
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&arrived);
+    let backend = Backend::driven(move |_, mut stream| {
         let _ = read_head(&mut stream);
         let _ = stream.write_all(SWITCH);
         let mut read = Vec::new();
         let _ = stream.read_to_end(&mut read);
-        let _ = stream.write_all(&read);
+        count.store(read.len(), Ordering::Relaxed);
     });
     let (_limpet, port) = before(&[&backend], "", PASSED_ON);
     let mut client = tunnel(port);
     let sent = "x".repeat(200_000);
     client.send(&sent).half_close();
-    assert_eq!(client.to_end().len(), sent.len());
+    eventually("all of it arrives", || arrived.load(Ordering::Relaxed) == sent.len());
+}
+
+#[test]
+fn a_tunnel_ends_with_one_end_whatever_the_other_does() {
+    let backend = Backend::driven(|_, mut stream| {
+        let _ = read_head(&mut stream);
+        let _ = stream.write_all(SWITCH);
+        // It sends on and on, and hears nothing.
+        while stream.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let (limpet, port) = before(&[&backend], "", &format!("{PASSED_ON} proxy_read_timeout 1h;"));
+    let mut client = tunnel(port);
+    client.half_close();
+    assert!(limpet.access_log(1)[0].contains("\" 101 "));
+}
+
+#[test]
+fn a_tunnel_ends_when_one_end_takes_nothing() {
+    let backend = Backend::driven(|_, mut stream| {
+        let _ = read_head(&mut stream);
+        let _ = stream.write_all(SWITCH);
+        std::thread::sleep(Duration::from_secs(60));
+    });
+    let (limpet, port) =
+        before(&[&backend], "", &format!("{PASSED_ON} proxy_read_timeout 1h; proxy_send_timeout 500ms;"));
+    let mut client = tunnel(port);
+    client.set_write_patience(Duration::from_secs(1));
+    while client.try_send([b'x'; 65_536]) {}
+    assert!(limpet.access_log(1)[0].contains("\" 101 "));
+    limpet.logs("upstream timed out (110: Connection timed out) while proxying upgraded connection");
 }
 
 /// A client that has had an answer and keeps its connection.
@@ -431,6 +465,49 @@ fn beyond_worker_connections_nobody_is_accepted_until_one_has_ended() {
     assert_eq!(backend.requests().len(), 4, "it waits");
     drop(slow.pop());
     assert_eq!(waiting.response().status, 200);
+}
+
+/// nginx sends head and body at once and reads what is there; a server may answer without having read.
+#[test]
+fn an_early_answer_counts_though_the_body_can_not_be_sent() {
+    let backend = Backend::driven(|_, mut stream| {
+        let _ = read_head(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 401 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+    });
+    let (_limpet, port) = before(&[&backend], "", "");
+    for round in 0..20 {
+        let mut client = Client::connect(port);
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        std::thread::sleep(Duration::from_millis(5));
+        client.try_send("2\r\nab\r\n0\r\n\r\n");
+        let response = client.response();
+        assert_eq!((response.status, response.text().as_str()), (401, "no"), "{round}");
+    }
+}
+
+#[test]
+fn a_place_is_free_when_the_answer_is_over() {
+    let backend = Backend::driven(|_, mut stream| {
+        let _ = read_head(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno");
+        std::thread::sleep(Duration::from_secs(60));
+    });
+    let port = port();
+    let http = format!(
+        "upstream u {{ server {} max_conns=1; }}
+         server {{ listen 127.0.0.1:{port}; client_max_body_size 0; location / {{ proxy_pass http://u; }} }}",
+        backend.address()
+    );
+    let _limpet = Limpet::http(port, &http);
+    for round in 0..5 {
+        let mut client = Client::connect(port);
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n");
+        client.set_write_patience(Duration::from_millis(500));
+        client.try_send(vec![b'x'; 3_000_000]);
+        assert_eq!(client.response().status, 413, "{round}");
+        // This client stays and says no more; the next one is served.
+        std::mem::forget(client);
+    }
 }
 
 #[test]

@@ -598,3 +598,15 @@ fn a_backends_head_may_be_as_large_as_its_buffer() {
         assert_eq!(get(port, "/usual", &[]).status, 502, "{port}");
     }
 }
+
+#[test]
+fn no_body_answers_a_head_whose_line_is_broken() {
+    let port = port();
+    let _limpet = Limpet::http(port, &format!("server {{ listen 127.0.0.1:{port}; return 200 x; }}"));
+    for line in [format!("HEAD /{} HTTP/1.1", "x".repeat(40_000)), "HEAD / HTTP/9.1".into(), "HEAD x HTTP/1.1".into()] {
+        let mut client = Client::connect(port);
+        client.try_send(format!("{line}\r\nHost: x\r\n\r\n"));
+        let said = String::from_utf8_lossy(&client.to_end()).into_owned();
+        assert!(said.starts_with("HTTP/1.1 ") && said.ends_with("\r\n\r\n"), "{line:.20}: {said}");
+    }
+}

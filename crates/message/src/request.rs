@@ -422,7 +422,9 @@ impl Head {
 
     /// The request line as it came, without its end.
     pub fn line(&self) -> &[u8] {
-        self.part(&self.line)
+        let line = self.part(&self.line);
+        // One that was rejected may have a CR in it, where nginx's text of it ends.
+        memchr(b'\r', line).and_then(|end| line.get(..end)).unwrap_or(line)
     }
 
     /// The method as it came.
@@ -465,7 +467,8 @@ impl Head {
 
     /// Whether the method is HEAD, so that no body answers it.
     pub fn is_head(&self) -> bool {
-        self.method() == b"HEAD"
+        // Of a line that can't be read as a whole nginx knows this much.
+        self.method() == b"HEAD" || (self.line_read != LineRead::Whole && self.line().starts_with(b"HEAD "))
     }
 }
 

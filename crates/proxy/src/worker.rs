@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use limpet_config::Address;
 use tokio::sync::{Notify, mpsc};
@@ -24,9 +23,6 @@ enum Order {
     Drain(std::sync::mpsc::Sender<()>),
     Stop,
 }
-
-/// How often idle backend connections are looked at.
-const SWEEP: Duration = Duration::from_secs(1);
 
 impl Handle {
     /// Starts a worker thread.
@@ -73,7 +69,6 @@ impl Handle {
 async fn run(index: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
     let clients = Arc::new(Clients::new(index, Arc::clone(&shared.counters), Arc::clone(&shared.kept)));
     let handler = Arc::new(http::Handler::new(shared));
-    tokio::spawn(sweep(Arc::clone(&clients)));
     let mut listening: Vec<(Address, Arc<Notify>)> = Vec::new();
     while let Some(order) = orders.recv().await {
         match order {
@@ -102,17 +97,5 @@ async fn run(index: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedRecei
             }
             Order::Stop => return,
         }
-    }
-}
-
-/// Looks after idle connections to backends, as long as there are any.
-async fn sweep(clients: Arc<Clients>) {
-    let mut left = 0;
-    loop {
-        if left == 0 {
-            clients.slots.kept().await;
-        }
-        tokio::time::sleep(SWEEP).await;
-        left = clients.kept.sweep(clients.index);
     }
 }

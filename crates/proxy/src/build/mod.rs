@@ -423,7 +423,9 @@ impl RuntimeBuilder<'_> {
             return path.clone();
         }
         let mut prefix = self.environment.prefix.as_os_str().as_bytes().to_vec();
-        prefix.push(b'/');
+        if !prefix.ends_with(b"/") {
+            prefix.push(b'/');
+        }
         let mut parts = vec![Part::Text(prefix)];
         parts.extend(path.parts.iter().cloned());
         Template { parts }

@@ -7,51 +7,73 @@ use std::time::Duration;
 
 use super::conn::Conn;
 use crate::clock;
-use crate::wire::Socket;
-use crate::wire::scratch;
+use crate::wire::{IoTimeout, Socket, scratch};
 
 /// What a 101 leaves behind: the backend's connection, and what it sent behind its head.
 pub(crate) struct Tunnel {
     pub(crate) backend: Socket,
     pub(crate) early: Vec<u8>,
     /// The longest time in which nothing moves (`proxy_read_timeout`).
-    pub(crate) patience: Duration,
-    /// Is told how many bytes went to the backend and to the client, when it is over.
-    pub(crate) ended: Box<dyn FnOnce(u64, u64) + Send>,
+    pub(crate) read_timeout: Duration,
+    /// How long the backend may take nothing (`proxy_send_timeout`), and the client (`send_timeout`).
+    pub(crate) send_timeout: Duration,
+    pub(crate) client_send_timeout: Duration,
+    /// Is told how it has gone, when it is over.
+    pub(crate) ended: Box<dyn FnOnce(Carried) + Send>,
 }
 
-/// How long the other way may stand still once one way has ended. nginx ends both at once; so what is on its way to an end
-/// that has only stopped sending still arrives.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// What a tunnel has carried, in bytes, and who let it down.
+pub(crate) struct Carried {
+    pub(crate) up: u64,
+    pub(crate) down: u64,
+    pub(crate) timed_out: Option<Side>,
+}
 
-/// Carries the bytes both ways. `input` has come from the client already.
+/// An end of a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Backend,
+}
+
+/// Carries the bytes both ways. `input` has come from the client already. As in nginx it is over for both as soon as one end is
+/// done and all of it was passed on.
 pub(super) async fn run(conn: &Conn, tunnel: Tunnel, input: Vec<u8>) {
-    let Tunnel { backend, early, patience, ended } = tunnel;
-    let mut up = Direction { waiting: input, ..Direction::default() };
-    let mut down = Direction { waiting: early, ..Direction::default() };
-    loop {
-        let is_parting = (up.ended && down.waiting.is_empty()) || (down.ended && up.waiting.is_empty());
-        let patience = if is_parting { patience.min(FAREWELL) } else { patience };
+    let Tunnel { backend, early, read_timeout, send_timeout, client_send_timeout, ended } = tunnel;
+    let mut up = Direction { waiting: input, send_timeout, ..Direction::default() };
+    let mut down = Direction { waiting: early, send_timeout: client_send_timeout, ..Direction::default() };
+    let mut timed_out = None;
+    while !up.ended && !down.ended {
         let step = poll_fn(|cx| {
-            let moved = up.poll(cx, &conn.socket, &backend)? | down.poll(cx, &backend, &conn.socket)?;
-            if moved || (up.ended && down.ended) { Poll::Ready(Ok::<(), io::Error>(())) } else { Poll::Pending }
+            let sent = up.poll(cx, &conn.socket, &backend).map_err(|error| (error, Side::Backend))?;
+            let received = down.poll(cx, &backend, &conn.socket).map_err(|error| (error, Side::Client))?;
+            if sent || received || up.ended || down.ended { Poll::Ready(Ok(())) } else { Poll::Pending }
         });
-        match tokio::time::timeout(patience, step).await {
-            Ok(Ok(())) if up.ended && down.ended => break,
+        let stepped: Result<Result<(), (io::Error, Side)>, _> = tokio::time::timeout(read_timeout, step).await;
+        match stepped {
             Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => break,
+            Ok(Err((error, side))) => {
+                timed_out = (error.kind() == io::ErrorKind::TimedOut).then_some(side);
+                break;
+            }
+            Err(_) => {
+                timed_out = Some(Side::Backend);
+                break;
+            }
         }
     }
     clock::tick();
     conn.count_sent(usize::try_from(down.carried).unwrap_or(usize::MAX));
-    ended(up.carried, down.carried);
+    ended(Carried { up: up.carried, down: down.carried, timed_out });
 }
 
 /// One way of a tunnel. What could not be written yet is all that it holds.
 #[derive(Default)]
 struct Direction {
     waiting: Vec<u8>,
-    /// The end was read and passed on.
+    sending: IoTimeout,
+    send_timeout: Duration,
+    /// The end was read, and all before it was passed on.
     ended: bool,
     finished: bool,
     carried: u64,
@@ -63,7 +85,8 @@ impl Direction {
         let mut moved = false;
         while !self.ended {
             if !self.waiting.is_empty() {
-                match to.poll_write(cx, &[IoSlice::new(&self.waiting)]) {
+                let written = to.poll_write(cx, &[IoSlice::new(&self.waiting)]);
+                match self.sending.bound(cx, self.send_timeout, written) {
                     Poll::Ready(count) => {
                         let count = count?;
                         self.waiting.drain(..count);
@@ -75,7 +98,6 @@ impl Direction {
                 }
             }
             if self.finished {
-                to.shutdown_write();
                 self.ended = true;
                 return Ok(true);
             }

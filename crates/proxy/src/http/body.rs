@@ -37,6 +37,9 @@ pub(super) fn to_client(request: &mut Request, piece: Option<Bytes>, end: bool) 
     count(request, piece.as_ref().map_or(0, Bytes::len));
     if end {
         request.exchange().ending = true;
+        if let Some(flight) = &mut request.flight {
+            flight.leave();
+        }
     }
     piece
 }

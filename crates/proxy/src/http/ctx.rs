@@ -126,11 +126,13 @@ pub(crate) struct Flight {
     pub(crate) members: Arc<Members>,
     /// What the method waits for has come.
     landed: bool,
+    /// The server's count of connections has gone down.
+    left: bool,
 }
 
 impl Flight {
     pub(crate) fn new(members: Arc<Members>, index: usize, dial: Arc<Dial>) -> Self {
-        Flight { index, dial, members, landed: false }
+        Flight { index, dial, members, landed: false, left: false }
     }
 
     /// The head of the answer is there.
@@ -148,6 +150,13 @@ impl Flight {
         self.landed = true;
     }
 
+    /// The server has done all that is asked of it: another request may take its place.
+    pub(crate) fn leave(&mut self) {
+        if !std::mem::replace(&mut self.left, true) {
+            self.members.group.finished(self.index);
+        }
+    }
+
     fn milliseconds(&self) -> u64 {
         self.dial.trace.elapsed().as_millis() as u64
     }
@@ -158,7 +167,7 @@ impl Drop for Flight {
         if !self.landed {
             self.members.group.given_up(self.index, self.milliseconds(), clock::steady_milliseconds());
         }
-        self.members.group.finished(self.index);
+        self.leave();
     }
 }
 

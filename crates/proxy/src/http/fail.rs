@@ -70,7 +70,7 @@ fn retry_or_page(retries: bool, request: &mut Request) -> Decision {
 fn meaning(kind: FailureKind) -> (u16, Condition) {
     match kind {
         FailureKind::TimedOut => (504, Condition::Timeout),
-        FailureKind::Invalid => (502, Condition::InvalidHeader),
+        FailureKind::Invalid | FailureKind::Unasked => (502, Condition::InvalidHeader),
         FailureKind::Broken | FailureKind::NoSocket | FailureKind::ClientGone => (502, Condition::Error),
     }
 }
@@ -140,15 +140,16 @@ pub(super) fn while_proxying(request: &mut Request, side: Side, may_resend: bool
         return Decision::Close;
     }
     let safe = is_safe(request, may_resend);
-    let silent = trace.received() == 0;
-    if trace.is_reused() && silent && !timed_out && safe && is_idempotent(request) {
+    if trace.is_reused() && failure.kind == FailureKind::Broken && safe {
         // The idle connection was closed as the request went out.
         ask_again(request);
         return Decision::NextServer;
     }
     let (status, condition) = meaning(failure.kind);
-    // What the client owes is not the server's fault: a connection that breaks while it waits for more of the request.
-    let failed = match trace.is_owed_body() && !timed_out {
+    // What the client owes is not the server's fault: a connection that breaks while it waits for more of the request. Nor is
+    // what the client has brought about.
+    let is_clients = (trace.is_owed_body() && !timed_out) || failure.kind == FailureKind::Unasked;
+    let failed = match is_clients {
         true => try_failed(request, status).is_some(),
         false => server_failed(request, status, doing),
     };

@@ -1,11 +1,12 @@
 //! The end of a request: its log line, and whether its connection goes on.
 
 use std::sync::Arc;
-use std::time::Duration;
+
+use limpet_config::model::LogLevel;
 
 use super::ctx::Request;
 use crate::clock;
-use crate::front::tunnel::Tunnel;
+use crate::front::tunnel::{Carried, Side, Tunnel};
 
 /// `failed`: the response did not go out whole.
 pub(super) fn conclude(mut request: Box<Request>, failed: bool) {
@@ -16,12 +17,23 @@ pub(super) fn conclude(mut request: Box<Request>, failed: bool) {
     if let Some(flight) = &request.flight {
         if let Some((backend, early)) = flight.dial.trace.take_tunnel().filter(|_| !failed) {
             let exchange = Arc::clone(&request.exchange);
-            let patience = request.pass().map_or(Duration::ZERO, |pass| pass.read_timeout);
-            let ended = Box::new(move |up, down| {
-                request.end_tunnel(up, down);
+            let timeouts = request.pass().map(|pass| (pass.read_timeout, pass.send_timeout));
+            let (read_timeout, send_timeout) = timeouts.unwrap_or_default();
+            let client_send_timeout = request.location.settings.send_timeout;
+            let ended = Box::new(move |carried: Carried| {
+                if let Some(side) = carried.timed_out {
+                    let (level, who) = match side {
+                        Side::Client => (LogLevel::Info, "client"),
+                        Side::Backend => (LogLevel::Error, "upstream"),
+                    };
+                    let message = "timed out (110: Connection timed out) while proxying upgraded connection";
+                    request.log_error(level, &format!("{who} {message}"));
+                }
+                request.end_tunnel(carried.up, carried.down);
                 request.log_access();
             });
-            exchange.lock().tunnel = Some(Tunnel { backend, early, patience, ended });
+            let tunnel = Tunnel { backend, early, read_timeout, send_timeout, client_send_timeout, ended };
+            exchange.lock().tunnel = Some(tunnel);
             return;
         }
         request.end_try(None);

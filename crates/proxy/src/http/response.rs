@@ -89,6 +89,10 @@ pub(super) fn to_client(request: &mut Request) -> Option<Length> {
     let length = reply.length;
     reply::send_head_with(request, reply, &whole);
     body::count(request, whole.len());
+    let is_over = response.body.is_some() || request.head.is_head() || response.framing == Framing::Length(0);
+    if let Some(flight) = request.flight.as_mut().filter(|_| is_over) {
+        flight.leave();
+    }
     Some(length)
 }
 

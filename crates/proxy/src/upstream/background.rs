@@ -80,6 +80,8 @@ async fn run(kept: Arc<Kept>, mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut lookups = JoinSet::new();
     let mut prepared = JoinSet::new();
     let mut probes = JoinSet::new();
+    let idle = Arc::clone(&kept);
+    let sweeping = tokio::spawn(async move { idle.sweep().await });
     while let Some(order) = orders.recv().await {
         match order {
             Order::Prepare(upstreams, done) => {
@@ -102,5 +104,6 @@ async fn run(kept: Arc<Kept>, mut orders: mpsc::UnboundedReceiver<Order>) {
             }
         }
     }
+    sweeping.abort();
     drop((lookups, prepared, probes));
 }

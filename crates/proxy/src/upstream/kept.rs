@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use limpet_balance::Peer;
@@ -10,13 +11,17 @@ use limpet_config::Address;
 use parking_lot::Mutex;
 
 use super::members::Upstream;
-use super::pool::Pools;
+use super::pool::{Pools, Sweeper};
+
+/// How often idle connections are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// What outlives a configuration. Of servers and upstreams that are in none any more it lets go.
 #[derive(Default)]
 pub(crate) struct Kept {
     /// The counters of servers. The same address twice in an upstream is two servers.
     peers: Mutex<HashMap<(String, Address, usize), Weak<Peer>>>,
+    sweeper: Arc<Sweeper>,
     /// Connections kept to the servers of an upstream.
     pools: Mutex<HashMap<String, Weak<Pools>>>,
     /// The upstreams in place.
@@ -67,7 +72,7 @@ impl Kept {
         let mut pools = self.pools.lock();
         let slot = pools.entry(upstream.to_owned()).or_default();
         slot.upgrade().unwrap_or_else(|| {
-            let pools = Arc::new(Pools::new(workers));
+            let pools = Arc::new(Pools::new(workers, Arc::clone(&self.sweeper)));
             *slot = Arc::downgrade(&pools);
             pools
         })
@@ -82,8 +87,15 @@ impl Kept {
         self.all_pools().iter().map(|pools| usize::from(pools.give_up_oldest(worker))).sum()
     }
 
-    /// A worker looks after its connections. How many are left.
-    pub(crate) fn sweep(&self, worker: usize) -> usize {
-        self.all_pools().iter().map(|pools| pools.sweep(worker)).sum()
+    /// Looks after idle connections, as long as there are any.
+    pub(super) async fn sweep(&self) {
+        let mut left = 0;
+        loop {
+            if left == 0 {
+                self.sweeper.wait().await;
+            }
+            tokio::time::sleep(SWEEP).await;
+            left = self.all_pools().iter().map(|pools| pools.sweep()).sum();
+        }
     }
 }

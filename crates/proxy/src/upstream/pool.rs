@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use foldhash::HashMap;
 use limpet_balance::Peer;
 use limpet_config::model::Keepalive;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::clock::{self, Moment};
 use crate::wire::IoTimeout;
@@ -19,6 +20,7 @@ use crate::wire::Socket;
 /// What is kept of an upstream's connections, one part for each worker.
 #[derive(Debug)]
 pub(crate) struct Pools {
+    sweeper: Arc<Sweeper>,
     workers: Vec<Mutex<Pool>>,
     capacity: AtomicU64,
     timeout_ms: AtomicU64,
@@ -26,6 +28,29 @@ pub(crate) struct Pools {
     time_ms: AtomicU64,
     /// Texts that have idle connections at a time, where they are told apart.
     slices: AtomicU64,
+}
+
+/// Whether idle connections are looked after: nobody needs to as long as there are none.
+#[derive(Debug, Default)]
+pub(crate) struct Sweeper {
+    any: Notify,
+    is_at_work: AtomicBool,
+}
+
+impl Sweeper {
+    /// A connection was kept.
+    fn kept(&self) {
+        if !self.is_at_work.load(Relaxed) {
+            self.any.notify_one();
+        }
+    }
+
+    /// Waits until there is one.
+    pub(super) async fn wait(&self) {
+        self.is_at_work.store(false, Relaxed);
+        self.any.notified().await;
+        self.is_at_work.store(true, Relaxed);
+    }
 }
 
 /// A connection to a server.
@@ -39,13 +64,20 @@ pub(crate) struct Connection {
     /// Requests that it has served, the present one among them.
     pub(crate) requests: u64,
     opened: Moment,
-    slot: Slot,
+    _slot: Slot,
 }
 
 impl Connection {
     /// One that was opened in this moment.
     pub(crate) fn new(socket: Socket, slot: Slot) -> Self {
-        Connection { socket, reading: IoTimeout::new(), kept_for: None, requests: 0, opened: clock::tick(), slot }
+        Connection {
+            socket,
+            reading: IoTimeout::new(),
+            kept_for: None,
+            requests: 0,
+            opened: clock::tick(),
+            _slot: slot,
+        }
     }
 }
 
@@ -106,8 +138,9 @@ impl Idle {
 }
 
 impl Pools {
-    pub(crate) fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize, sweeper: Arc<Sweeper>) -> Self {
         Pools {
+            sweeper,
             workers: (0..workers).map(|_| Mutex::default()).collect(),
             capacity: AtomicU64::new(0),
             timeout_ms: AtomicU64::new(0),
@@ -172,7 +205,7 @@ impl Pools {
         while pool.idle.len() as u64 >= capacity {
             pool.drop_oldest();
         }
-        connection.slot.keep();
+        self.sweeper.kept();
         let number = pool.next;
         pool.next += 1;
         let since = clock::now();
@@ -182,17 +215,19 @@ impl Pools {
     }
 
     /// Closes what has been idle too long, and what its server has closed. How many are left.
-    pub(crate) fn sweep(&self, worker: usize) -> usize {
-        let Some(pool) = self.workers.get(worker) else { return 0 };
+    pub(crate) fn sweep(&self) -> usize {
         clock::tick();
-        let mut pool = pool.lock();
         let timeout = self.timeout();
-        let gone: Vec<u64> =
-            pool.idle.iter().filter(|(_, idle)| !idle.is_good(timeout)).map(|(number, _)| *number).collect();
-        for number in gone {
-            pool.remove(number);
-        }
-        pool.idle.len()
+        let of_worker = |pool: &Mutex<Pool>| {
+            let mut pool = pool.lock();
+            let gone: Vec<u64> =
+                pool.idle.iter().filter(|(_, idle)| !idle.is_good(timeout)).map(|(number, _)| *number).collect();
+            for number in gone {
+                pool.remove(number);
+            }
+            pool.idle.len()
+        };
+        self.workers.iter().map(of_worker).sum()
     }
 
     /// Closes the connection idle longest; `false` when there is none.
@@ -271,7 +306,7 @@ mod tests {
     }
 
     fn pools(connections: u32, requests: u64) -> Pools {
-        let pools = Pools::new(1);
+        let pools = Pools::new(1, Arc::default());
         pools.configure(&Keepalive { connections, requests, ..Keepalive::default() });
         pools
     }
@@ -308,7 +343,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let slices = Slices { key: Template::default(), most: SliceSize::Number(1), key_length: 1, count: 2 };
         let keepalive = Keepalive { connections: 3, slices: Some(slices), ..Keepalive::default() };
-        let pools = Pools::new(1);
+        let pools = Pools::new(1, Arc::default());
         pools.configure(&keepalive);
         let peer: Arc<Peer> = Arc::default();
         let endpoint = |key: &[u8], most| Endpoint {

@@ -30,8 +30,10 @@ pub(crate) enum FailureKind {
     /// This machine has no socket or port for it: nothing that another server could do better.
     NoSocket,
     TimedOut,
-    /// The response's head can't be read, or is none that was asked for.
+    /// The response's head can't be read.
     Invalid,
+    /// It changes the protocol, which the request did not ask for or not yet: a client may have brought that about.
+    Unasked,
     /// The connection did not come about, or ended too early.
     Broken,
     /// The client has gone while its request could not be sent on.

@@ -224,7 +224,7 @@ impl Transaction {
                     return Poll::Ready(self.take_head(head, rest).map(|()| true));
                 }
                 Err(Unread::Incomplete) => {}
-                Err(Unread::Invalid(message)) => return Poll::Ready(Err(self.invalid(message))),
+                Err(Unread::Invalid(message)) => return Poll::Ready(Err(self.refused(FailureKind::Invalid, message))),
             }
         }
     }
@@ -234,10 +234,13 @@ impl Transaction {
         self.answered = true;
         if head.status == 101 {
             if !self.dial.upgrades {
-                return Err(self.invalid("upstream changed the protocol without being asked to".into()));
+                return Err(
+                    self.refused(FailureKind::Unasked, "upstream changed the protocol without being asked to".into())
+                );
             }
             if !self.is_sent() {
-                return Err(self.invalid("upstream changed the protocol before the request was over".into()));
+                let message = "upstream changed the protocol before the request was over";
+                return Err(self.refused(FailureKind::Unasked, message.into()));
             }
             if let Some(connection) = self.connection.take() {
                 self.dial.trace.set_tunnel(connection.socket, rest);
@@ -263,6 +266,7 @@ impl Transaction {
         rest.truncate(kept);
         self.input = rest;
         self.dial.trace.set_head(head);
+        self.finish();
         Ok(())
     }
 
@@ -284,8 +288,8 @@ impl Transaction {
         Ok(kept)
     }
 
-    fn invalid(&self, message: String) -> io::Error {
-        self.dial.trace.set_failure(Failure::new(FailureKind::Invalid, message));
+    fn refused(&self, kind: FailureKind, message: String) -> io::Error {
+        self.dial.trace.set_failure(Failure::new(kind, message));
         io::ErrorKind::InvalidData.into()
     }
 
@@ -294,12 +298,19 @@ impl Transaction {
     /// # Errors
     /// The connection is broken, or the client of the request has gone.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_beyond_sending() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let sent = if self.out.len() + bytes.len() <= COLLECT {
             self.out.extend_from_slice(bytes);
             bytes.len()
         } else {
             match self.poll_send(cx, bytes) {
-                Poll::Ready(sent) => sent?,
+                Poll::Ready(Ok(sent)) => sent,
+                Poll::Ready(Err(error)) => {
+                    self.excuse(cx, error)?;
+                    bytes.len()
+                }
                 // Nobody reads while it is written, and the backend may have answered and read no further.
                 Poll::Pending if self.poll_answer(cx)? => {
                     self.out.extend_from_slice(bytes);
@@ -318,10 +329,38 @@ impl Transaction {
         if !self.head.is_empty() {
             ready!(self.turn.poll(cx));
         }
+        if self.is_beyond_sending() {
+            return Poll::Ready(Ok(()));
+        }
         match self.poll_send(cx, &[]) {
-            Poll::Ready(sent) => Poll::Ready(sent.map(|_| ())),
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(self.excuse(cx, error)),
             Poll::Pending if self.poll_answer(cx)? => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Whether what is still written goes nowhere: sending has failed, or the response is over before the request was.
+    fn is_beyond_sending(&self) -> bool {
+        self.send_failed.is_some() || (self.answered && self.connection.is_none())
+    }
+
+    /// Sending has failed. A backend that has answered before may close on what it has not read, and its answer counts.
+    ///
+    /// # Errors
+    /// There is none.
+    fn excuse(&mut self, cx: &mut Context<'_>, error: io::Error) -> io::Result<()> {
+        let has_broken = !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::ConnectionAborted);
+        let is_answered = has_broken && matches!(self.poll_head(cx), Poll::Ready(Ok(true)));
+        if is_answered { Ok(()) } else { Err(error) }
+    }
+
+    /// The response is over. A connection whose backend was not sent all of the request is of no use any more, and what the
+    /// client has still to say is not waited for.
+    fn finish(&mut self) {
+        if self.framing == Some(Cursor::Done) && !self.is_sent() {
+            self.connection = None;
+            self.out.clear();
         }
     }
 
@@ -362,6 +401,7 @@ impl Transaction {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
             let kept = self.follow(space.get_mut(..count).unwrap_or_default())?;
+            self.finish();
             if kept > 0 {
                 return Poll::Ready(Ok(kept));
             }

@@ -18,9 +18,6 @@ pub(crate) struct Slots {
     /// Somebody waits for a connection to end.
     is_awaited: AtomicBool,
     freed: Notify,
-    /// An idle connection to a backend was kept, and nobody looks after them yet.
-    kept: Notify,
-    is_swept: AtomicBool,
     /// When a shortage was last told.
     told: Mutex<Option<Moment>>,
 }
@@ -49,13 +46,6 @@ impl Slots {
         self.is_awaited.store(false, Ordering::Release);
     }
 
-    /// Waits until there are idle connections to backends to be looked after.
-    pub(crate) async fn kept(&self) {
-        self.is_swept.store(false, Ordering::Relaxed);
-        self.kept.notified().await;
-        self.is_swept.store(true, Ordering::Relaxed);
-    }
-
     /// Tells of a shortage, once a second at most.
     pub(crate) fn tell(&self, level: LogLevel, message: &str) {
         let now = clock::tick();
@@ -63,15 +53,6 @@ impl Slots {
         if told.is_none_or(|told| now.since(told) >= Duration::from_secs(1)) {
             *told = Some(now);
             log::write_default(level, message);
-        }
-    }
-}
-
-impl Slot {
-    /// The connection is kept for other requests.
-    pub(crate) fn keep(&self) {
-        if !self.0.is_swept.load(Ordering::Relaxed) {
-            self.0.kept.notify_one();
         }
     }
 }
