@@ -200,7 +200,8 @@ impl Transaction {
             // As long as the client still owes some of the request, the backend owes no answer.
             let read = if is_sent { reading.bound(cx, self.dial.read_timeout, read) } else { read };
             let count = match (read, self.send_failed) {
-                (Poll::Pending, Some(kind)) => return Poll::Ready(Err(kind.into())),
+                // The kernel may know of an answer that the runtime has not heard of yet.
+                (Poll::Pending, Some(kind)) if !socket.has_news() => return Poll::Ready(Err(kind.into())),
                 (read, _) => {
                     ready!(read).inspect_err(|error| self.dial.trace.set_failure(Failure::of_call("recv()", error)))?
                 }
@@ -351,8 +352,10 @@ impl Transaction {
     /// There is none.
     fn excuse(&mut self, cx: &mut Context<'_>, error: io::Error) -> io::Result<()> {
         let has_broken = !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::ConnectionAborted);
-        let is_answered = has_broken && matches!(self.poll_head(cx), Poll::Ready(Ok(true)));
-        if is_answered { Ok(()) } else { Err(error) }
+        match self.poll_head(cx) {
+            Poll::Ready(Ok(true)) | Poll::Pending if has_broken => Ok(()),
+            _ => Err(error),
+        }
     }
 
     /// The response is over. A connection whose backend was not sent all of the request is of no use any more, and what the
@@ -366,7 +369,7 @@ impl Transaction {
 
     /// Sends what is left of a request whose backend answers before it has read everything, as far as it takes it.
     pub(crate) fn send_rest(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.head.is_empty() && !self.out.is_empty() && self.send_failed.is_none() {
+        if self.head.is_empty() && !self.out.is_empty() && !self.is_beyond_sending() {
             let _ = self.poll_send(cx, &[])?;
         }
         Ok(())
