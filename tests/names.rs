@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use limpet_tests::{Dns, Limpet, Record, eventually, get, port};
+use limpet_tests::{Backend, Dns, Limpet, Record, Script, eventually, get, port};
 use nix::sys::signal::Signal;
 
 /// Servers on 127.0.0.2, .3 and .4 that say their last number, all on one port, and a front with an upstream.
@@ -330,4 +330,32 @@ fn a_hundred_thousand_addresses_are_ten_thousand_servers() {
     // So many targets at a time, and two kinds of addresses.
     assert!(dns.queries() < 200, "{} queries", dns.queries());
     assert_eq!(get(front, "/new", &[]).text(), "new");
+}
+
+#[test]
+fn of_two_name_servers_the_one_that_answers_counts() {
+    let (good, bad) = (Dns::start(), Dns::start());
+    let backends = [Backend::new(Script::ok("one")), Backend::new(Script::ok("two"))];
+    let ports: Vec<String> =
+        backends.iter().map(|backend| backend.address().rsplit(':').next().unwrap_or_default().to_owned()).collect();
+    let address = |dns: &Dns| dns.resolver().trim_start_matches("resolver ").trim_end_matches(';').to_owned();
+    good.set("a.test", &[Record::address("127.0.0.1")]);
+    bad.set("a.test", &[Record::failing("127.0.0.1", Some(2))]);
+    for (round, servers) in [(0, [&bad, &good]), (1, [&good, &bad])] {
+        let front = port();
+        let http = format!(
+            "resolver {} {} valid=1s ipv6=off; resolver_timeout 2s;
+             upstream u {{ zone u 64k; server a.test:{} resolve; }}
+             server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}",
+            address(servers[0]),
+            address(servers[1]),
+            ports[round]
+        );
+        let limpet = Limpet::http(front, &http);
+        for _ in 0..3 {
+            let asked = good.queries();
+            assert_eq!(get(front, "/", &[]).status, 200, "{}", limpet.error_log());
+            eventually("it is asked again", || good.queries() > asked);
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
@@ -28,7 +30,10 @@ const MOST_ALIASES: usize = 8;
 /// Who asks, and for which kinds of addresses.
 #[derive(Clone)]
 pub(super) struct Asker {
-    resolver: TokioResolver,
+    /// One for each name server.
+    resolvers: Vec<TokioResolver>,
+    /// The one that has answered last.
+    last: Arc<AtomicUsize>,
     ipv4: bool,
     ipv6: bool,
     /// For a whole lookup.
@@ -70,29 +75,55 @@ impl DnsAnswer {
 impl Asker {
     /// Asks the given name servers, or those of the system; a whole lookup may take so long.
     pub(super) fn new(resolver: Option<&Resolver>, timeout: Duration) -> Result<Asker, String> {
-        let mut options = ResolverOpts::default();
-        let config = match resolver {
-            Some(resolver) => {
-                ResolverConfig::from_parts(None, Vec::new(), resolver.servers.iter().map(name_server).collect())
-            }
+        let servers: Vec<NameServerConfig> = match resolver {
+            Some(resolver) => resolver.servers.iter().map(name_server).collect(),
             None => {
                 let (system, _) = hickory_resolver::system_conf::read_system_conf()
                     .map_err(|error| format!("the system's name servers can't be read: {error}"))?;
-                ResolverConfig::from_parts(None, Vec::new(), system.name_servers().to_vec())
+                system.name_servers().to_vec()
             }
         };
+        let mut options = ResolverOpts::default();
+        if servers.len() > 1 {
+            // The next one is the second attempt.
+            options.attempts = 1;
+        }
         // Answers are kept here, by their own time or by `valid=`; and nginx knows no hosts file either.
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
         options.timeout = (timeout / 2).clamp(Duration::from_millis(100), Duration::from_secs(5));
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        *builder.options_mut() = options;
+        let one = |server: NameServerConfig| {
+            let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+            let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+            *builder.options_mut() = options.clone();
+            builder.build().map_err(|error| error.to_string())
+        };
         Ok(Asker {
-            resolver: builder.build().map_err(|error| error.to_string())?,
+            resolvers: servers.into_iter().map(one).collect::<Result<_, _>>()?,
+            last: Arc::default(),
             ipv4: resolver.is_none_or(|resolver| resolver.ipv4),
             ipv6: resolver.is_none_or(|resolver| resolver.ipv6),
             timeout,
         })
+    }
+
+    /// Asks the name servers one after the other, beginning with the one that has answered last, until one has an answer;
+    /// that there is no such name is one.
+    async fn lookup(&self, name: &str, kind: RecordType) -> Result<lookup::Lookup, NetError> {
+        let first = self.last.load(Relaxed);
+        let mut failure = NetError::Timeout;
+        for (index, resolver) in self.resolvers.iter().enumerate().cycle().skip(first).take(self.resolvers.len()) {
+            match resolver.lookup(name, kind).await {
+                Err(error) if !is_none(&error) => failure = error,
+                answer => {
+                    if answer.is_ok() {
+                        self.last.store(index, Relaxed);
+                    }
+                    return answer;
+                }
+            }
+        }
+        Err(failure)
     }
 
     /// Asks for what a line of an upstream stands for. `known` are its servers by the last answer.
@@ -119,7 +150,8 @@ impl Asker {
     /// be looked up those of it that are `known` are kept.
     async fn ask_host(&self, host: &str, known: &[IpAddr]) -> Result<Addresses, NetError> {
         let of_kind = async |kind: RecordType, wanted: bool| {
-            let lookup = self.resolver.lookup(absolute(host), kind);
+            let name = absolute(host);
+            let lookup = self.lookup(&name, kind);
             match wanted {
                 true => Some(timeout(self.timeout, lookup).await.unwrap_or(Err(NetError::Timeout))),
                 false => None,
@@ -166,11 +198,11 @@ impl Asker {
     async fn srv_records(&self, mut name: String) -> Result<lookup::Lookup, NetError> {
         let mut aliases = 0;
         loop {
-            let missing = match self.resolver.lookup(name.as_str(), RecordType::SRV).await {
+            let missing = match self.lookup(name.as_str(), RecordType::SRV).await {
                 Err(error) if is_none(&error) && aliases < MOST_ALIASES => error,
                 answer => return answer,
             };
-            let answer = match self.resolver.lookup(name.as_str(), RecordType::CNAME).await {
+            let answer = match self.lookup(name.as_str(), RecordType::CNAME).await {
                 Err(error) if is_none(&error) => return Err(missing),
                 answer => answer?,
             };
