@@ -107,20 +107,18 @@ impl Asker {
         })
     }
 
-    /// Asks the name servers one after the other, beginning with the one that has answered last, until one has an answer;
-    /// that there is no such name is one.
+    /// Asks the name servers one after the other, beginning with the one that has answered last, until one has an answer.
+    /// That there is no such name is one, but another one is asked first next time. Each has its part of the time.
     async fn lookup(&self, name: &str, kind: RecordType) -> Result<lookup::Lookup, NetError> {
-        let first = self.last.load(Relaxed);
+        let (first, count) = (self.last.load(Relaxed), self.resolvers.len());
+        let part = self.timeout / u32::try_from(count).unwrap_or(u32::MAX).max(1);
         let mut failure = NetError::Timeout;
-        for (index, resolver) in self.resolvers.iter().enumerate().cycle().skip(first).take(self.resolvers.len()) {
-            match resolver.lookup(name, kind).await {
+        for (index, resolver) in self.resolvers.iter().enumerate().cycle().skip(first).take(count) {
+            let answer = timeout(part, resolver.lookup(name, kind)).await.unwrap_or(Err(NetError::Timeout));
+            self.last.store(if answer.is_ok() { index } else { (index + 1) % count }, Relaxed);
+            match answer {
                 Err(error) if !is_none(&error) => failure = error,
-                answer => {
-                    if answer.is_ok() {
-                        self.last.store(index, Relaxed);
-                    }
-                    return answer;
-                }
+                answer => return answer,
             }
         }
         Err(failure)
