@@ -126,6 +126,19 @@ impl Group {
                 own.resume(position, other, old_position);
             }
         }
+        if self.method != Method::Iwrr || before.method != Method::Iwrr {
+            return;
+        }
+        for (backup, own, other) in
+            [(false, &mut progress.primary, &old.primary), (true, &mut progress.backup, &old.backup)]
+        {
+            let both =
+                kept.iter().filter(|(index, old)| [self.is_backup(*index), before.is_backup(*old)] == [backup; 2]);
+            let places = both.filter_map(|(index, old)| {
+                Some((self.positions.get(*index).copied()?, before.positions.get(*old).copied()?))
+            });
+            own.rounds.resume(&other.rounds, &places.collect::<Vec<_>>());
+        }
     }
 
     /// The next server for a request without a session; `None` when no live one is left. The request has entered it
@@ -400,7 +413,7 @@ mod tests {
 
     #[test]
     fn those_who_stay_keep_their_turn_over_a_change_of_servers() {
-        for method in [Method::RoundRobin, Method::LeastConn] {
+        for method in [Method::RoundRobin, Method::LeastConn, Method::Iwrr] {
             let peers: Vec<Arc<Peer>> = (0..5).map(|_| Arc::default()).collect();
             let of = |places: &[usize]| {
                 Group::new(method, places.iter().map(|place| (plain(), Arc::clone(&peers[*place]))).collect())

@@ -2,7 +2,7 @@
 //!
 //! Each worker begins at a place of its own, for many of them not to begin with the same server.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use fastrand::Rng;
 
@@ -47,6 +47,32 @@ impl Rounds {
             rounds.step();
         }
         rounds
+    }
+
+    /// Goes on where other rounds had come. `places` are the positions here and there of the servers that both have; the others
+    /// take their turns after them.
+    pub(crate) fn resume(&mut self, other: &Rounds, places: &[(usize, usize)]) {
+        let own: Vec<Turn> = self.active.drain(..).chain(self.expired.drain(..)).collect();
+        let weights: HashMap<usize, u32> = own.iter().map(|turn| (turn.position, turn.weight)).collect();
+        let from: HashMap<usize, usize> = places.iter().map(|(here, there)| (*there, *here)).collect();
+        let kept: HashSet<usize> = places.iter().map(|(here, _)| *here).collect();
+        let here = |turn: &Turn| {
+            let position = *from.get(&turn.position)?;
+            Some((position, *weights.get(&position)?))
+        };
+        for turn in &other.active {
+            if let Some((position, weight)) = here(turn) {
+                self.active.push_back(Turn { position, weight, left: turn.left.clamp(1, weight.max(1)) });
+            }
+        }
+        for turn in &other.expired {
+            if let Some((position, weight)) = here(turn) {
+                self.expired.push_back(Turn { position, weight, left: weight });
+            }
+        }
+        let is_new = |turn: &Turn| !kept.contains(&turn.position);
+        self.active
+            .extend(own.iter().filter(|turn| is_new(turn)).map(|turn| Turn { left: turn.weight, ..turn.clone() }));
     }
 
     fn step(&mut self) -> Option<usize> {
