@@ -1,7 +1,6 @@
 //! Active checks: who is asked, what takes a server out and brings it back, and the page about it.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
@@ -172,7 +171,7 @@ fn a_server_with_slow_start_comes_back_by_and_by() {
 
 /// A server that says something to everybody, once it has heard enough.
 fn scripted(heard: usize, says: &'static [u8]) -> (u16, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listener = limpet_tests::listener();
     let port = listener.local_addr().expect("an address").port();
     let count = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&count);

@@ -1,6 +1,5 @@
 //! nginx's command line: what it prints, and how it ends.
 
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -242,7 +241,7 @@ fn signals_without_a_meaning_end_nothing() {
 
 #[test]
 fn an_address_in_use_is_tried_five_times() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let listener = limpet_tests::listener();
     let address = listener.local_addr().expect("an address");
     let folder = folder(&format!("events {{}} http {{ access_log off; server {{ listen {address}; }} }}"));
     assert_eq!(limpet(folder.path(), &["-t"]).status, 0, "-t does not mind");

@@ -144,7 +144,7 @@ fn quit_closes_the_listening_sockets_at_once() {
 #[test]
 fn a_reload_that_fails_leaves_the_idle_connections_alone_and_names_the_address() {
     let backend = Backend::new(Script::ok("x"));
-    let (front, taken) = (port(), std::net::TcpListener::bind("127.0.0.1:0").expect("bound"));
+    let (front, taken) = (port(), limpet_tests::listener());
     let taken = taken.local_addr().map(|address| (address, taken)).expect("an address");
     let http = |keepalive: u32| {
         format!(

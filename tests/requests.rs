@@ -234,7 +234,7 @@ fn a_body_that_nobody_wants_is_read_away() {
 
 #[test]
 fn an_answer_does_not_wait_for_the_rest_of_the_request() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listener = limpet_tests::listener();
     let address = listener.local_addr().expect("an address");
     let backend = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a connection");

@@ -1,7 +1,7 @@
 //! Backends that do as they are told, well or badly.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Backend {
 
     /// Decides by the number of the request, from 0, and by its text.
     pub fn planned(plan: impl Fn(usize, &str) -> Script + Send + Sync + 'static) -> Backend {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listener = crate::listener();
         let backend = Backend {
             port: listener.local_addr().expect("an address").port(),
             stop: Arc::default(),
@@ -86,7 +86,7 @@ impl Backend {
 
     /// Leaves each connection, and when to end it, to the test. They are numbered from 0.
     pub fn driven(drive: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> Backend {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listener = crate::listener();
         let backend = Backend {
             port: listener.local_addr().expect("an address").port(),
             stop: Arc::default(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -95,8 +95,8 @@ impl Dns {
     pub fn start() -> Dns {
         // One port for UDP and TCP.
         let both = || {
-            let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-            let listener = TcpListener::bind(socket.local_addr().expect("an address")).ok()?;
+            let listener = crate::listener();
+            let socket = UdpSocket::bind(listener.local_addr().expect("an address")).ok()?;
             Some((socket, listener))
         };
         let (socket, listener) = std::iter::repeat_with(both).flatten().next().expect("a port");

@@ -21,13 +21,18 @@ use std::sync::Mutex;
 
 /// A port that the kernel says is free; never the same one twice in a test run.
 pub fn port() -> u16 {
+    listener().local_addr().expect("an address").port()
+}
+
+/// A listening socket on a port that nobody else in the test run was given, though it may not listen there yet.
+pub fn listener() -> TcpListener {
     static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     loop {
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
         let mut taken = TAKEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if taken.get_or_insert_default().insert(port) {
-            return port;
+            return listener;
         }
     }
 }
