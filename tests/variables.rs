@@ -190,3 +190,35 @@ fn no_variable_ends_the_line_of_a_media_type() {
     assert_eq!(response.value("content-type"), "text/plain; charset=/Evil: 1");
     assert!(response.values("evil").is_empty(), "{}", response.head);
 }
+
+#[test]
+fn a_header_with_the_body_waits_for_it() {
+    let backend = Backend::planned(|_, request| {
+        let seen = request.lines().find_map(|line| line.strip_prefix("X-Body: ")).unwrap_or("none").to_owned();
+        Script::page(200, &format!("X-Seen: {seen}\r\n"), request.rsplit("\r\n\r\n").next().unwrap_or_default())
+    });
+    let directives =
+        format!("location / {{ proxy_set_header X-Body $request_body; proxy_pass http://{}; }}", backend.address());
+    let theirs = nginx(&directives);
+    let ours = port();
+    let _limpet = Limpet::http(ours, &format!("server {{ listen 127.0.0.1:{ours}; {directives} }}"));
+    for port in [theirs.port, ours] {
+        let mut client = Client::connect(port);
+        for body in ["hello world", "another"] {
+            client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len()));
+            // Another read than that of the head.
+            for piece in body.as_bytes().chunks(4) {
+                std::thread::sleep(Duration::from_millis(20));
+                client.send(piece);
+            }
+            let response = client.response();
+            assert_eq!((response.value("x-seen"), response.text().as_str()), (body, body), "{port}");
+        }
+    }
+    // Nothing more comes of a body: the backend is not asked.
+    let before = backend.connections();
+    let mut client = Client::connect(ours);
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhell").half_close();
+    assert!(client.to_end().is_empty());
+    assert_eq!(backend.connections(), before);
+}

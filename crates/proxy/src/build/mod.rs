@@ -296,6 +296,7 @@ impl RuntimeBuilder<'_> {
             _ => None,
         };
         let Balanced { upstream, key, slices } = self.upstreams.get(pass.target.0)?;
+        let mentions_body = |(_, value): &(String, Template)| value.variables().any(|name| name == "request_body");
         // The policy of the upstream that is asked; one that has none leaves it to the one that the directive names.
         let hides = settings.session_sticky_hide_cookie.as_ref().and_then(|name| {
             let named = || self.upstreams.iter().find(|other| *other.upstream.name == **name)?.upstream.sticky.as_ref();
@@ -313,6 +314,7 @@ impl RuntimeBuilder<'_> {
             uri,
             host: pass.host.clone(),
             port: pass.port.clone(),
+            reads_body: set_header.clone().any(mentions_body),
             set_header: set_header.map(|(name, value)| (name.clone(), compile(value))).collect(),
             http_version: settings.proxy_http_version.unwrap_or(model::HttpVersion::Http11),
             connect_timeout: milliseconds(settings.proxy_connect_timeout, 60_000),

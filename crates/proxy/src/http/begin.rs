@@ -5,7 +5,7 @@ use limpet_message::body::Body;
 
 use super::ctx::Request;
 use super::decision::Decision;
-use super::fail::BROKEN_BODY;
+use super::fail::{BROKEN_BODY, KEPT_BODY};
 use super::routing::{error_page, route};
 use crate::front::exchange::BodyFault;
 
@@ -24,6 +24,14 @@ pub(super) fn begin(request: &mut Request) -> Decision {
         }
     }
     decision
+}
+
+/// Whether the body is to be read before a backend is asked, because a header needs it. One that is announced and small enough
+/// to be kept is; of others `$request_body` has no value, or not in time.
+pub(super) fn reads_body(request: &Request) -> bool {
+    let (Body::Length(length), Some(body)) = (request.head.body, &request.body) else { return false };
+    let is_kept = length <= (request.location.settings.kept_body as u64).min(KEPT_BODY);
+    is_kept && (body.len() as u64) < length && request.pass().is_some_and(|pass| pass.reads_body)
 }
 
 /// The time that the client has, and how much it may send, are its location's.

@@ -17,7 +17,7 @@ use crate::upstream::{Failure, FailureKind};
 pub(super) const BROKEN_BODY: &str = "client sent invalid chunked body";
 
 /// How much of a body is kept to send it again, in bytes.
-const KEPT_BODY: u64 = 65_536;
+pub(super) const KEPT_BODY: u64 = 65_536;
 
 /// Whose fault it is that a request can't go on.
 #[derive(Debug)]

@@ -225,6 +225,8 @@ pub(crate) struct Pass {
     /// `$proxy_port`
     pub(crate) port: String,
     pub(crate) set_header: Vec<(String, Text)>,
+    /// A header for the backend has the request's body in it, which is read first then.
+    pub(crate) reads_body: bool,
     pub(crate) http_version: HttpVersion,
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Duration,

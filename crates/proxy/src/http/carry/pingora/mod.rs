@@ -161,6 +161,14 @@ impl ProxyHttp for Hooks {
         let request = slot.request()?;
         match begin::begin(request) {
             Decision::Answer(answer) => send::answer(session, request, answer).await.map(|()| true),
+            Decision::Pass if begin::reads_body(request) => {
+                // Pingora sends what it has kept of the body before it reads on.
+                session.as_mut().enable_retry_buffering();
+                while let Some(piece) = session.as_mut().read_request_body().await.map_err(|error| error.into_down())? {
+                    request.body.get_or_insert_default().extend_from_slice(&piece);
+                }
+                Ok(false)
+            }
             word => slot.heed(word).map(|()| false),
         }
     }
