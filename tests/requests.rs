@@ -477,6 +477,10 @@ fn rejected_requests_are_logged_as_nginx_logs_them() {
     let long = "v".repeat(9000);
     for (request, expected) in [
         ("GET /a?b HTTP/1.1\r\nHost: hh\r\n\r\n", "2|GET|HTTP/1.1|/a?b|OK|31|200|GET /a?b HTTP/1.1|hh|hh|/a"),
+        (
+            "GET http://a..b/x?y HTTP/1.1\r\nHost: hh\r\n\r\n",
+            "P|GET|HTTP/1.1|/x?y|OK|30|400|GET http://a..b/x?y HTTP/1.1|srv.name|-|/x",
+        ),
         ("GET /a?b HTTP/1.1\r\nHost: hh\r\nX A: b\r\n\r\n", "P|GET|HTTP/1.1|/a?b|OK|29|400|GET /a?b HTTP/1.1|hh|hh|/a"),
         (
             "GET /a?b HTTP/1.1\r\nX A: b\r\nHost: hh\r\n\r\n",

@@ -244,6 +244,7 @@ impl Head {
         if whole.get(head.method.clone()) == Some(b"CONNECT") {
             return reject(405, "client sent CONNECT method while reading client request headers");
         }
+        let mut has_wrong_host = false;
         let origin = if target.starts_with(b"/") {
             target_start
         } else {
@@ -251,9 +252,7 @@ impl Head {
             let name = target.get(host).unwrap_or_default();
             match host_name(name) {
                 Some(name) => head.host = name,
-                None if name.is_empty() || has_empty_label(name) => {
-                    return reject(400, "client sent invalid host in request line while reading client request line");
-                }
+                None if name.is_empty() || has_empty_label(name) => has_wrong_host = true,
                 None => return reject(400, invalid),
             }
             target_start.saturating_add(origin)
@@ -278,6 +277,10 @@ impl Head {
         }
         head.line_read = LineRead::Whole;
         head.length = length;
+        if has_wrong_host {
+            let reason = "client sent invalid host in request line while reading client request line";
+            return Err(head.reject_at(text, length, 400, reason));
+        }
         Ok(head)
     }
 
