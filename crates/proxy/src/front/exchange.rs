@@ -44,7 +44,7 @@ pub(crate) struct Exchange {
     /// The response went out whole, and the connection may serve another request.
     pub(crate) reusable: bool,
     /// How long the next request is waited for.
-    pub(crate) patience: Duration,
+    pub(crate) keepalive_timeout: Duration,
     /// How long the client may take nothing of the response.
     pub(crate) send_timeout: Duration,
     /// The protocol was changed: the connection is no longer one of requests.
@@ -65,7 +65,7 @@ impl Default for Exchange {
             ending: false,
             unsent: Vec::new(),
             reusable: false,
-            patience: Duration::ZERO,
+            keepalive_timeout: Duration::ZERO,
             send_timeout: CLIENT_TIMEOUT,
             tunnel: None,
         }

@@ -129,13 +129,13 @@ async fn next(listener: &AsyncFd<Arc<OwnedFd>>, address: &Address) -> io::Result
 async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
     let exchange = Arc::new(Mutex::new(Exchange::default()));
     let mut first = true;
-    let mut patience = None;
+    let mut keepalive_timeout = None;
     let mut waiting = IoTimeout::new();
     loop {
         let input = std::mem::take(&mut exchange.lock().input);
         let pipelined = !first && !input.is_empty();
         let input = if input.is_empty() {
-            match wait(&*handler, &conn, patience, &mut waiting, first).await {
+            match wait(&*handler, &conn, keepalive_timeout, &mut waiting, first).await {
                 Some(input) => input,
                 None => return,
             }
@@ -144,7 +144,7 @@ async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
         };
         first = false;
         let Some(kept) = Box::pin(request(&*handler, &conn, &exchange, input, pipelined)).await else { return };
-        patience = Some(kept);
+        keepalive_timeout = Some(kept);
     }
 }
 
@@ -152,11 +152,11 @@ async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
 async fn wait(
     handler: &impl Handler,
     conn: &Conn,
-    patience: Option<Duration>,
+    keepalive_timeout: Option<Duration>,
     waiting: &mut IoTimeout,
     first: bool,
 ) -> Option<Vec<u8>> {
-    let limit = patience.unwrap_or_else(|| handler.bounds(conn).0);
+    let limit = keepalive_timeout.unwrap_or_else(|| handler.bounds(conn).0);
     if !conn.begin_idle() && !first {
         return None;
     }
@@ -290,11 +290,11 @@ async fn send(conn: &Conn, mut bytes: &[u8], limit: Duration) -> bool {
 /// After a response: its end goes out, the rest of the request's body is read away and the connection is kept, or it is
 /// closed.
 async fn conclude(conn: &Conn, exchange: &Mutex<Exchange>) -> Option<Duration> {
-    let (rest, limit, tunnel, reusable, framing, awaits_continue, patience) = {
+    let (rest, limit, tunnel, reusable, framing, awaits_continue, keepalive_timeout) = {
         let mut exchange = exchange.lock();
-        let Exchange { send_timeout, reusable, framing, awaits_continue, patience, .. } = *exchange;
+        let Exchange { send_timeout, reusable, framing, awaits_continue, keepalive_timeout, .. } = *exchange;
         let (rest, tunnel) = (std::mem::take(&mut exchange.unsent), exchange.tunnel.take());
-        (rest, send_timeout, tunnel, reusable, framing, awaits_continue, patience)
+        (rest, send_timeout, tunnel, reusable, framing, awaits_continue, keepalive_timeout)
     };
     if !rest.is_empty() {
         let mut turn = Turn::default();
@@ -309,10 +309,10 @@ async fn conclude(conn: &Conn, exchange: &Mutex<Exchange>) -> Option<Duration> {
         return None;
     }
     match framing {
-        Cursor::Done if reusable => Some(patience),
+        Cursor::Done if reusable => Some(keepalive_timeout),
         // A client that still waits for `100 Continue` may or may not send its body: nobody can tell.
         Cursor::Length(_) | Cursor::Chunked(_) if reusable && !awaits_continue => {
-            discard_body(conn, exchange).await.then_some(patience)
+            discard_body(conn, exchange).await.then_some(keepalive_timeout)
         }
         Cursor::Done if exchange.lock().input.is_empty() && !conn.socket.has_unread() => None,
         _ => {

@@ -47,7 +47,7 @@ pub(super) fn conclude(mut request: Box<Request>, failed: bool) {
     {
         let mut exchange = request.exchange();
         exchange.reusable = request.keepalive && request.complete;
-        exchange.patience = request.location.settings.keepalive_timeout;
+        exchange.keepalive_timeout = request.location.settings.keepalive_timeout;
     }
     request.log_access();
 }
