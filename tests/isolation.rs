@@ -511,6 +511,30 @@ fn a_place_is_free_when_the_answer_is_over() {
 }
 
 #[test]
+fn a_backend_that_answers_early_and_reads_on_gets_the_whole_body() {
+    let backend = Backend::driven(|_, mut stream| {
+        let _ = read_head(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        let mut body = [0; 300];
+        if stream.read_exact(&mut body).is_ok() {
+            let _ = read_head(&mut stream);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole");
+        }
+    });
+    let (_limpet, port) = before(&[&backend], "", "");
+    let mut client = Client::connect(port);
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300\r\n\r\n");
+    assert_eq!(client.response().text(), "ok");
+    for _ in 0..3 {
+        client.send([b'x'; 100]);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The connection is good for another request.
+    assert_eq!(client.request("GET /", &[]).text(), "whole");
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
 fn workers_share_their_listening_sockets() {
     let first = port();
     let ports: Vec<u16> = std::iter::once(first).chain((0..40).map(|_| port())).collect();

@@ -306,6 +306,8 @@ async fn conclude(conn: &Conn, exchange: &Mutex<Exchange>) -> Option<Duration> {
     if let Some(tunnel) = tunnel {
         let input = std::mem::take(&mut exchange.lock().input);
         tunnel::run(conn, tunnel, input).await;
+        // What was sent to the client still arrives, whatever it goes on to say.
+        linger(conn).await;
         return None;
     }
     match framing {

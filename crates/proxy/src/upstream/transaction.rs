@@ -267,7 +267,6 @@ impl Transaction {
         rest.truncate(kept);
         self.input = rest;
         self.dial.trace.set_head(head);
-        self.finish();
         Ok(())
     }
 
@@ -312,6 +311,7 @@ impl Transaction {
                     self.excuse(cx, error)?;
                     bytes.len()
                 }
+                Poll::Pending if self.gives_up() => bytes.len(),
                 // Nobody reads while it is written, and the backend may have answered and read no further.
                 Poll::Pending if self.poll_answer(cx)? => {
                     self.out.extend_from_slice(bytes);
@@ -336,7 +336,7 @@ impl Transaction {
         match self.poll_send(cx, &[]) {
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => Poll::Ready(self.excuse(cx, error)),
-            Poll::Pending if self.poll_answer(cx)? => Poll::Ready(Ok(())),
+            Poll::Pending if self.gives_up() || self.poll_answer(cx)? => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -358,13 +358,14 @@ impl Transaction {
         }
     }
 
-    /// The response is over. A connection whose backend was not sent all of the request is of no use any more, and what the
-    /// client has still to say is not waited for.
-    fn finish(&mut self) {
-        if self.framing == Some(Cursor::Done) && !self.is_sent() {
+    /// The backend does not take what is sent. If its response is over it need not: the connection is closed then.
+    fn gives_up(&mut self) -> bool {
+        let is_over = self.answered && self.framing == Some(Cursor::Done);
+        if is_over {
             self.connection = None;
             self.out.clear();
         }
+        is_over
     }
 
     /// Sends what is left of a request whose backend answers before it has read everything, as far as it takes it.
@@ -404,7 +405,6 @@ impl Transaction {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
             let kept = self.follow(space.get_mut(..count).unwrap_or_default())?;
-            self.finish();
             if kept > 0 {
                 return Poll::Ready(Ok(kept));
             }
