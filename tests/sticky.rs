@@ -1,6 +1,6 @@
 //! `session_sticky` as clients and backends see it.
 
-use limpet_tests::{Backend, Client, Limpet, Response, Script, get, port};
+use limpet_tests::{Backend, Client, Limpet, Response, Script, eventually, get, port};
 
 /// Some backends that say their number, and limpet in front of them.
 struct Setup {

@@ -12,9 +12,10 @@ use crate::Outside;
 use crate::directive::{Accepted, Contexts, Directive, Form, POOL_LEAST, POOL_STEP, State, contexts, named, names_in};
 use crate::hint::{nearest, nearest_parameter};
 use crate::merge::merge;
-use crate::model::{Config, Http, Location, LogLevel, PassTarget, Place, Server, Settings, Upstream};
+use crate::model::{Config, Http, Location, PassTarget, Place, Server, Settings, Upstream};
 use crate::value::{self, address};
 use crate::verify::verify;
+use limpet_log::LogLevel;
 
 /// A message that is no error: a warning, or a notice about a directive without effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,7 +252,7 @@ impl<'t> Builder<'t> {
             return Ok(PassTarget(index));
         }
         address::target(authority).map_err(|wrong| format!("{wrong} in upstream \"{authority}\""))?;
-        let upstream = Upstream { name: authority.to_owned(), implicit: true, place, ..Upstream::default() };
+        let upstream = Upstream { implicit: true, place, ..Upstream::named(authority) };
         self.http.upstreams.push(upstream);
         Ok(PassTarget(self.http.upstreams.len() - 1))
     }

@@ -22,7 +22,6 @@ pub use builder::Notice;
 pub use directive::{Directive, contexts, sections};
 pub use limpet_syntax::{Diagnostic, Disk, FileSystem, Sources, Tree};
 pub use pcre2::bytes::Regex;
-pub use value::address::{Address, local};
 
 use limpet_syntax::{Includes, parse_command_line, parse_file};
 use limpet_text::Names;

@@ -7,11 +7,10 @@ use limpet_syntax::{Diagnostic, Origin};
 
 use crate::Outside;
 use crate::builder::Notice;
-use crate::model::{
-    Charset, Content, Hash, Http, Listen, Location, LogLevel, Place, Server, ServerName, SessionSticky, Settings,
-    StickyMode, Upstream,
-};
+use crate::model::{Charset, Content, Http, Listen, Location, Place, Server, ServerName, Settings, Upstream};
 use crate::value::address;
+use limpet_log::LogLevel;
+use limpet_upstream::written::{Hash, SessionSticky, StickyMode};
 
 /// Checks the block and looks up the addresses that `proxy_pass` names.
 ///
@@ -88,7 +87,7 @@ fn resolve_addresses(http: &mut Http, outside: &dyn Outside) -> Result<(), Diagn
         }
         let found = address::target(&name).and_then(|target| target.resolve(80, outside));
         let addresses = found.map_err(|wrong| at(&upstream.place, format!("{wrong} in upstream \"{name}\"")))?;
-        upstream.servers.push(crate::model::UpstreamServer::new(name, addresses));
+        upstream.servers.push(limpet_upstream::written::UpstreamServer::new(name, addresses));
         // Connections to an address that no block names are not kept.
         upstream.keepalive.connections = 0;
     }
@@ -144,7 +143,7 @@ fn warn_of_sticky(http: &Http, notices: &mut Vec<Notice>) {
     for (upstream, sticky) in http.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.sticky.as_ref()?))) {
         if sticky.maxage.is_some() && (sticky.maxidle.is_some() || sticky.maxlife.is_some()) {
             let message = format!("upstream {}: maxage has no effect together with maxidle or maxlife", upstream.name);
-            warn(notices, &sticky.place, message);
+            warn(notices, &upstream.sticky_place, message);
         }
         warn_of_ids(upstream, sticky, notices);
     }
@@ -179,7 +178,7 @@ fn warn_of_sticky(http: &Http, notices: &mut Vec<Notice>) {
         };
         let upstreams: Vec<&Upstream> =
             unhidden.iter().filter_map(|target| http.upstreams.get(*target)).filter(is_meant).collect();
-        let Some(place) = upstreams.first().and_then(|first| Some(&first.sticky.as_ref()?.place)) else { continue };
+        let Some(place) = upstreams.first().and_then(|first| Some(&first.sticky_place)) else { continue };
         let message = format!("{}: {what} has no effect without session_sticky_hide_cookie", named(&upstreams));
         warn(notices, place, message);
     }
@@ -212,7 +211,7 @@ fn warn_of_ids(upstream: &Upstream, sticky: &SessionSticky, notices: &mut Vec<No
                         "upstream {}: servers {first} and {server} have the same id \"{id}\", the first wins",
                         upstream.name
                     );
-                    warn(notices, &sticky.place, message);
+                    warn(notices, &upstream.sticky_place, message);
                 }
                 None => drop(seen.insert(id, server)),
             }
@@ -228,7 +227,7 @@ fn warn_of_ids(upstream: &Upstream, sticky: &SessionSticky, notices: &mut Vec<No
             "upstream {}: no session will be kept with id \"{id}\": \"{parts}\" is where the id ends in the cookie",
             upstream.name
         );
-        warn(notices, &sticky.place, message);
+        warn(notices, &upstream.sticky_place, message);
     }
 }
 

@@ -4,11 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use limpet_config::dump::{self, Notation};
-use limpet_config::model::{Config, ListenOptions, LogLevel, Workers};
-use limpet_config::{Address, Disk, Loaded};
+use limpet_config::model::{Config, Workers};
+use limpet_config::{Disk, Loaded};
+use limpet_log::LogLevel;
 use limpet_proxy::Shared;
 use limpet_proxy::build::{Built, Environment};
-use limpet_proxy::wire::listen::Listener;
+use limpet_wire::Address;
+use limpet_wire::listen::ListenOptions;
+use limpet_wire::listen::Listener;
 
 use crate::cli::Options;
 use crate::machine::Machine;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use limpet_config::model::LogLevel;
 use limpet_config::{Diagnostic, Notice, Sources};
+use limpet_log::LogLevel;
 
 /// A message that ends the program with status 1.
 #[derive(Debug, thiserror::Error)]

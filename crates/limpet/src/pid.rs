@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 use nix::unistd::Pid;
 
 use crate::messages::Failure;

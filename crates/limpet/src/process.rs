@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use limpet_config::model::{Config, ListenOptions, LogLevel};
-use limpet_config::{Address, Notice};
-use limpet_proxy::Background;
+use limpet_config::Notice;
+use limpet_config::model::Config;
+use limpet_log::LogLevel;
 use limpet_proxy::Shared;
 use limpet_proxy::build::{Environment, Remarks};
-use limpet_proxy::log;
-use limpet_proxy::wire::listen::Listener;
 use limpet_proxy::worker::Handle;
+use limpet_upstream::Background;
+use limpet_wire::Address;
+use limpet_wire::listen::ListenOptions;
+use limpet_wire::listen::Listener;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe, setsid};
 use signal_hook::consts::signal::{
@@ -57,8 +59,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let environment = load::environment(options, &config);
     let shared = Arc::new(Shared::default());
     let (runtime, error_log, remarks) = load::build(&config, &environment, &shared)?;
-    log::set_default(error_log);
-    log::take_libraries_messages();
+    limpet_log::set_default(error_log);
+    limpet_log::take_libraries_messages();
     let runtime = Arc::new(runtime);
     shared.install(Arc::clone(&runtime));
     // Before anybody can know that the program is there: by its sockets, or in the background by its pid file.
@@ -67,8 +69,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         signals = Some(watch_signals()?);
     }
     let listeners = bind_all(&load::addresses(&config), |message| {
-        log::write_default(LogLevel::Emerg, message);
-        if !log::default_is_on_stderr() {
+        limpet_log::write_default(LogLevel::Emerg, message);
+        if !limpet_log::default_is_on_stderr() {
             say(&format!("limpet: [emerg] {message}"));
         }
     })?;
@@ -114,10 +116,10 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 /// Warnings and remarks, into the error log.
 pub fn report(notices: &[Notice], remarks: &Remarks) {
     for notice in notices {
-        log::write_default(notice.level, &notice.diagnostic.to_string());
+        limpet_log::write_default(notice.level, &notice.diagnostic.to_string());
     }
     for (level, remark) in remarks {
-        log::write_default(*level, remark);
+        limpet_log::write_default(*level, remark);
     }
 }
 
@@ -145,7 +147,7 @@ pub fn bind_all(addresses: &[(Address, ListenOptions)], tell: impl Fn(&str)) -> 
         }
         waiting = again;
         if attempt < BIND_TRIES {
-            log::write_default(LogLevel::Notice, "try again to bind() after 500ms");
+            limpet_log::write_default(LogLevel::Notice, "try again to bind() after 500ms");
             std::thread::sleep(BIND_PAUSE);
         }
     }
@@ -157,8 +159,8 @@ pub(crate) fn raise_open_files(config: &Config) {
     let Some(most) = config.main.worker_rlimit_nofile else { return };
     if let Err(errno) = setrlimit(Resource::RLIMIT_NOFILE, most, most) {
         let error = std::io::Error::from(errno);
-        let message = format!("setrlimit(RLIMIT_NOFILE, {most}) failed ({})", log::os_error(&error));
-        log::write_default(LogLevel::Alert, &message);
+        let message = format!("setrlimit(RLIMIT_NOFILE, {most}) failed ({})", limpet_log::os_error(&error));
+        limpet_log::write_default(LogLevel::Alert, &message);
     }
 }
 
@@ -197,7 +199,7 @@ fn watch_signals() -> Result<mpsc::Receiver<i32>, Failure> {
 
 impl Running {
     fn serve(mut self, signals: &mpsc::Receiver<i32>) {
-        let notice = |message: &str| log::write_default(LogLevel::Notice, message);
+        let notice = |message: &str| limpet_log::write_default(LogLevel::Notice, message);
         while let Ok(signal) = signals.recv() {
             match signal {
                 SIGTERM | SIGINT => {
@@ -213,13 +215,13 @@ impl Running {
                     notice("signal 1 (SIGHUP) received, reconfiguring");
                     match reload(&mut self) {
                         Ok(config) => self.shutdown_timeout = config.main.shutdown_timeout.map(Duration::from_millis),
-                        Err(failure) => log::write_default(LogLevel::Emerg, failure.text()),
+                        Err(failure) => limpet_log::write_default(LogLevel::Emerg, failure.text()),
                     }
                 }
                 SIGUSR1 => {
                     notice("signal 10 (SIGUSR1) received, reopening logs");
                     for failure in self.shared.log_files.reopen() {
-                        log::write_default(LogLevel::Emerg, &failure);
+                        limpet_log::write_default(LogLevel::Emerg, &failure);
                     }
                 }
                 SIGALRM => notice("signal 14 (SIGALRM) received"),
@@ -264,7 +266,7 @@ impl Running {
     fn end(mut self) {
         self.close_listeners();
         self.workers.into_iter().for_each(Handle::stop);
-        log::write_default(LogLevel::Notice, "exit");
+        limpet_log::write_default(LogLevel::Notice, "exit");
     }
 }
 
@@ -319,5 +321,5 @@ fn detach(options: &Options, config: &Config) {
 
 /// A panic ends one task; it must not be lost.
 fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| log::write_default(LogLevel::Alert, &panic.to_string())));
+    std::panic::set_hook(Box::new(|panic| limpet_log::write_default(LogLevel::Alert, &panic.to_string())));
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use limpet_config::Address;
-use limpet_config::model::{Config, ListenOptions, LogLevel, Workers};
-use limpet_proxy::log;
-use limpet_proxy::wire::listen::Listener;
+use limpet_config::model::{Config, Workers};
+use limpet_log::LogLevel;
+use limpet_wire::Address;
+use limpet_wire::listen::ListenOptions;
+use limpet_wire::listen::Listener;
 
 use crate::load;
 use crate::messages::Failure;
@@ -23,14 +24,14 @@ pub fn reload(running: &mut Running) -> Result<Config, Failure> {
     let wanted = load::addresses(&config);
     let has = |listeners: &[Listener], address: &Address| listeners.iter().any(|listener| listener.address == *address);
     let missing: Vec<_> = wanted.iter().filter(|(address, _)| !has(&running.listeners, address)).cloned().collect();
-    let opened = bind_all(&missing, |message| log::write_default(LogLevel::Emerg, message))?;
+    let opened = bind_all(&missing, |message| limpet_log::write_default(LogLevel::Emerg, message))?;
     running.pid.move_to(&load::pid_path(&running.options, &config))?;
 
     let runtime = Arc::new(runtime);
     runtime.prepare(&running.background);
 
     // From here on nothing can fail.
-    log::set_default(error_log);
+    limpet_log::set_default(error_log);
     raise_open_files(&config);
     running.shared.install(runtime);
     running.background.begin();
@@ -55,7 +56,7 @@ fn note_what_waits(running: &Running, config: &Config, wanted: &[(Address, Liste
     for (address, options) in wanted {
         if running.listeners.iter().any(|listener| listener.address == *address && listener.options != *options) {
             let message = format!("changed options of \"listen {address}\" take effect when limpet is started again");
-            log::write_default(LogLevel::Notice, &message);
+            limpet_log::write_default(LogLevel::Notice, &message);
         }
     }
     let same = match config.main.workers {
@@ -64,6 +65,6 @@ fn note_what_waits(running: &Running, config: &Config, wanted: &[(Address, Liste
     };
     if !same {
         let message = "the change of \"worker_processes\" takes effect when limpet is started again";
-        log::write_default(LogLevel::Notice, message);
+        limpet_log::write_default(LogLevel::Notice, message);
     }
 }

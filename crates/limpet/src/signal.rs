@@ -1,6 +1,6 @@
 //! `-s`: a signal to the running program.
 
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 use nix::sys::signal::{Signal, kill};
 
 use crate::cli::{Options, SignalName};

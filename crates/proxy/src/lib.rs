@@ -6,18 +6,13 @@
 //! configuration into the [`runtime`] that all of them read.
 
 pub mod build;
-pub mod clock;
 pub mod front;
 mod http;
-pub mod log;
 mod recode;
 mod route;
-mod upstream;
-pub mod wire;
 pub mod worker;
 
 pub use http::{Runtime, Shared};
-pub use upstream::Background;
 
 /// The name and version in `Server` headers and on error pages.
 pub const PRODUCT: &str = concat!("limpet/", env!("CARGO_PKG_VERSION"));

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use limpet_config::Address;
+use limpet_wire::Address;
 use tokio::sync::{Notify, mpsc};
 
 use crate::front::{self, Clients};

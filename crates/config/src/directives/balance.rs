@@ -4,8 +4,9 @@ use limpet_syntax as syntax;
 
 use crate::builder::{Builder, Fault, arg, fault, unknown};
 use crate::directive::prelude::{Directive, N0, N1, N12, UPSTREAM, works};
-use crate::model::{LogLevel, Method, Until};
 use crate::value;
+use limpet_log::LogLevel;
+use limpet_upstream::written::{Method, Until};
 
 pub(crate) const ROWS: &[Directive] = &[
     works("ip_hash", UPSTREAM, N0, "Chooses the server by the client's address.", ip_hash).repeatable(),

@@ -8,7 +8,8 @@ use limpet_text::{Part, Template};
 use super::core::flag;
 use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::prelude::{Directive, FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, SERVER, works};
-use crate::model::{Charset, CharsetMap, LogLevel};
+use crate::model::{Charset, CharsetMap};
+use limpet_log::LogLevel;
 
 pub(crate) const ROWS: &[Directive] = &[
     works(

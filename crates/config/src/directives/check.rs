@@ -4,8 +4,10 @@ use limpet_syntax as syntax;
 
 use crate::builder::{Builder, Fault, arg, fault, text, unknown};
 use crate::directive::prelude::{Directive, LOCATION, MORE1, N0, N1, N2, SERVER, UPSTREAM, works};
-use crate::model::{Check, CheckKind, Content, LogLevel, StatusFormat};
+use crate::model::{Content, StatusFormat};
 use crate::value;
+use limpet_log::LogLevel;
+use limpet_upstream::written::{Check, CheckKind};
 
 pub(crate) const ROWS: &[Directive] = &[
     works(

@@ -6,8 +6,9 @@ use nix::unistd::geteuid;
 use crate::builder::{Builder, Fault, arg, fault, not_a_flag, set, text};
 use crate::directive::contexts;
 use crate::directive::prelude::{ANYWHERE, Directive, EVENTS, FLAG, MAIN, N0, N1, N12, works};
-use crate::model::{LogLevel, User, Workers};
+use crate::model::{User, Workers};
 use crate::value;
+use limpet_log::LogLevel;
 
 pub(crate) const ROWS: &[Directive] = &[
     works("include", ANYWHERE, N1, "Reads other files in, by name or by a pattern in sorted order.", include)

@@ -6,7 +6,8 @@ use limpet_syntax as syntax;
 
 use crate::builder::{Builder, Fault, arg, unknown};
 use crate::directive::prelude::{Directive, HTTP, LOCATION, LOCATION_IF, N23, SERVER, works};
-use crate::model::{AddHeader, LogLevel};
+use crate::model::AddHeader;
+use limpet_log::LogLevel;
 
 pub(crate) const ROWS: &[Directive] = &[works(
     "add_header",

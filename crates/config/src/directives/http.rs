@@ -5,8 +5,10 @@ use limpet_syntax as syntax;
 use crate::builder::{Builder, Fault, arg, fault, text, unknown};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, HTTP, LOCATION, MAIN, MORE1, N0, N1, N2, N12, SERVER, works};
-use crate::model::{KeepaliveTimeout, Listen, ListenOptions, LogLevel, Server, ServerName, ServerTokens};
+use crate::model::{KeepaliveTimeout, Listen, Server, ServerName, ServerTokens};
 use crate::value::{self, address};
+use limpet_log::LogLevel;
+use limpet_wire::listen::ListenOptions;
 
 pub(crate) const ROWS: &[Directive] = &[
     works("http", MAIN, N0.block(), "Everything about HTTP.", http),

@@ -7,7 +7,8 @@ use limpet_syntax::{self as syntax, Item, Word};
 use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N0, N1, N12, SERVER, works};
-use crate::model::{Content, Location, LogLevel, Matcher, Root, Types};
+use crate::model::{Content, Location, Matcher, Root, Types};
+use limpet_log::LogLevel;
 
 pub(crate) const ROWS: &[Directive] = &[
     works(

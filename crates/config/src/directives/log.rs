@@ -10,8 +10,9 @@ use crate::builder::{Builder, Fault, arg, fault, text, unknown};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, HTTP, LOCATION, LOCATION_IF, MAIN, MORE1, MORE2, SERVER, works};
 use crate::hint::nearest;
-use crate::model::{AccessLog, ErrorLog, ErrorLogTarget, Escape, LogFormat, LogLevel};
+use crate::model::{AccessLog, ErrorLog, ErrorLogTarget, Escape, LogFormat};
 use crate::value;
+use limpet_log::LogLevel;
 
 pub(crate) const ROWS: &[Directive] = &[
     works(

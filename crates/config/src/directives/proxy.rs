@@ -10,10 +10,11 @@ use super::http::milliseconds;
 use crate::builder::{Builder, Fault, arg, fault, text, unknown};
 use crate::directive::prelude::{Directive, FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, N12, SERVER, works};
 use crate::model::{
-    BackendHeader, BindAddress, Content, HttpVersion, LogLevel, Matcher, NextCondition, NextUpstream, PassUri,
-    ProxyBind, ProxyPass, ProxyRedirect,
+    BackendHeader, BindAddress, Content, HttpVersion, Matcher, NextCondition, NextUpstream, PassUri, ProxyBind,
+    ProxyPass, ProxyRedirect,
 };
 use crate::value;
+use limpet_log::LogLevel;
 
 pub(crate) const ROWS: &[Directive] = &[
     works(
@@ -331,7 +332,7 @@ fn proxy_bind(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
     } else if word.bytes.contains(&b'$') {
         Some(BindAddress::Variable(builder.template(word)?))
     } else {
-        match value::address::local(text(word)?) {
+        match limpet_wire::address::local(text(word)?) {
             Some(address) => Some(BindAddress::Literal(address)),
             None => return fault(word, format!("invalid address \"{}\"", word.text())),
         }

@@ -7,11 +7,10 @@ use limpet_syntax as syntax;
 use super::http::milliseconds;
 use crate::builder::{Builder, Fault, fault, text, unknown};
 use crate::directive::prelude::{Directive, HTTP, MORE1, N0, N1, N12, UPSTREAM, works};
-use crate::model::{DynamicResolve, Fallback, Resolver};
-use crate::value::{
-    self,
-    address::{self, Address},
-};
+use crate::value;
+use crate::value::address;
+use limpet_upstream::written::{DynamicResolve, Fallback, Resolver};
+use limpet_wire::Address;
 
 pub(crate) const ROWS: &[Directive] = &[
     works(

@@ -5,8 +5,9 @@ use limpet_syntax::{self as syntax, Word};
 use crate::builder::{Builder, Fault, arg, fault, text};
 use crate::directive::prelude::{ANY, Directive, HTTP, LOCATION, N1, SERVER, UPSTREAM, works};
 use crate::hint::nearest_parameter;
-use crate::model::{Hash, LogLevel, SessionSticky, StickyMode};
 use crate::value;
+use limpet_log::LogLevel;
+use limpet_upstream::written::{Hash, SessionSticky, StickyMode};
 
 pub(crate) const ROWS: &[Directive] = &[
     works(
@@ -39,7 +40,10 @@ const FOREVER: i64 = 2_147_483_647;
 fn session_sticky(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let mut sticky = match builder.upstream.sticky.take() {
         Some(sticky) => sticky,
-        None => SessionSticky::new(builder.place(directive)),
+        None => {
+            builder.upstream.sticky_place = builder.place(directive);
+            SessionSticky::default()
+        }
     };
     for word in &directive.args {
         if let Some(warning) = argument(&mut sticky, word)? {

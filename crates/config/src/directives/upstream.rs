@@ -6,8 +6,10 @@ use super::http::milliseconds;
 use crate::builder::{Builder, Fault, arg, fault, text, unknown};
 use crate::directive::contexts;
 use crate::directive::prelude::{Directive, HTTP, MORE1, N1, N12, UPSTREAM, works};
-use crate::model::{LogLevel, Lookup, Method, SliceSize, Slices, Upstream, UpstreamServer};
+use crate::model::Upstream;
 use crate::value::{self, address};
+use limpet_log::LogLevel;
+use limpet_upstream::written::{Lookup, Method, SliceSize, Slices, UpstreamServer};
 
 pub(crate) const ROWS: &[Directive] = &[
     works("upstream", HTTP, N1.block(), "A group of servers.", upstream).repeatable(),
@@ -63,7 +65,7 @@ pub(crate) const ROWS: &[Directive] = &[
 fn upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let word = arg(directive, 0)?;
     let name = text(word)?.to_owned();
-    builder.upstream = Upstream { name: name.clone(), place: builder.place(directive), ..Upstream::default() };
+    builder.upstream = Upstream { place: builder.place(directive), ..Upstream::named(&name) };
     builder.block(directive, contexts::UPSTREAM)?;
     let mut upstream = std::mem::take(&mut builder.upstream);
     if upstream.dynamic_resolve.is_some() {

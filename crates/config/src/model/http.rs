@@ -1,7 +1,10 @@
 //! The http block: servers and locations.
 
-use super::{CharsetMap, LogFormat, Place, Resolver, RewriteStep, Settings, StatusFormat, Upstream};
-use crate::value::address::Address;
+use limpet_upstream::written::Resolver;
+use limpet_wire::listen::ListenOptions;
+
+use super::{CharsetMap, LogFormat, Place, RewriteStep, Settings, StatusFormat, Upstream};
+use limpet_wire::Address;
 
 #[derive(Debug, Clone, Default)]
 pub struct Http {
@@ -18,19 +21,6 @@ pub struct Http {
     pub resolver_timeout: Option<u64>,
     /// What the servers inherit.
     pub settings: Settings,
-}
-
-/// The socket options of a `listen`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ListenOptions {
-    /// Connections that may wait to be accepted.
-    pub backlog: Option<u32>,
-    /// Bytes.
-    pub rcvbuf: Option<u64>,
-    /// Bytes.
-    pub sndbuf: Option<u64>,
-    /// IPv6 sockets take no IPv4 connections (nginx's default).
-    pub ipv6only: Option<bool>,
 }
 
 /// One address of a `listen`.

@@ -6,27 +6,21 @@ mod http;
 mod log;
 mod main;
 mod proxy;
-mod resolver;
 mod rewrite;
 mod settings;
 mod upstream;
 
 pub use charset::{Charset, CharsetMap};
-pub use check::{Check, CheckKind, Expected, StatusFormat};
-pub use http::{
-    Content, Http, Listen, ListenOptions, Location, Matcher, PassTarget, PassUri, ProxyPass, Server, ServerName,
-};
-pub use log::{AccessLog, AccessLogs, ErrorLog, ErrorLogTarget, Escape, LogFormat, LogLevel};
+pub use check::StatusFormat;
+pub use http::{Content, Http, Listen, Location, Matcher, PassTarget, PassUri, ProxyPass, Server, ServerName};
+pub use log::{AccessLog, AccessLogs, ErrorLog, ErrorLogTarget, Escape, LogFormat};
 pub use main::{Main, User, Workers};
 pub use proxy::{
     BackendHeader, BindAddress, Condition as NextCondition, HttpVersion, NextUpstream, ProxyBind, ProxyRedirect,
 };
-pub use resolver::{DynamicResolve, Fallback, Resolver};
 pub use rewrite::{Condition, Return, RewriteStep};
 pub use settings::{AddHeader, KeepaliveTimeout, Root, ServerTokens, Settings, Types};
-pub use upstream::{
-    Hash, Keepalive, Lookup, Method, SessionSticky, SliceSize, Slices, StickyMode, Until, Upstream, UpstreamServer,
-};
+pub use upstream::Upstream;
 
 use std::path::PathBuf;
 use std::sync::Arc;

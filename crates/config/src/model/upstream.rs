@@ -1,235 +1,40 @@
 //! `upstream{}` blocks.
 
-use limpet_text::Template;
+use std::ops::{Deref, DerefMut};
 
-use super::{Check, DynamicResolve, Expected, Place, Resolver};
-use crate::value::address::Address;
+use limpet_upstream::written;
 
-/// A group of servers.
+use super::Place;
+
+/// A group of servers, and where it was written.
 #[derive(Debug, Clone, Default)]
 pub struct Upstream {
-    pub name: String,
-    pub servers: Vec<UpstreamServer>,
-    /// The last one that the block names; `None`: round robin.
-    pub method: Option<Method>,
-    pub sticky: Option<SessionSticky>,
-    pub check: Option<Check>,
-    /// `check_fastcgi_param`: names and values.
-    pub check_params: Vec<(Vec<u8>, Vec<u8>)>,
-    /// `check_http_expect_alive`; `None`: 2xx and 3xx, and for FastCGI any.
-    pub check_expected: Option<Expected>,
-    /// `check_keepalive_requests`: probes over one connection.
-    pub check_requests: Option<u32>,
-    pub keepalive: Keepalive,
-    /// `None`: that of the http block.
-    pub resolver: Option<Resolver>,
-    pub resolver_timeout: Option<u64>,
-    pub dynamic_resolve: Option<DynamicResolve>,
+    pub written: written::Upstream,
     /// Made from the address in a `proxy_pass`, not written as a block.
     pub implicit: bool,
     pub place: Place,
+    /// Of its `session_sticky`.
+    pub sticky_place: Place,
 }
 
-/// How a server is chosen for a request without a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Method {
-    IpHash,
-    Hash {
-        key: Template,
-        consistent: bool,
-    },
-    /// Tengine's
-    ConsistentHash {
-        key: Template,
-    },
-    LeastConn,
-    LeastTime {
-        until: Until,
-        inflight: bool,
-    },
-    Random,
-    RandomTwo,
-    Vnswrr,
-    Iwrr,
-}
-
-/// Which time of an answer `least_time` looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    Header,
-    LastByte,
-}
-
-impl Method {
-    /// Whether `backup` is an error behind the method, as in nginx. Before it, it is accepted.
-    pub(crate) fn refuses_backup(&self) -> bool {
-        matches!(
-            self,
-            Method::IpHash | Method::Hash { .. } | Method::ConsistentHash { .. } | Method::Random | Method::RandomTwo
-        )
-    }
-
-    /// The same for `slow_start`, which takes a method that weighs at each choice.
-    pub(crate) fn refuses_slow_start(&self) -> bool {
-        !matches!(self, Method::LeastConn | Method::LeastTime { .. })
-    }
-
-    /// The same for `max_conns`.
-    pub(crate) fn refuses_max_conns(&self) -> bool {
-        matches!(self, Method::ConsistentHash { .. })
+impl Upstream {
+    /// One without servers.
+    pub fn named(name: &str) -> Upstream {
+        let written = written::Upstream { name: name.to_owned(), ..written::Upstream::default() };
+        Upstream { written, ..Upstream::default() }
     }
 }
 
-/// One `server` line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamServer {
-    /// As written.
-    pub name: String,
-    /// What the name stands for, ports filled in.
-    pub addresses: Vec<Address>,
-    pub weight: u32,
-    pub max_fails: u32,
-    /// Seconds.
-    pub fail_timeout: u64,
-    /// Connections at a time; 0: any number.
-    pub max_conns: u32,
-    /// Milliseconds in which the weight grows from nothing when the server is back.
-    pub slow_start: u64,
-    pub backup: bool,
-    pub down: bool,
-    pub drain: bool,
-    /// The SID of `hash=plain`.
-    pub id: Option<Vec<u8>>,
-    /// The name to look up again and again; `None`: the addresses stay as they are.
-    pub lookup: Option<Lookup>,
-}
+impl Deref for Upstream {
+    type Target = written::Upstream;
 
-/// A name behind a `server` line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lookup {
-    pub host: String,
-    pub port: u16,
-    /// `service=`: its SRV records name hosts and ports.
-    pub service: Option<String>,
-}
-
-impl Lookup {
-    /// What is looked up, for messages.
-    pub fn shown(&self) -> String {
-        match &self.service {
-            Some(service) => format!("service {service} of {}", self.host),
-            None => self.host.clone(),
-        }
+    fn deref(&self) -> &Self::Target {
+        &self.written
     }
 }
 
-impl UpstreamServer {
-    /// A line with nothing but the server.
-    pub fn new(name: String, addresses: Vec<Address>) -> Self {
-        UpstreamServer {
-            name,
-            addresses,
-            weight: 1,
-            max_fails: 1,
-            fail_timeout: 10,
-            max_conns: 0,
-            slow_start: 0,
-            backup: false,
-            down: false,
-            drain: false,
-            id: None,
-            lookup: None,
-        }
-    }
-}
-
-/// Idle connections to the servers of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keepalive {
-    /// How many idle ones a worker keeps; 0: none.
-    pub connections: u32,
-    /// Milliseconds an idle one is kept.
-    pub timeout: u64,
-    /// Requests that one connection serves.
-    pub requests: u64,
-    /// Milliseconds after which a connection serves no further request.
-    pub time: u64,
-    /// By what they are told apart; `None`: by the server alone.
-    pub slices: Option<Slices>,
-}
-
-/// Tengine's parts of `keepalive`: requests share idle connections only where a text is the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slices {
-    pub key: Template,
-    /// Idle ones for each text.
-    pub most: SliceSize,
-    /// Bytes of the text that count.
-    pub key_length: u32,
-    /// Texts that have idle connections at a time.
-    pub count: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SliceSize {
-    Number(u32),
-    /// A number in a variable, as the request goes out.
-    Variable(Template),
-}
-
-impl Default for Keepalive {
-    fn default() -> Self {
-        Keepalive { connections: 32, timeout: 60_000, requests: 1000, time: 3_600_000, slices: None }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StickyMode {
-    Insert,
-    Prefix,
-    Rewrite,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hash {
-    Md5,
-    Plain,
-}
-
-/// The arguments of all `session_sticky` directives of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionSticky {
-    pub cookie: Vec<u8>,
-    pub domain: Option<Vec<u8>>,
-    pub path: Vec<u8>,
-    /// Decimal seconds, as written.
-    pub maxage: Option<Vec<u8>>,
-    /// Seconds.
-    pub maxidle: Option<i64>,
-    /// Seconds.
-    pub maxlife: Option<i64>,
-    pub mode: StickyMode,
-    pub indirect: bool,
-    pub fallback: bool,
-    pub hash: Hash,
-    pub place: Place,
-}
-
-impl SessionSticky {
-    /// The directive without arguments.
-    pub fn new(place: Place) -> Self {
-        SessionSticky {
-            cookie: b"route".to_vec(),
-            domain: None,
-            path: b"/".to_vec(),
-            maxage: None,
-            maxidle: None,
-            maxlife: None,
-            mode: StickyMode::Insert,
-            indirect: false,
-            fallback: true,
-            hash: Hash::Md5,
-            place,
-        }
+impl DerefMut for Upstream {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.written
     }
 }

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpet_config::model::{self, LogLevel, Matcher, ServerTokens};
-use limpet_config::{Address, Regex};
+use limpet_config::Regex;
+use limpet_config::model;
+use limpet_config::model::{Matcher, ServerTokens};
+use limpet_log::LogLevel;
 use limpet_message::request::HeadLimits;
 use limpet_message::response::MAX_HEAD;
 use limpet_sticky::Policy;
 use limpet_text::{Part, Template};
+use limpet_wire::Address;
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::http::runtime::{
@@ -19,11 +22,12 @@ use crate::http::runtime::{
 };
 use crate::http::{AccessLog, Charsets, Named};
 use crate::http::{Text, registry};
-use crate::log::{ErrorLog, LogFile};
 use crate::recode::Map;
 use crate::route::host::HostMap;
 use crate::route::location::Level;
-use crate::upstream::{Kept, Upstream, sessions_on_down_servers};
+use limpet_log::{ErrorLog, LogFile};
+use limpet_upstream::written;
+use limpet_upstream::{Kept, Upstream, sessions_on_down_servers};
 
 /// What the program found out before: where relative paths begin, and what the command line says.
 #[derive(Debug, Clone)]
@@ -109,8 +113,8 @@ struct Balanced {
 impl Balanced {
     fn new(written: &model::Upstream, http: &model::Http, workers: usize, kept: &Kept) -> Balanced {
         let key = match &written.method {
-            Some(model::Method::IpHash) => HashKey::Address,
-            Some(model::Method::Hash { key, .. } | model::Method::ConsistentHash { key }) => {
+            Some(written::Method::IpHash) => HashKey::Address,
+            Some(written::Method::Hash { key, .. } | written::Method::ConsistentHash { key }) => {
                 HashKey::Text(compile(key))
             }
             _ => HashKey::None,
@@ -123,12 +127,12 @@ impl Balanced {
     }
 }
 
-fn slices(slices: &model::Slices) -> Slices {
+fn slices(slices: &written::Slices) -> Slices {
     Slices {
         key: compile(&slices.key),
         most: match &slices.most {
-            model::SliceSize::Number(most) => SliceSize::Number(*most),
-            model::SliceSize::Variable(text) => SliceSize::Text(compile(text)),
+            written::SliceSize::Number(most) => SliceSize::Number(*most),
+            written::SliceSize::Variable(text) => SliceSize::Text(compile(text)),
         },
         key_length: slices.key_length as usize,
     }

@@ -4,13 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use limpet_config::Address;
+use limpet_wire::Address;
 
 use super::clients::Clients;
 use super::counters::Counters;
-use crate::clock::{self, Moment};
-use crate::upstream;
-use crate::wire::{Slot, Slots, Socket};
+use limpet_log::clock;
+use limpet_log::clock::Moment;
+use limpet_wire::{Slot, Slots, Socket};
 
 /// A connection for as long as it lasts.
 pub(crate) struct Conn {
@@ -180,7 +180,7 @@ impl Conn {
     }
 }
 
-impl upstream::Client for Conn {
+impl limpet_upstream::Client for Conn {
     fn has_hung_up(&self) -> bool {
         self.socket.has_hung_up()
     }

@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use limpet_config::Address;
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 use limpet_message::body::Cursor;
 use limpet_message::request::{Head, HeadLimits, Unread};
+use limpet_wire::Address;
 use nix::errno::Errno;
 use parking_lot::Mutex;
 use rustix::net::SocketFlags;
@@ -26,11 +26,10 @@ use super::conn::Conn;
 use super::exchange::{BodyFault, Exchange};
 use super::handler::Handler;
 use super::tunnel;
-use crate::log;
-use crate::wire::IoTimeout;
-use crate::wire::Socket;
-use crate::wire::Turn;
-use crate::wire::scratch;
+use limpet_wire::IoTimeout;
+use limpet_wire::Socket;
+use limpet_wire::Turn;
+use limpet_wire::scratch;
 
 /// How long what a client still sends is read before its connection is closed (`lingering_timeout`, `lingering_time`).
 const LINGER_IDLE: Duration = Duration::from_secs(5);
@@ -57,7 +56,7 @@ pub(crate) async fn accept(
     let listener = match registered {
         Ok(listener) => listener,
         Err(error) => {
-            log::write_default(LogLevel::Alert, &format!("accept on {listen} is not possible: {error}"));
+            limpet_log::write_default(LogLevel::Alert, &format!("accept on {listen} is not possible: {error}"));
             return;
         }
     };
@@ -86,7 +85,7 @@ pub(crate) async fn accept(
                 }
             }
             Err(error) if is_shortage(&error) => {
-                clients.slots.tell(LogLevel::Crit, &format!("accept4() failed ({})", log::os_error(&error)));
+                clients.slots.tell(LogLevel::Crit, &format!("accept4() failed ({})", limpet_log::os_error(&error)));
                 clients.give_up_idle();
                 tokio::select! {
                     () = &mut closed => return,
@@ -95,7 +94,7 @@ pub(crate) async fn accept(
             }
             // This one client is gone; others wait.
             Err(error) => {
-                clients.slots.tell(LogLevel::Error, &format!("accept4() failed ({})", log::os_error(&error)));
+                clients.slots.tell(LogLevel::Error, &format!("accept4() failed ({})", limpet_log::os_error(&error)));
             }
         }
     }

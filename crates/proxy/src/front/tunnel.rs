@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::conn::Conn;
-use crate::clock;
-use crate::wire::{IoTimeout, Socket, scratch};
+use limpet_log::clock;
+use limpet_wire::{IoTimeout, Socket, scratch};
 
 /// What a 101 leaves behind: the backend's connection, and what it sent behind its head.
 pub(crate) struct Tunnel {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 use limpet_message::body::Body;
 use limpet_message::field::Known;
 use limpet_message::response::ResponseHead;
@@ -17,9 +17,9 @@ use super::reply::append_line;
 use super::response::cookies;
 use super::routing::{error_page, reroute};
 use super::sticky::{SessionCookies, Stickiness};
-use crate::clock;
 use crate::http::runtime::{Content, Location};
-use crate::upstream::{Members, Upstream};
+use limpet_log::clock;
+use limpet_upstream::{Members, Upstream};
 
 /// What is known of a request that a backend has handed back.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use limpet_config::model::Escape;
 
 use super::{Request, Text};
-use crate::log::LogFile;
+use limpet_log::LogFile;
 
 /// One access log of a location, its format compiled.
 #[derive(Debug)]

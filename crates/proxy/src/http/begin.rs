@@ -1,6 +1,6 @@
 //! The beginning of a request: where it is routed to.
 
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 use limpet_message::body::Body;
 
 use super::ctx::Request;

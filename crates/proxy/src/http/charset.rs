@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 use limpet_message::field::Known;
 
 use super::ctx::Request;

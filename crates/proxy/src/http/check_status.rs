@@ -5,13 +5,14 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use limpet_config::model::{LogLevel, StatusFormat};
+use limpet_config::model::StatusFormat;
+use limpet_log::LogLevel;
 
 use super::ctx::Request;
 use super::reply::{Length, Reply};
 use crate::http::runtime::CheckStatus;
-use crate::upstream::Upstream;
-use crate::upstream::check::is_probed;
+use limpet_upstream::Upstream;
+use limpet_upstream::check::is_probed;
 
 /// A probed server.
 struct Row {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use limpet_config::local;
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
+use limpet_wire::address::local;
 
 use super::ctx::{Flight, Request, Try};
 use super::decision::Decision;
@@ -13,11 +13,11 @@ use super::fail;
 use super::routing::error_page;
 use super::sticky::{self, NoServer};
 use super::upstream_request;
-use crate::clock;
 use crate::http::Text;
 use crate::http::runtime::{BindTo, Content, Pass, SliceSize, Slices};
-use crate::upstream::{Dial, Slice, Trace};
-use crate::upstream::{Members, Upstream};
+use limpet_log::clock;
+use limpet_upstream::{Dial, Slice, Trace};
+use limpet_upstream::{Members, Upstream};
 
 /// Chooses a server. After `Pass` the request's flight says how it is reached.
 pub(super) async fn choose(request: &mut Request) -> Decision {

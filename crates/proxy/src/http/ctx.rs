@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use limpet_balance::Tried;
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 use limpet_message::field::Known;
 use limpet_message::request::Head;
 use limpet_message::request::host_name;
@@ -17,12 +17,13 @@ use parking_lot::{Mutex, MutexGuard};
 use super::accel::HandedBack;
 use super::reply::Reply;
 use super::sticky::Stickiness;
-use crate::clock::{self, Moment};
 use crate::front::{Conn, Exchange};
 use crate::http::runtime::{Location, Runtime, Server};
 use crate::recode::Recoder;
-use crate::upstream::{Dial, Trace};
-use crate::upstream::{Members, Upstream};
+use limpet_log::clock;
+use limpet_log::clock::Moment;
+use limpet_upstream::{Dial, Trace};
+use limpet_upstream::{Members, Upstream};
 
 /// A request. Its server is of the configuration that it began with, and keeps that alive.
 pub(crate) struct Request {

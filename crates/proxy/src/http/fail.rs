@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use limpet_config::model::{LogLevel, NextCondition as Condition};
+use limpet_config::model::NextCondition as Condition;
+use limpet_log::LogLevel;
 use limpet_message::body::Body;
 
 use super::ctx::{Flight, Request};
 use super::decision::Decision;
 use super::page;
 use super::routing::error_page;
-use crate::clock;
 use crate::front::exchange::BodyFault;
-use crate::upstream::{Failure, FailureKind};
+use limpet_log::clock;
+use limpet_upstream::{Failure, FailureKind};
 
 /// nginx's words for chunks of a client that can't be read.
 pub(super) const BROKEN_BODY: &str = "client sent invalid chunked body";
@@ -292,7 +293,7 @@ impl Request {
     }
 
     /// The last try is over.
-    pub(super) fn end_try(&mut self, failed: Option<(u16, &crate::upstream::Trace)>) {
+    pub(super) fn end_try(&mut self, failed: Option<(u16, &limpet_upstream::Trace)>) {
         let trace_times =
             self.flight.as_ref().map(|flight| (flight.dial.trace.connected(), flight.dial.trace.elapsed()));
         let Some(last) = self.tries.last_mut() else { return };

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 use limpet_message::field::Known;
 use nix::errno::Errno;
 
@@ -19,7 +19,7 @@ use super::decision::{Answer, Decision, Target};
 use super::ranges::{self, Ranges};
 use super::reply::{self, Length, Reply};
 use super::routing::{add_slash, error_page};
-use crate::log::os_error;
+use limpet_log::os_error;
 
 /// How much of a file is read at a time.
 const CHUNK: usize = 65_536;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 use limpet_message::body::Cursor;
 use limpet_message::request::{Head, HeadLimits, LineRead, Rejection};
 use parking_lot::Mutex;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 
 use super::ctx::Request;
-use crate::clock;
 use crate::front::tunnel::{Carried, Side, Tunnel};
+use limpet_log::clock;
 
 /// `failed`: the response did not go out whole.
 pub(super) fn conclude(mut request: Box<Request>, failed: bool) {

@@ -10,7 +10,7 @@ use super::charset;
 use super::ctx::Request;
 use super::page;
 use super::runtime::AddHeader;
-use crate::clock;
+use limpet_log::clock;
 
 /// How the client knows where the body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

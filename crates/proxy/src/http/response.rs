@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 use limpet_message::field::Known;
 use limpet_message::response::{Framing, ResponseHead};
 use limpet_sticky::write::{is_own, prefixed, rewritten};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 use limpet_message::body::Body;
 use limpet_message::uri;
 

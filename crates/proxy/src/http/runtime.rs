@@ -11,17 +11,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use limpet_config::Regex;
 use limpet_config::model::{HttpVersion, NextUpstream, ServerTokens, StatusFormat, Types};
-use limpet_config::{Address, Regex};
 use limpet_message::request::HeadLimits;
 use limpet_sticky::Policy;
+use limpet_wire::Address;
 
 use super::{AccessLog, Charsets, Text};
 use crate::front::{Conn, Counters};
-use crate::log::{ErrorLog, LogFiles};
 use crate::route::host::HostMap;
 use crate::route::location::Level;
-use crate::upstream::{Background, Kept, Upstream};
+use limpet_log::{ErrorLog, LogFiles};
+use limpet_upstream::{Background, Kept, Upstream};
 
 /// What lives as long as the process.
 #[derive(Default)]

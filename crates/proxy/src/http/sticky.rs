@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use limpet_balance::{Ask, Choice};
-use limpet_config::model::LogLevel;
+use limpet_log::LogLevel;
 use limpet_message::field::Known;
 use limpet_sticky::write::set_cookie;
 use limpet_sticky::{CookieAction, FoundSession, Policy, answer, read};
 
 use super::ctx::Request;
-use crate::clock;
 use crate::http::runtime::{Content, HashKey, Location};
-use crate::upstream::{Backend, Members};
+use limpet_log::clock;
+use limpet_upstream::{Backend, Members};
 
 /// `$session_sticky_state`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -18,7 +18,7 @@ use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketS
 use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::upstream::{Dial, Transaction};
+use limpet_upstream::{Dial, Transaction};
 
 /// What Pingora asks for a connection.
 pub(super) struct Connector(pub(super) Arc<Dial>);

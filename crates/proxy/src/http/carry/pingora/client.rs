@@ -23,8 +23,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::front::conn::Conn;
 use crate::front::exchange::{BodyFault, Exchange};
-use crate::wire::IoTimeout;
-use crate::wire::scratch;
+use limpet_wire::IoTimeout;
+use limpet_wire::scratch;
 
 /// Small writes are collected up to this size.
 const COLLECT: usize = 8192;

@@ -1,0 +1,173 @@
+//! One try at one backend: an idle connection, or a new one.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use limpet_log::LogLevel;
+use limpet_message::body::Body;
+use limpet_wire::Address;
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::IpBindAddressNoPort;
+use tokio::net::{TcpSocket, UnixStream};
+use tokio::time::timeout;
+
+use super::members::Backend;
+use super::pool::{Connection, Endpoint, Pools, Slice};
+use super::trace::{Failure, FailureKind, Trace};
+use super::transaction::Transaction;
+use limpet_log::clock;
+use limpet_log::os_error;
+use limpet_wire::{Slot, Socket};
+
+/// What a try is made with.
+pub struct Dial {
+    pub backend: Arc<Backend>,
+    pub pools: Arc<Pools>,
+    pub worker: usize,
+    /// The request's head as the backend gets it.
+    pub head: Bytes,
+    /// Idle connections are left alone: one has just failed.
+    pub fresh: bool,
+    /// The request can't be sent twice: it takes no idle connection that may be about to end.
+    pub careful: bool,
+    pub connect_timeout: Duration,
+    pub read_timeout: Duration,
+    pub send_timeout: Duration,
+    /// `proxy_bind`, and whether the address need not be the machine's own.
+    pub bind: Option<(std::net::SocketAddr, bool)>,
+    pub socket_keepalive: bool,
+    /// Which requests share its connection.
+    pub slice: Option<Slice>,
+    /// How the request's body is delimited on its endpoint to the backend.
+    pub body: Body,
+    /// The request asks for another protocol, so that the backend may change it.
+    pub upgrades: bool,
+    /// The longest head of a response, in bytes.
+    pub most_head: usize,
+    /// The method is HEAD.
+    pub is_head: bool,
+    pub trace: Arc<Trace>,
+    /// Whose request it is.
+    pub client: Arc<dyn Client>,
+}
+
+/// What is to be known of the client of a request.
+pub trait Client: Send + Sync {
+    /// Whether it has ended its connection, also where there is still something to read before that end.
+    fn has_hung_up(&self) -> bool;
+
+    /// A place among its worker's connections.
+    fn take_slot(&self) -> Slot;
+}
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "try at {}", self.backend.name)
+    }
+}
+
+impl Dial {
+    /// Takes an idle connection, or makes a new one. `None`: there is none, and the trace says why.
+    pub async fn connect(dial: &Arc<Dial>) -> Option<Transaction> {
+        let endpoint = Endpoint {
+            peer: Arc::clone(&dial.backend.state),
+            from: dial.bind.map(|(address, _)| address),
+            slice: dial.slice.clone(),
+        };
+        let idle = if dial.fresh { None } else { dial.pools.take(dial.worker, &endpoint, dial.careful) };
+        let mut connection = match idle {
+            Some(idle) => {
+                dial.trace.set_reused();
+                idle
+            }
+            None => match dial.open().await {
+                Ok(socket) => Connection::new(socket, dial.client.take_slot()),
+                Err(failure) => {
+                    clock::tick();
+                    dial.trace.set_failure(failure);
+                    return None;
+                }
+            },
+        };
+        connection.requests += 1;
+        dial.trace.set_connected();
+        Some(Transaction::new(Arc::clone(dial), connection, endpoint))
+    }
+
+    async fn open(&self) -> Result<Socket, Failure> {
+        let opened = match &self.backend.address {
+            Address::Ip(address) => timeout(self.connect_timeout, connect_tcp(self.socket(*address)?, *address)).await,
+            Address::Unix(path) => timeout(self.connect_timeout, connect_unix(path)).await,
+        };
+        let error = match opened {
+            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(Failure::timed_out()),
+        };
+        let call = match &self.backend.address {
+            Address::Ip(_) => "connect()".to_owned(),
+            Address::Unix(path) => format!("connect() to unix:{}", path.display()),
+        };
+        let message = format!("{call} failed ({})", os_error(&error));
+        Err(match error.kind() {
+            _ if is_our_own(&error) => Failure::new(FailureKind::NoSocket, message).at(LogLevel::Alert),
+            io::ErrorKind::TimedOut => Failure::new(FailureKind::TimedOut, message),
+            // The path of a Unix socket: somebody has to look after it.
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Failure::broken(message).at(LogLevel::Crit),
+            _ => Failure::broken(message),
+        })
+    }
+
+    /// A socket with the options that the configuration wants.
+    fn socket(&self, address: std::net::SocketAddr) -> Result<TcpSocket, Failure> {
+        let made = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let failed = |level: LogLevel, call: &str, error: &io::Error| {
+            Failure::new(FailureKind::NoSocket, format!("{call} failed ({})", os_error(error))).at(level)
+        };
+        let socket = made.map_err(|error| failed(LogLevel::Alert, "socket()", &error))?;
+        if self.socket_keepalive && socket.set_keepalive(true).is_err() {
+            // Probes are a precaution: the connection goes without.
+            limpet_log::write_default(LogLevel::Alert, "setsockopt(SO_KEEPALIVE) failed, ignored");
+        }
+        if let Some((local, transparent)) = self.bind {
+            let options = socket2::SockRef::from(&socket);
+            if transparent {
+                let set = if address.is_ipv4() {
+                    options.set_ip_transparent_v4(true)
+                } else {
+                    options.set_ip_transparent_v6(true)
+                };
+                set.map_err(|error| failed(LogLevel::Crit, "setsockopt(IP_TRANSPARENT)", &error))?;
+            }
+            if local.port() == 0 {
+                // The port is chosen by the connect then, for this server alone: more of them fit on one address.
+                let _ = nix::sys::socket::setsockopt(&socket, IpBindAddressNoPort, &true);
+            }
+            let call = if local.port() == 0 { local.ip().to_string() } else { local.to_string() };
+            socket.bind(local).map_err(|error| failed(LogLevel::Crit, &format!("bind({call})"), &error))?;
+        }
+        Ok(socket)
+    }
+}
+
+/// Whether an error is about this machine, and not about the server: it has no descriptor, port or memory left.
+pub fn is_our_own(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::EADDRNOTAVAIL)
+    )
+}
+
+async fn connect_tcp(socket: TcpSocket, address: std::net::SocketAddr) -> io::Result<Socket> {
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(Socket::Tcp(stream))
+}
+
+async fn connect_unix(path: &Path) -> io::Result<Socket> {
+    Ok(Socket::Unix(UnixStream::connect(path).await?))
+}

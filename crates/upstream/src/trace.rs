@@ -1,0 +1,216 @@
+//! What is known of a try at a server from the outside, while it goes on and after it.
+
+use std::borrow::Cow;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use limpet_log::LogLevel;
+use limpet_message::body::Body;
+use limpet_message::response::ResponseHead;
+use parking_lot::Mutex;
+
+use limpet_log::clock;
+use limpet_log::clock::Moment;
+use limpet_log::os_error;
+use limpet_wire::Socket;
+
+/// Why a try came to nothing.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// How grave it is for the log.
+    pub level: LogLevel,
+    /// nginx's words for it, without `while …`.
+    pub message: Cow<'static, str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// This machine has no socket or port for it: nothing that another server could do better.
+    NoSocket,
+    TimedOut,
+    /// The response's head can't be read.
+    Invalid,
+    /// It changes the protocol, which the request did not ask for or not yet: a client may have brought that about.
+    Unasked,
+    /// The connection did not come about, or ended too early.
+    Broken,
+    /// The client has gone while its request could not be sent on.
+    ClientGone,
+}
+
+impl Failure {
+    pub fn new(kind: FailureKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Failure { kind, level: LogLevel::Error, message: message.into() }
+    }
+
+    pub fn broken(message: impl Into<Cow<'static, str>>) -> Self {
+        Failure::new(FailureKind::Broken, message)
+    }
+
+    /// A system call on the connection has failed.
+    pub(super) fn of_call(call: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Failure::timed_out(),
+            _ => Failure::broken(format!("{call} failed ({})", os_error(error))),
+        }
+    }
+
+    pub(super) fn timed_out() -> Self {
+        Failure::new(FailureKind::TimedOut, "upstream timed out (110: Connection timed out)")
+    }
+
+    pub(super) fn closed() -> Self {
+        Failure::broken("upstream prematurely closed connection")
+    }
+
+    pub(super) fn at(self, level: LogLevel) -> Self {
+        Failure { level, ..self }
+    }
+}
+
+/// What is known of a try.
+#[derive(Debug)]
+pub struct Trace {
+    started: Moment,
+    /// It went over a connection that had served other requests.
+    reused: AtomicBool,
+    /// Microseconds until connected, plus one; 0: not yet.
+    connected: AtomicU64,
+    sent: AtomicU64,
+    received: AtomicU64,
+    /// Why no connection came about, why the response is none, or why it broke off: what was last.
+    failure: Mutex<Option<Failure>>,
+    /// There was more of the response than what came with its head.
+    continued: AtomicBool,
+    /// The request could not be sent.
+    sending_failed: AtomicBool,
+    /// All of the request's body has come from the client.
+    body_ended: AtomicBool,
+    /// The connection is not to serve another request, whatever came of this one.
+    spoiled: AtomicBool,
+    head: OnceLock<Arc<ResponseHead>>,
+    /// The connection after a 101, and what came behind its head.
+    tunnel: Mutex<Option<(Socket, Vec<u8>)>>,
+}
+
+impl Trace {
+    /// A try that begins now, of a request with this body.
+    pub fn new(body: Body) -> Self {
+        Trace {
+            started: clock::now(),
+            reused: AtomicBool::new(false),
+            connected: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            failure: Mutex::new(None),
+            continued: AtomicBool::new(false),
+            body_ended: AtomicBool::new(matches!(body, Body::None | Body::Length(0))),
+            sending_failed: AtomicBool::new(false),
+            spoiled: AtomicBool::new(false),
+            head: OnceLock::new(),
+            tunnel: Mutex::new(None),
+        }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        clock::now().since(self.started)
+    }
+
+    pub(super) fn set_reused(&self) {
+        self.reused.store(true, Relaxed);
+    }
+
+    pub fn is_reused(&self) -> bool {
+        self.reused.load(Relaxed)
+    }
+
+    pub(super) fn set_connected(&self) {
+        self.connected.store(self.elapsed().as_micros() as u64 + 1, Relaxed);
+    }
+
+    pub fn connected(&self) -> Option<Duration> {
+        self.connected.load(Relaxed).checked_sub(1).map(Duration::from_micros)
+    }
+
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Relaxed)
+    }
+
+    pub fn received(&self) -> u64 {
+        self.received.load(Relaxed)
+    }
+
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.lock().clone()
+    }
+
+    pub(super) fn set_failure(&self, failure: Failure) {
+        *self.failure.lock() = Some(failure);
+    }
+
+    pub(super) fn count_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(super) fn count_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// The response's head, once it is there.
+    pub fn head(&self) -> Option<&Arc<ResponseHead>> {
+        self.head.get()
+    }
+
+    /// Whether the response was there with one read.
+    pub fn came_at_once(&self) -> bool {
+        !self.continued.load(Relaxed)
+    }
+
+    pub(super) fn set_continued(&self) {
+        self.continued.store(true, Relaxed);
+    }
+
+    pub(super) fn set_sending_failed(&self) {
+        self.sending_failed.store(true, Relaxed);
+    }
+
+    /// Whether the server has not taken the request.
+    pub fn has_sending_failed(&self) -> bool {
+        self.sending_failed.load(Relaxed)
+    }
+
+    /// The client has sent the last of its body.
+    pub fn set_body_ended(&self) {
+        self.body_ended.store(true, Relaxed);
+    }
+
+    /// Whether it is the client that the server waits for.
+    pub fn is_owed_body(&self) -> bool {
+        !self.body_ended.load(Relaxed)
+    }
+
+    /// The server has failed: its connection serves no other request.
+    pub fn spoil(&self) {
+        self.spoiled.store(true, Relaxed);
+    }
+
+    pub(super) fn is_spoiled(&self) -> bool {
+        self.spoiled.load(Relaxed)
+    }
+
+    pub(super) fn set_head(&self, head: ResponseHead) {
+        // A connection reads one head.
+        let _ = self.head.set(Arc::new(head));
+    }
+
+    pub(super) fn set_tunnel(&self, socket: Socket, early: Vec<u8>) {
+        *self.tunnel.lock() = Some((socket, early));
+    }
+
+    pub fn take_tunnel(&self) -> Option<(Socket, Vec<u8>)> {
+        self.tunnel.lock().take()
+    }
+}

@@ -1,0 +1,15 @@
+//! Sockets, and what waiting for them takes: time-outs, turns, buffers that are lent, places for connections.
+
+pub mod address;
+mod io_timeout;
+pub mod listen;
+pub mod scratch;
+mod slots;
+mod socket;
+mod turn;
+
+pub use address::Address;
+pub use io_timeout::IoTimeout;
+pub use slots::{Slot, Slots};
+pub use socket::Socket;
+pub use turn::Turn;
