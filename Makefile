@@ -39,7 +39,7 @@ audit: deps ## Licences, sources and doubles of the dependencies, unused ones, a
 	else echo "the list of known faults can't be reached: not checked"; fi
 
 docs: ## Write docs/directives.md anew from the table
-	UPDATE=1 $(CARGO) test --package limpet-config page
+	UPDATE=1 $(CARGO) test --package limpet-modules page
 
 bench: deps build ## Measure against nginx and HAProxy, and write docs/performance.md
 	$(CARGO) run --release --manifest-path tests/bench/Cargo.toml

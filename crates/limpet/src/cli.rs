@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use limpet_config::dump::Notation;
+use limpet_kernel::dump::Notation;
 
 use crate::messages::Failure;
 

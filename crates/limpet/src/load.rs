@@ -3,12 +3,14 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use limpet_config::dump::{self, Notation};
-use limpet_config::model::{Config, Workers};
-use limpet_config::{Disk, Loaded};
+use limpet_http::Shared;
+use limpet_kernel::Disk;
+use limpet_kernel::dump;
+use limpet_kernel::dump::Notation;
 use limpet_log::LogLevel;
-use limpet_proxy::Shared;
-use limpet_proxy::build::{Built, Environment};
+use limpet_modules::Loaded;
+use limpet_modules::build::{Built, Environment};
+use limpet_modules::model::{Config, Workers};
 use limpet_wire::Address;
 use limpet_wire::listen::ListenOptions;
 use limpet_wire::listen::Listener;
@@ -35,7 +37,7 @@ pub fn load(options: &Options, quiet: bool) -> Result<(Config, Loaded), Failure>
 
 /// Reads the main file.
 pub fn read(options: &Options) -> Loaded {
-    limpet_config::load(&options.configuration, &options.globals, &Machine, limpet_proxy::variables())
+    limpet_modules::load(&options.configuration, &options.globals, &Machine)
 }
 
 /// The file for the process number.
@@ -64,7 +66,7 @@ pub fn build(config: &Config, environment: &Environment, shared: &Shared) -> Res
         let message = format!("{connections} worker_connections are not enough for {sockets} listening sockets");
         return Err(Failure::new(LogLevel::Emerg, message));
     }
-    let built = limpet_proxy::build::build(config, environment, shared);
+    let built = limpet_modules::build::build(config, environment, shared);
     built.map_err(|error| Failure::new(LogLevel::Emerg, error.to_string()))
 }
 
@@ -144,7 +146,7 @@ fn try_out(options: &Options, config: &Config) -> Result<(), Failure> {
 /// # Errors
 /// The error of the grammar that stopped the reading.
 pub fn dump_tree(options: &Options, notation: Notation) -> Result<(), Failure> {
-    let tree = limpet_config::tree(&options.configuration, &Disk);
+    let tree = limpet_kernel::tree(&options.configuration, &Disk);
     if let Some(diagnostic) = tree.failure() {
         return Err(Failure::configuration(diagnostic, &tree.sources));
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-use limpet_config::{Disk, FileSystem, Outside};
+use limpet_kernel::{Disk, FileSystem, Outside};
 use nix::unistd::{Group, User};
 
 /// This machine.
@@ -34,6 +34,6 @@ impl Outside for Machine {
     }
 
     fn hostname(&self) -> String {
-        limpet_proxy::hostname().to_owned()
+        limpet_http::hostname().to_owned()
     }
 }

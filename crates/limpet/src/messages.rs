@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use limpet_config::{Diagnostic, Notice, Sources};
+use limpet_kernel::{Diagnostic, Level, Notice, Sources};
 use limpet_log::LogLevel;
 
 /// A message that ends the program with status 1.
@@ -71,9 +71,17 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// The level of a notice in a log.
+pub fn level(notice: &Notice) -> LogLevel {
+    match notice.level {
+        Level::Warn => LogLevel::Warn,
+        Level::Notice => LogLevel::Notice,
+    }
+}
+
 /// Shows the warnings of a configuration, and its notices unless it is to be `quiet`.
 pub fn show_notices(notices: &[Notice], quiet: bool) {
-    for notice in notices.iter().filter(|notice| !quiet || notice.level <= LogLevel::Warn) {
-        say(&format!("limpet: [{}] {}", notice.level.name(), notice.diagnostic));
+    for notice in notices.iter().filter(|notice| !quiet || notice.level == Level::Warn) {
+        say(&format!("limpet: [{}] {}", level(notice).name(), notice.diagnostic));
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use limpet_config::Notice;
-use limpet_config::model::Config;
+use limpet_http::Shared;
+use limpet_http::worker::Handle;
+use limpet_kernel::Notice;
 use limpet_log::LogLevel;
-use limpet_proxy::Shared;
-use limpet_proxy::build::{Environment, Remarks};
-use limpet_proxy::worker::Handle;
+use limpet_modules::build::{Environment, Remarks};
+use limpet_modules::model::Config;
 use limpet_upstream::Background;
 use limpet_wire::Address;
 use limpet_wire::listen::ListenOptions;
@@ -26,7 +26,7 @@ use signal_hook::iterator::Signals;
 
 use crate::cli::Options;
 use crate::load;
-use crate::messages::{Failure, say};
+use crate::messages::{self, Failure, say};
 use crate::pid::PidFile;
 use crate::reload::reload;
 
@@ -116,7 +116,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 /// Warnings and remarks, into the error log.
 pub fn report(notices: &[Notice], remarks: &Remarks) {
     for notice in notices {
-        limpet_log::write_default(notice.level, &notice.diagnostic.to_string());
+        limpet_log::write_default(messages::level(notice), &notice.diagnostic.to_string());
     }
     for (level, remark) in remarks {
         limpet_log::write_default(*level, remark);
@@ -310,8 +310,8 @@ fn detach(options: &Options, config: &Config) {
         let _ = dup2_stdin(&null);
         let _ = dup2_stdout(&null);
         let configured = config.main.error_log.iter().flatten().find_map(|log| match &log.target {
-            limpet_config::model::ErrorLogTarget::File(path) => Some(options.prefix.join(path)),
-            limpet_config::model::ErrorLogTarget::Stderr => None,
+            limpet_modules::model::ErrorLogTarget::File(path) => Some(options.prefix.join(path)),
+            limpet_modules::model::ErrorLogTarget::Stderr => None,
         });
         let log = configured.or_else(|| options.error_log.as_ref().map(|path| options.prefix.join(path)));
         let log = log.and_then(|path| File::options().append(true).open(path).ok());

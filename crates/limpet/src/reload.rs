@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use limpet_config::model::{Config, Workers};
 use limpet_log::LogLevel;
+use limpet_modules::model::{Config, Workers};
 use limpet_wire::Address;
 use limpet_wire::listen::ListenOptions;
 use limpet_wire::listen::Listener;

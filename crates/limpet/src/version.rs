@@ -40,7 +40,7 @@ Options:
 
 /// Scripts and test harnesses read this line.
 fn line() -> String {
-    format!("nginx version: nginx/{} ({})", limpet_proxy::NGINX_VERSION, limpet_proxy::PRODUCT)
+    format!("nginx version: nginx/{} ({})", limpet_http::NGINX_VERSION, limpet_http::PRODUCT)
 }
 
 /// Answers `-h`, `-v` or `-V`.

@@ -6,10 +6,12 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+mod regex;
 mod registry;
 mod template;
 mod text;
 
+pub use self::regex::{Regex, RegexError, regex};
 pub use registry::{Names, Registry, Standing, Variable};
 pub use template::{Part, Template};
 pub use text::{Scope, Text};

@@ -1,0 +1,160 @@
+//! Which server a request goes to, now or after another one failed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use limpet_log::LogLevel;
+use limpet_wire::address::local;
+
+use super::ctx::{Flight, Request, Try};
+use super::decision::Decision;
+use super::fail;
+use super::routing::error_page;
+use super::sticky::{self, NoServer};
+use super::upstream_request;
+use crate::Text;
+use crate::pass::{BindTo, Pass, SliceSize, Slices};
+use crate::runtime::Content;
+use limpet_log::clock;
+use limpet_upstream::{Dial, Slice, Trace};
+use limpet_upstream::{Members, Upstream};
+
+/// Chooses a server. After `Pass` the request's flight says how it is reached.
+pub(super) async fn choose(request: &mut Request) -> Decision {
+    let location = Arc::clone(&request.location);
+    let Content::Proxy(pass) = &location.content else {
+        return fail::internal(request, "a location without a backend asks for one");
+    };
+    let members = match &request.members {
+        Some(members) => Arc::clone(members),
+        None => begin(request, &pass.upstream),
+    };
+    loop {
+        match next(request, pass, &members) {
+            Decision::Pass => {}
+            without => return without,
+        }
+        let is_true = |text: &Text| !matches!(text.render(request).as_slice(), b"" | b"0");
+        if pass.allow.iter().all(is_true) {
+            return Decision::Pass;
+        }
+        match fail::denied(request) {
+            Decision::NextServer => {}
+            other => return other,
+        }
+        // There may be many, and other requests wait.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Begins a try at the next server, if there is one.
+fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision {
+    let upstream = &pass.upstream;
+    let index = match sticky::choose(request, &pass.key, members) {
+        Ok(index) => index,
+        Err(reason) => {
+            let mut nobody = Try::new(Arc::clone(&upstream.name), None);
+            nobody.status = 502;
+            request.tries.push(nobody);
+            if reason == NoServer::NoneLeft {
+                // For the log, which shows what was to be asked for.
+                head_for_backend(request, pass);
+                request.log_error(LogLevel::Error, "no live upstreams while connecting to upstream");
+            }
+            return error_page(request, 502);
+        }
+    };
+    let Some(backend) = members.backends.get(index) else {
+        return fail::internal(request, "the server that was chosen is not there");
+    };
+    let head = head_for_backend(request, pass);
+    let trace = Arc::new(Trace::new(request.head.body));
+    request.tries.push(Try::new(Arc::clone(&backend.name), Some(Arc::clone(&trace))));
+    let dial = Arc::new(Dial {
+        backend: Arc::clone(backend),
+        pools: Arc::clone(&upstream.pools),
+        worker: request.conn.worker,
+        head: head.clone(),
+        fresh: request.again.take().is_some(),
+        careful: !fail::is_repeatable(request),
+        connect_timeout: pass.connect_timeout,
+        read_timeout: pass.read_timeout,
+        send_timeout: pass.send_timeout,
+        bind: bind(request, pass),
+        socket_keepalive: pass.socket_keepalive,
+        slice: pass.slices.as_ref().map(|slices| slice(request, slices)),
+        body: request.head.body,
+        upgrades: upstream_request::asks_for_upgrade(request, &head),
+        most_head: pass.most_head,
+        is_head: request.head.is_head(),
+        trace,
+        client: Arc::clone(&request.conn) as _,
+    });
+    request.flight = Some(Flight::new(Arc::clone(members), index, dial));
+    Decision::Pass
+}
+
+/// The request's head as backends get it, made once.
+fn head_for_backend(request: &mut Request, pass: &Pass) -> Bytes {
+    if let Some(head) = &request.upstream_head {
+        return head.clone();
+    }
+    upstream_request::hide_session(request, pass);
+    let head = upstream_request::head(request, pass);
+    // For the log they are what the client sent.
+    request.shown_cookies = None;
+    request.upstream_head = Some(head.clone());
+    head
+}
+
+/// The local address for the connection. Text that is none is told, and leaves the choice to the system.
+fn bind(request: &Request, pass: &Pass) -> Option<(SocketAddr, bool)> {
+    let bind = pass.bind.as_ref()?;
+    let address = match &bind.address {
+        BindTo::Address(address) => *address,
+        BindTo::Text(text) => {
+            let text = text.render(request);
+            if text.is_empty() {
+                return None;
+            }
+            let text = String::from_utf8_lossy(&text);
+            match local(&text) {
+                Some(address) => address,
+                None => {
+                    request.log_error(LogLevel::Error, &format!("invalid local address \"{text}\""));
+                    return None;
+                }
+            }
+        }
+    };
+    Some((address, bind.transparent))
+}
+
+/// The requests that this one shares idle connections with.
+fn slice(request: &Request, slices: &Slices) -> Slice {
+    let mut key = slices.key.render(request);
+    key.truncate(slices.key_length);
+    let most = match &slices.most {
+        SliceSize::Number(most) => *most,
+        SliceSize::Text(text) => {
+            let number = text.render(request);
+            std::str::from_utf8(&number).ok().and_then(|number| number.parse().ok()).unwrap_or_else(|| {
+                request.log_error(LogLevel::Warn, "keepalive slice: invalid variable value");
+                0
+            })
+        }
+    };
+    Slice { key: key.into(), most }
+}
+
+/// The first try of a request: its upstream's servers, and its session.
+fn begin(request: &mut Request, upstream: &Upstream) -> Arc<Members> {
+    let members = upstream.members.load_full();
+    request.members = Some(Arc::clone(&members));
+    request.first_try = Some(clock::now());
+    if let Some(policy) = &upstream.sticky {
+        sticky::read_session(request, policy, &members);
+    }
+    members
+}

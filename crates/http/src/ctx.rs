@@ -1,0 +1,411 @@
+//! One request: what is known about it, from its first byte to its log line.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use limpet_balance::Tried;
+use limpet_log::LogLevel;
+use limpet_message::field::Known;
+use limpet_message::request::Head;
+use limpet_message::request::host_name;
+use limpet_message::response::ResponseHead;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::accel::HandedBack;
+use super::reply::Reply;
+use super::sticky::Stickiness;
+use crate::front::{Conn, Exchange};
+use crate::recode::Recoder;
+use crate::runtime::{Location, Runtime, Server};
+use limpet_log::clock;
+use limpet_log::clock::Moment;
+use limpet_upstream::{Dial, Trace};
+use limpet_upstream::{Members, Upstream};
+
+/// A request. Its server is of the configuration that it began with, and keeps that alive.
+pub struct Request {
+    pub conn: Arc<Conn>,
+    /// What passes between the steps and the client's side of the connection.
+    pub exchange: Arc<Mutex<Exchange>>,
+    pub head: Head,
+    pub server: Arc<Server>,
+    pub location: Arc<Location>,
+    /// The normal path, which an internal redirect changes.
+    pub uri: Vec<u8>,
+    pub args: Option<Vec<u8>>,
+    /// The path is not the client's any more.
+    pub redirected: bool,
+    /// Internal redirects so far.
+    pub redirects: usize,
+    /// A backend has named the URI: whatever the method, it is there to be read.
+    pub reads: bool,
+    /// A backend has handed the request back.
+    pub handed_back: Option<Box<HandedBack>>,
+    pub captures: Captures,
+    pub started: Moment,
+    /// The connection may serve another request after this one.
+    pub keepalive: bool,
+    /// What was answered; 0: nothing yet.
+    pub status: u16,
+    pub reply: Option<Reply>,
+    /// Bytes of the response's body that were handed on.
+    pub body_bytes: u64,
+    /// Bytes of the response's head.
+    pub head_bytes: u64,
+    /// What the body is put through on its way to the client.
+    pub recoder: Option<Recoder>,
+    /// The response went out whole.
+    pub complete: bool,
+    /// The largest body, by the location that the URI has led to; 0: any.
+    pub most_body: u64,
+    /// Bytes of the request's body that were handed on, its framing not among them.
+    pub body_received: u64,
+    /// The data of the request's body, as far as it has come, where a variable asks for it and it is small enough.
+    pub body: Option<Vec<u8>>,
+    /// The same where all of it came with the head, until somebody wants it.
+    pub early_body: Option<Vec<u8>>,
+    id: std::sync::OnceLock<String>,
+
+    pub sticky: Stickiness,
+    pub upstream: Option<Arc<Upstream>>,
+    /// The upstream's servers as of the first try.
+    pub members: Option<Arc<Members>>,
+    /// What the upstream's method chooses by, once it has been asked.
+    pub key: Option<Vec<u8>>,
+    /// When the first server was asked.
+    pub first_try: Option<Moment>,
+    /// The head for the backend, once it is made.
+    pub upstream_head: Option<Bytes>,
+    /// The Cookie headers without the session, where it is hidden and while the backend's head is made.
+    pub shown_cookies: Option<Vec<Vec<u8>>>,
+    pub tries: Vec<Try>,
+    pub tried: Tried,
+    pub flight: Option<Flight>,
+    /// The server to ask again over a new connection, after an idle one turned out dead.
+    pub again: Option<usize>,
+    /// The head of the backend's response.
+    pub response: Option<Arc<ResponseHead>>,
+}
+
+/// One server that a request was sent to.
+pub struct Try {
+    pub name: Arc<str>,
+    pub status: u16,
+    pub connected: Option<Duration>,
+    pub header: Option<Duration>,
+    pub ended: Option<Duration>,
+    pub body_bytes: u64,
+    trace: Option<Arc<Trace>>,
+}
+
+impl Try {
+    pub fn new(name: Arc<str>, trace: Option<Arc<Trace>>) -> Self {
+        Try { name, status: 0, connected: None, header: None, ended: None, body_bytes: 0, trace }
+    }
+
+    /// It stands for a server, and not for an upstream without one.
+    pub fn is_server(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    pub fn bytes_sent(&self) -> u64 {
+        self.trace.as_ref().map_or(0, |trace| trace.sent())
+    }
+
+    pub fn bytes_received(&self) -> u64 {
+        self.trace.as_ref().map_or(0, |trace| trace.received())
+    }
+}
+
+/// A request that has entered a server; the server's count of connections goes down with it.
+pub struct Flight {
+    pub index: usize,
+    pub dial: Arc<Dial>,
+    pub members: Arc<Members>,
+    /// What the method waits for has come.
+    landed: bool,
+    /// The server's count of connections has gone down.
+    left: bool,
+}
+
+impl Flight {
+    pub fn new(members: Arc<Members>, index: usize, dial: Arc<Dial>) -> Self {
+        Flight { index, dial, members, landed: false, left: false }
+    }
+
+    /// The head of the answer is there.
+    pub fn answered(&mut self) {
+        let took = self.milliseconds();
+        let now = clock::steady_milliseconds();
+        self.members.group.succeeded(self.index, now);
+        self.landed = self.members.group.answered(self.index, took, now);
+    }
+
+    /// The answer is there whole; its head came after `header`.
+    pub fn completed(&mut self, header: Duration) {
+        let (header, whole) = (header.as_millis() as u64, self.milliseconds());
+        self.members.group.completed(self.index, header, whole, clock::steady_milliseconds());
+        self.landed = true;
+    }
+
+    /// The server has done all that is asked of it: another request may take its place.
+    pub fn leave(&mut self) {
+        if !std::mem::replace(&mut self.left, true) {
+            self.members.group.finished(self.index);
+        }
+    }
+
+    fn milliseconds(&self) -> u64 {
+        self.dial.trace.elapsed().as_millis() as u64
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.members.group.given_up(self.index, self.milliseconds(), clock::steady_milliseconds());
+        }
+        self.leave();
+    }
+}
+
+/// PCRE gave up on a match, and says why. Whoever asked can't go on as if there were none: it may be a rule of access.
+pub struct Undecided(pub(crate) String);
+
+/// The groups of the last regular expression that matched.
+#[derive(Default)]
+pub struct Captures {
+    subject: Vec<u8>,
+    groups: Vec<Option<(usize, usize)>>,
+}
+
+impl Captures {
+    /// Matches a text; `None` when it does not.
+    ///
+    /// # Errors
+    /// PCRE gave up.
+    pub fn of(regex: &limpet_text::Regex, subject: &[u8]) -> Result<Option<Captures>, Undecided> {
+        let Some(found) = regex.captures(subject).map_err(|error| Undecided(error.to_string()))? else {
+            return Ok(None);
+        };
+        let groups = (0..found.len()).map(|group| found.get(group).map(|m| (m.start(), m.end()))).collect();
+        Ok(Some(Captures { subject: subject.to_vec(), groups }))
+    }
+
+    pub fn get(&self, group: usize) -> Option<&[u8]> {
+        let (start, end) = (*self.groups.get(group)?)?;
+        self.subject.get(start..end)
+    }
+}
+
+impl Request {
+    /// The values of the Cookie headers, as far as they are shown.
+    pub fn cookies(&self) -> Vec<&[u8]> {
+        match &self.shown_cookies {
+            Some(shown) => shown.iter().map(Vec::as_slice).collect(),
+            None => self.head.values(Known::Cookie).collect(),
+        }
+    }
+
+    pub fn new(conn: Arc<Conn>, exchange: Arc<Mutex<Exchange>>, runtime: &Runtime, mut head: Head) -> Self {
+        let server = server_for(&conn, runtime, &head.host);
+        let location = Arc::clone(&server.outside);
+        Request {
+            uri: std::mem::take(&mut head.uri),
+            args: head.args().map(<[u8]>::to_vec),
+            keepalive: head.keepalive,
+            started: clock::tick(),
+            conn,
+            exchange,
+            head,
+            server,
+            location,
+            redirected: false,
+            redirects: 0,
+            reads: false,
+            handed_back: None,
+            captures: Captures::default(),
+            status: 0,
+            reply: None,
+            body_bytes: 0,
+            head_bytes: 0,
+            recoder: None,
+            complete: false,
+            most_body: 0,
+            body_received: 0,
+            body: None,
+            early_body: None,
+            id: std::sync::OnceLock::new(),
+            sticky: Stickiness::default(),
+            upstream: None,
+            members: None,
+            key: None,
+            first_try: None,
+            upstream_head: None,
+            shown_cookies: None,
+            tries: Vec::new(),
+            tried: Tried::default(),
+            flight: None,
+            again: None,
+            response: None,
+        }
+    }
+
+    pub fn exchange(&self) -> MutexGuard<'_, Exchange> {
+        self.exchange.lock()
+    }
+
+    /// A request whose head could not be read: enough of one for an error page and a log line.
+    pub fn rejected(conn: Arc<Conn>, runtime: &Runtime, mut head: Head) -> Self {
+        // nginx chooses by a Host that it has read, whatever came behind it.
+        if head.host.is_empty() {
+            head.host = head.value(Known::Host).and_then(host_name).unwrap_or_default();
+        }
+        let mut request = Request::new(conn, Arc::default(), runtime, head);
+        request.keepalive = false;
+        request
+    }
+
+    /// The upstream of the location's `proxy_pass`, and the pass itself.
+    pub fn pass(&self) -> Option<&crate::pass::Pass> {
+        match &self.location.content {
+            crate::runtime::Content::Proxy(pass) => Some(pass),
+            _ => None,
+        }
+    }
+
+    /// `$host`: what the client asked for, else the server's own name.
+    pub fn host(&self) -> &[u8] {
+        if self.head.host.is_empty() { self.server.name.as_bytes() } else { &self.head.host }
+    }
+
+    /// The file of a path, by `root` or `alias`.
+    pub fn file_path(&self, uri: &[u8]) -> Vec<u8> {
+        let settings = &self.location.settings;
+        let mut path = settings.root.render(self);
+        if !settings.alias {
+            path.extend_from_slice(uri);
+        } else if self.location.regex.is_none() {
+            path.extend_from_slice(uri.get(self.location.prefix_length..).unwrap_or_default());
+        }
+        path
+    }
+
+    /// A path made into a URL of this server.
+    pub fn absolute(&self, path: &[u8]) -> Vec<u8> {
+        let mut url = b"http://".to_vec();
+        if self.head.host.is_empty() {
+            url.extend_from_slice(self.conn.local_addr().as_bytes());
+        } else {
+            url.extend_from_slice(&self.head.host);
+        }
+        if let Some(port) = self.conn.local_port_number().filter(|port| *port != 80) {
+            url.push(b':');
+            url.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
+        }
+        url.extend_from_slice(path);
+        url
+    }
+
+    /// `$request_id`: 32 hex digits.
+    pub fn id(&self) -> &str {
+        self.id.get_or_init(|| {
+            let mut bytes = [0_u8; 16];
+            // Without random bytes the time and the connection tell requests apart well enough.
+            if getrandom::fill(&mut bytes).is_err() {
+                bytes = (u128::from(self.conn.number) << 64 | clock::unix_time().as_nanos()).to_be_bytes();
+            }
+            bytes.iter().fold(String::with_capacity(32), |mut id, byte| {
+                let _ = write!(id, "{byte:02x}");
+                id
+            })
+        })
+    }
+
+    /// Bytes sent to the client without the head, the framing of chunks included.
+    pub fn body_bytes_sent(&self) -> u64 {
+        self.conn.bytes_sent().saturating_sub(self.head_bytes)
+    }
+
+    /// Writes to the error log of the location, with what nginx tells of a request.
+    pub fn log_error(&self, level: LogLevel, message: &str) {
+        let log = &self.location.settings.error_log;
+        if !log.takes(level) {
+            return;
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut line = format!("{message}, client: {}, server: {}", self.conn.remote_addr(), self.server.name);
+        if !self.head.line().is_empty() {
+            let _ = write!(line, ", request: \"{}\"", text(self.head.line()));
+        }
+        if let Some(url) = self.upstream_url() {
+            let _ = write!(line, ", upstream: \"{url}\"");
+        }
+        for (name, header) in [("host", Known::Host), ("referrer", Known::Referer)] {
+            if let Some(value) = self.head.value(header) {
+                let _ = write!(line, ", {name}: \"{}\"", text(value));
+            }
+        }
+        log.write(level, Some(self.conn.number), line.as_bytes());
+    }
+
+    /// What the backend is asked for, as a URL.
+    fn upstream_url(&self) -> Option<String> {
+        let upstream = self.upstream.as_ref()?;
+        let name = match &self.flight {
+            Some(flight) => &flight.dial.backend.name,
+            None if self.tries.last().is_none_or(|last| !last.is_server()) => &upstream.name,
+            None => return None,
+        };
+        let uri = self.upstream_head.as_ref().map(|head| {
+            let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+            let uri = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+            String::from_utf8_lossy(uri).into_owned()
+        });
+        let separator = if name.starts_with("unix:") { ":" } else { "" };
+        Some(format!("http://{name}{separator}{}", uri.unwrap_or_default()))
+    }
+
+    pub fn log_access(&self) {
+        for log in &self.location.settings.access_log {
+            log.write(self);
+        }
+    }
+
+    /// Whether a file or page is wanted, and nothing done to it.
+    pub fn is_read(&self) -> bool {
+        self.reads || matches!(self.head.method(), b"GET" | b"HEAD")
+    }
+
+    /// The media type for the present URI's extension, or what a backend has said that handed the request back.
+    pub fn media_type(&self) -> Cow<'_, [u8]> {
+        if let Some(content_type) = self.handed_back.as_ref().and_then(|handed_back| handed_back.content_type()) {
+            return Cow::Owned(content_type.to_vec());
+        }
+        let settings = &self.location.settings;
+        let name = self.uri.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let extension = name.iter().rposition(|byte| *byte == b'.').and_then(|dot| name.get(dot + 1..));
+        let found = extension.filter(|extension| !extension.is_empty()).and_then(|extension| {
+            match settings.types.get(extension) {
+                None => settings.types.get(&extension.to_ascii_lowercase()),
+                found => found,
+            }
+        });
+        Cow::Borrowed(found.unwrap_or(&settings.default_type))
+    }
+}
+
+fn server_for(conn: &Conn, runtime: &Runtime, host: &[u8]) -> Arc<Server> {
+    let found = runtime.listening(conn).and_then(|listening| {
+        let index = listening.hosts.find(host).unwrap_or(listening.default);
+        runtime.servers.get(index)
+    });
+    match found {
+        Some(server) => Arc::clone(server),
+        // The address was taken out of the configuration while the connection waited.
+        None => runtime.servers.first().map_or_else(|| Arc::new(Server::nowhere()), Arc::clone),
+    }
+}

@@ -1,0 +1,309 @@
+//! What a failure means: for the server, for the request, and for the client.
+
+use std::sync::Arc;
+
+use crate::pass::Condition;
+use limpet_log::LogLevel;
+use limpet_message::body::Body;
+
+use super::ctx::{Flight, Request};
+use super::decision::Decision;
+use super::page;
+use super::routing::error_page;
+use crate::front::exchange::BodyFault;
+use limpet_log::clock;
+use limpet_upstream::{Failure, FailureKind};
+
+/// nginx's words for chunks of a client that can't be read.
+pub(super) const BROKEN_BODY: &str = "client sent invalid chunked body";
+
+/// How much of a body is kept to send it again, in bytes.
+pub(super) const KEPT_BODY: u64 = 65_536;
+
+/// Whose fault it is that a request can't go on.
+#[derive(Debug)]
+pub(super) enum Side {
+    /// Its connection is over, or with `is_there` it has sent what can't be read.
+    Client {
+        is_there: bool,
+    },
+    Backend,
+    /// Our own, in these words.
+    Own(String),
+}
+
+/// No connection came about.
+pub(super) fn to_connect(request: &mut Request) -> Decision {
+    let failure = request.flight.as_ref().and_then(|flight| flight.dial.trace.failure());
+    let Failure { kind, level, message } = failure.unwrap_or_else(|| Failure::broken("no connection"));
+    request.log_error(level, &format!("{message} while connecting to upstream"));
+    if kind == FailureKind::NoSocket {
+        // Nothing that another server could do better, and nothing that this one did wrong.
+        request.flight = None;
+        if let Some(last) = request.tries.last_mut() {
+            last.name = Arc::from("");
+        }
+        return error_page(request, 500);
+    }
+    // Nothing was sent, so any request may go elsewhere.
+    let (status, condition) = meaning(kind);
+    retry_or_page(server_failed(request, status, "connecting to upstream") && may_retry(request, condition), request)
+}
+
+/// `proxy_allow_upstream` forbids to ask the server that was chosen.
+pub(super) fn denied(request: &mut Request) -> Decision {
+    let message = "access to the server is denied by \"proxy_allow_upstream\" while connecting to upstream";
+    request.log_error(LogLevel::Error, message);
+    let retries = server_failed(request, 502, "connecting to upstream") && may_retry(request, Condition::Denied);
+    retry_or_page(retries, request)
+}
+
+/// Another server, or the page for what the last one came to.
+fn retry_or_page(retries: bool, request: &mut Request) -> Decision {
+    if retries {
+        return Decision::NextServer;
+    }
+    let status = request.failure();
+    error_page(request, status)
+}
+
+/// The status and the condition of `proxy_next_upstream` for a failure.
+fn meaning(kind: FailureKind) -> (u16, Condition) {
+    match kind {
+        FailureKind::TimedOut => (504, Condition::Timeout),
+        FailureKind::Invalid | FailureKind::Unasked => (502, Condition::InvalidHeader),
+        FailureKind::Broken | FailureKind::NoSocket | FailureKind::ClientGone => (502, Condition::Error),
+    }
+}
+
+/// Whether a response is not to be passed on, but the request to go to another server
+/// (`proxy_next_upstream http_503` and the like). The server is marked then.
+pub(super) fn by_status(request: &mut Request, status: u16, may_resend: bool) -> bool {
+    let Some(pass) = request.pass() else { return false };
+    if !pass.next_upstream.has(Condition::Status(status)) {
+        return false;
+    }
+    let tries = pass.next_tries;
+    let (Some(flight), Some(members)) = (&request.flight, &request.members) else { return false };
+    let mut tried = request.tried.clone();
+    tried.add(flight.index);
+    // The page of the last server is passed on; whether one of the others can be asked now, their turn will tell.
+    let retries = is_safe(request, may_resend)
+        && !request.sticky.is_held()
+        && tried.len() < tries
+        && in_time(request)
+        && members.group.others(&tried) > 0;
+    if retries {
+        match status {
+            // The server is well; it only has nothing for this request.
+            403 | 404 => {
+                request.end_try(None);
+                let flight = request.flight.take();
+                if let (Some(flight), Some(last)) = (flight, request.tries.last_mut()) {
+                    last.status = status;
+                    flight.members.group.succeeded(flight.index, clock::steady_milliseconds());
+                }
+                request.tried = tried;
+            }
+            _ => drop(server_failed(request, status, "reading response header from upstream")),
+        }
+        request.body_received = 0;
+    }
+    retries
+}
+
+/// Something went wrong between the connection and the end of the response. `may_resend`: all of the request's body is still
+/// at hand.
+pub(super) fn while_proxying(request: &mut Request, side: Side, may_resend: bool) -> Decision {
+    clock::tick();
+    let trace = match &request.flight {
+        Some(flight) if !matches!(side, Side::Client { .. }) => Arc::clone(&flight.dial.trace),
+        _ => return finally(request, side),
+    };
+    let answered = request.reply.is_some();
+    let failure = trace.failure().unwrap_or_else(|| match side {
+        Side::Own(message) => Failure::broken(message),
+        _ => Failure::broken("upstream prematurely closed connection"),
+    });
+    if failure.kind == FailureKind::ClientGone {
+        return finally(request, Side::Client { is_there: false });
+    }
+    let timed_out = failure.kind == FailureKind::TimedOut;
+    let doing = match () {
+        () if answered => "reading upstream",
+        () if timed_out && trace.has_sending_failed() => "sending request to upstream",
+        () => "reading response header from upstream",
+    };
+    request.log_error(failure.level, &format!("{} while {doing}", failure.message));
+    if answered {
+        request.end_try(None);
+        request.flight = None;
+        return Decision::Close;
+    }
+    let safe = is_safe(request, may_resend);
+    if trace.is_reused() && failure.kind == FailureKind::Broken && safe {
+        // The idle connection was closed as the request went out.
+        ask_again(request);
+        return Decision::NextServer;
+    }
+    let (status, condition) = meaning(failure.kind);
+    // What the client owes is not the server's fault: a connection that breaks while it waits for more of the request. Nor is
+    // what the client has brought about.
+    let is_clients = (trace.is_owed_body() && !timed_out) || failure.kind == FailureKind::Unasked;
+    let failed = match is_clients {
+        true => try_failed(request, status).is_some(),
+        false => server_failed(request, status, doing),
+    };
+    request.body_received = 0;
+    retry_or_page(failed && safe && may_retry(request, condition), request)
+}
+
+/// Ends a try without a result for the client. The server counts as tried, and its connection serves no other request.
+fn try_failed(request: &mut Request, status: u16) -> Option<Flight> {
+    let flight = request.flight.take()?;
+    request.end_try(Some((status, &flight.dial.trace)));
+    flight.dial.trace.spoil();
+    request.tried.add(flight.index);
+    Some(flight)
+}
+
+/// Marks the server, and ends the try. `true` when another server may be asked at all.
+fn server_failed(request: &mut Request, status: u16, doing: &str) -> bool {
+    let Some(flight) = try_failed(request, status) else { return false };
+    let members = Arc::clone(&flight.members);
+    let Some(progress) = members.progress.get(request.conn.worker) else { return false };
+    let disabled = members.group.failed(&mut progress.lock(), flight.index, clock::steady_milliseconds());
+    if disabled {
+        request.flight = Some(flight);
+        request.log_error(LogLevel::Warn, &format!("upstream server temporarily disabled while {doing}"));
+        request.flight = None;
+    }
+    true
+}
+
+/// Whether the configuration and the session let the request go to another server.
+fn may_retry(request: &Request, condition: Condition) -> bool {
+    let Some(pass) = request.pass() else { return false };
+    let any_left = request.members.as_ref().is_some_and(|members| members.group.others(&request.tried) > 0);
+    pass.next_upstream.has(condition)
+        && any_left
+        && request.tried.len() < pass.next_tries
+        && in_time(request)
+        && !request.sticky.is_held()
+}
+
+/// `proxy_next_upstream_timeout`
+fn in_time(request: &Request) -> bool {
+    let Some(bound) = request.pass().map(|pass| pass.next_timeout).filter(|bound| !bound.is_zero()) else {
+        return true;
+    };
+    request.first_try.is_none_or(|first| clock::now().since(first) < bound)
+}
+
+/// Whether a request that was sent may be sent again: all of its body is still there, and doing it twice does no harm.
+fn is_safe(request: &Request, may_resend: bool) -> bool {
+    let asked_for = || request.pass().is_some_and(|pass| pass.next_upstream.has(Condition::NonIdempotent));
+    may_resend && (is_idempotent(request) || asked_for())
+}
+
+/// Whether a request could be sent again if a connection broke, as far as that is known before it is sent.
+pub(super) fn is_repeatable(request: &Request) -> bool {
+    let fits = match request.head.body {
+        Body::None => true,
+        Body::Length(length) => length <= KEPT_BODY,
+        Body::Chunked => false,
+    };
+    fits && is_idempotent(request)
+}
+
+/// Whether a backend has answered an idle connection's end and not the request: `408`, and that it closes, over a connection
+/// that had served others. The request goes over a new one then.
+pub(super) fn by_stale_connection(request: &mut Request, may_resend: bool) -> bool {
+    let Some(flight) = &request.flight else { return false };
+    let trace = &flight.dial.trace;
+    let is_stale = trace.head().is_some_and(|head| head.status == 408 && !head.keepalive) && trace.is_reused();
+    if is_stale && may_resend {
+        ask_again(request);
+        return true;
+    }
+    false
+}
+
+/// The same server is asked again over a new connection. What an idle one came to says nothing about it.
+fn ask_again(request: &mut Request) {
+    request.again = request.flight.as_ref().map(|flight| flight.index);
+    request.tries.pop();
+    request.flight = None;
+    request.body_received = 0;
+}
+
+fn is_idempotent(request: &Request) -> bool {
+    !matches!(request.head.method(), b"POST" | b"LOCK" | b"PATCH")
+}
+
+/// Nothing more is tried: the client gets a page, if it can still get one.
+pub(super) fn finally(request: &mut Request, side: Side) -> Decision {
+    if request.reply.is_some() {
+        return Decision::Close;
+    }
+    let fault = request.exchange().fault.take();
+    let status = match (side, fault) {
+        (Side::Client { .. }, Some(BodyFault::TooLarge { received, announced })) => {
+            let message = format!("client intended to send too large chunked body: {received}+{announced} bytes");
+            request.log_error(LogLevel::Error, &message);
+            413
+        }
+        (Side::Client { .. }, Some(BodyFault::TimedOut)) => 408,
+        (Side::Client { .. }, Some(BodyFault::Broken)) => 400,
+        (Side::Client { is_there }, None) => {
+            if is_there {
+                400
+            } else {
+                499
+            }
+        }
+        (Side::Backend, _) => request.failure(),
+        (Side::Own(message), _) => return internal(request, &message),
+    };
+    match status {
+        499 => {
+            let message = "client prematurely closed connection, so upstream connection is closed too";
+            request.log_error(LogLevel::Info, message);
+        }
+        400 => request.log_error(LogLevel::Error, BROKEN_BODY),
+        _ => {}
+    }
+    request.status = status;
+    if page::closes(status) {
+        request.keepalive = false;
+    }
+    if matches!(status, 408 | 499) { Decision::Close } else { error_page(request, status) }
+}
+
+/// Something that can't be, and is told all the same.
+pub(super) fn internal(request: &mut Request, what: &str) -> Decision {
+    request.log_error(LogLevel::Error, &format!("internal error: {what}"));
+    error_page(request, 500)
+}
+
+impl Request {
+    /// The status for a request that no server answered: that of the last try.
+    pub(super) fn failure(&self) -> u16 {
+        self.tries.last().map(|last| last.status).filter(|status| *status != 0).unwrap_or(502)
+    }
+
+    /// The last try is over.
+    pub(super) fn end_try(&mut self, failed: Option<(u16, &limpet_upstream::Trace)>) {
+        let trace_times =
+            self.flight.as_ref().map(|flight| (flight.dial.trace.connected(), flight.dial.trace.elapsed()));
+        let Some(last) = self.tries.last_mut() else { return };
+        if let Some((status, trace)) = failed {
+            last.status = status;
+            last.connected = trace.connected();
+            last.ended = Some(trace.elapsed());
+        } else if let Some((connected, elapsed)) = trace_times {
+            last.connected = connected;
+            last.ended = Some(elapsed);
+        }
+    }
+}

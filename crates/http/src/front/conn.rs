@@ -1,0 +1,191 @@
+//! A client's connection: what the front, Pingora's session and the hooks share of it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use limpet_wire::Address;
+
+use super::clients::Clients;
+use super::counters::Counters;
+use limpet_log::clock;
+use limpet_log::clock::Moment;
+use limpet_wire::{Slot, Slots, Socket};
+
+/// A connection for as long as it lasts.
+pub struct Conn {
+    /// `$connection`
+    pub number: u64,
+    pub socket: Socket,
+    /// Which worker serves it.
+    pub worker: usize,
+    /// The address that was listened on.
+    pub listen: Address,
+    pub accepted: Moment,
+    /// `None`: a Unix socket.
+    peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    peer_text: String,
+    requests: AtomicU64,
+    bytes_sent: AtomicU64,
+    body_read: AtomicU64,
+    pipelined: AtomicBool,
+    idle: AtomicBool,
+    /// Since when it may be given up when connections are short, in nanoseconds of the clock, plus one; 0: it may not.
+    spare_since: AtomicU64,
+    counters: Arc<Counters>,
+    slots: Arc<Slots>,
+    _slot: Slot,
+}
+
+impl Conn {
+    pub fn new(clients: &Clients, number: u64, socket: Socket, listen: Address) -> Self {
+        let (peer, local) = match &socket {
+            Socket::Tcp(stream) => (stream.peer_addr().ok(), stream.local_addr().ok()),
+            Socket::Unix(_) => (None, None),
+        };
+        Conn {
+            number,
+            socket,
+            worker: clients.index,
+            listen,
+            accepted: clock::tick(),
+            peer,
+            local,
+            peer_text: peer.map_or_else(|| "unix:".to_owned(), |address| address.ip().to_string()),
+            requests: AtomicU64::new(0),
+            bytes_sent: AtomicU64::new(0),
+            body_read: AtomicU64::new(0),
+            pipelined: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
+            spare_since: AtomicU64::new(0),
+            counters: Arc::clone(&clients.counters),
+            slots: Arc::clone(&clients.slots),
+            _slot: clients.slots.take(),
+        }
+    }
+
+    /// The next request begins.
+    pub fn begin_request(&self, pipelined: bool) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes_sent.store(0, Ordering::Relaxed);
+        self.body_read.store(0, Ordering::Relaxed);
+        self.pipelined.store(pipelined, Ordering::Relaxed);
+    }
+
+    /// The requests that this connection has brought, the present one among them.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Bytes sent to the client for the present request.
+    pub fn bytes_sent(&self) -> u64 {
+        self.bytes_sent.load(Ordering::Relaxed)
+    }
+
+    pub fn count_sent(&self, bytes: usize) {
+        self.bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes of the present request's body that were read, framing included.
+    pub fn body_bytes_read(&self) -> u64 {
+        self.body_read.load(Ordering::Relaxed)
+    }
+
+    pub fn count_body(&self, bytes: usize) {
+        self.body_read.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub fn is_pipelined(&self) -> bool {
+        self.pipelined.load(Ordering::Relaxed)
+    }
+
+    /// The connection waits for its next request. `false` when there is to be none.
+    pub fn begin_idle(&self) -> bool {
+        self.begin_spare();
+        self.idle.store(true, Ordering::SeqCst);
+        !self.is_draining()
+    }
+
+    pub fn end_idle(&self) {
+        self.spare_since.store(0, Ordering::Relaxed);
+        self.idle.store(false, Ordering::SeqCst);
+    }
+
+    /// Nothing is lost if it ends: it waits for a request, or is being closed.
+    pub fn begin_spare(&self) {
+        self.spare_since.store(clock::now().nanoseconds() + 1, Ordering::Relaxed);
+    }
+
+    /// Since when it may be given up; `None`: it may not.
+    pub fn spare_since(&self) -> Option<u64> {
+        Some(self.spare_since.load(Ordering::Relaxed)).filter(|since| *since > 0)
+    }
+
+    /// Ends a connection that may be given up.
+    pub fn give_up(&self) {
+        self.spare_since.store(0, Ordering::Relaxed);
+        self.socket.shutdown_read();
+    }
+
+    /// Ends the connection if it waits for a request.
+    pub fn end_if_idle(&self) {
+        if self.idle.load(Ordering::SeqCst) {
+            self.socket.shutdown_read();
+        }
+    }
+
+    /// Whether no connection is to be kept after its response.
+    pub fn is_draining(&self) -> bool {
+        self.counters.draining.load(Ordering::SeqCst)
+    }
+
+    pub fn peer_ip(&self) -> Option<IpAddr> {
+        self.peer.map(|address| address.ip())
+    }
+
+    /// The octets of the client's address by which `ip_hash` chooses: three of an IPv4 address, all of an IPv6 one.
+    pub fn address_octets(&self) -> Vec<u8> {
+        match self.peer_ip() {
+            Some(IpAddr::V4(address)) => address.octets().into_iter().take(3).collect(),
+            Some(IpAddr::V6(address)) => address.octets().to_vec(),
+            None => vec![0; 3],
+        }
+    }
+
+    /// The client's address as text; `unix:` for a Unix socket.
+    pub fn remote_addr(&self) -> &str {
+        &self.peer_text
+    }
+
+    pub fn remote_port(&self) -> String {
+        self.peer.map(|address| address.port().to_string()).unwrap_or_default()
+    }
+
+    pub fn local_addr(&self) -> String {
+        self.local.map_or_else(|| self.listen.to_string(), |address| address.ip().to_string())
+    }
+
+    pub fn local_port(&self) -> String {
+        self.local.map(|address| address.port().to_string()).unwrap_or_default()
+    }
+
+    pub fn local_port_number(&self) -> Option<u16> {
+        self.local.map(|address| address.port())
+    }
+
+    /// The address that the client connected to, which may be narrower than the one listened on.
+    pub fn local_address(&self) -> Option<Address> {
+        self.local.map(Address::Ip)
+    }
+}
+
+impl limpet_upstream::Client for Conn {
+    fn has_hung_up(&self) -> bool {
+        self.socket.has_hung_up()
+    }
+
+    fn take_slot(&self) -> Slot {
+        self.slots.take()
+    }
+}

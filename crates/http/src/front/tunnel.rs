@@ -1,0 +1,118 @@
+//! A connection after its protocol was changed: bytes both ways, until one end is done or nothing moves for too long.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::conn::Conn;
+use limpet_log::clock;
+use limpet_wire::{IoTimeout, Socket, scratch};
+
+/// What a 101 leaves behind: the backend's connection, and what it sent behind its head.
+pub struct Tunnel {
+    pub backend: Socket,
+    pub early: Vec<u8>,
+    /// The longest time in which nothing moves (`proxy_read_timeout`).
+    pub read_timeout: Duration,
+    /// How long the backend may take nothing (`proxy_send_timeout`), and the client (`send_timeout`).
+    pub send_timeout: Duration,
+    pub client_send_timeout: Duration,
+    /// Is told how it has gone, when it is over.
+    pub ended: Box<dyn FnOnce(Carried) + Send>,
+}
+
+/// What a tunnel has carried, in bytes, and who let it down.
+pub struct Carried {
+    pub up: u64,
+    pub down: u64,
+    pub timed_out: Option<Side>,
+}
+
+/// An end of a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Client,
+    Backend,
+}
+
+/// Carries the bytes both ways. `input` has come from the client already. As in nginx it is over for both as soon as one end is
+/// done and all of it was passed on.
+pub(super) async fn run(conn: &Conn, tunnel: Tunnel, input: Vec<u8>) {
+    let Tunnel { backend, early, read_timeout, send_timeout, client_send_timeout, ended } = tunnel;
+    let mut up = Direction { waiting: input, send_timeout, ..Direction::default() };
+    let mut down = Direction { waiting: early, send_timeout: client_send_timeout, ..Direction::default() };
+    let mut timed_out = None;
+    while !up.ended && !down.ended {
+        let step = poll_fn(|cx| {
+            let sent = up.poll(cx, &conn.socket, &backend).map_err(|error| (error, Side::Backend))?;
+            let received = down.poll(cx, &backend, &conn.socket).map_err(|error| (error, Side::Client))?;
+            if sent || received || up.ended || down.ended { Poll::Ready(Ok(())) } else { Poll::Pending }
+        });
+        let stepped: Result<Result<(), (io::Error, Side)>, _> = tokio::time::timeout(read_timeout, step).await;
+        match stepped {
+            Ok(Ok(())) => {}
+            Ok(Err((error, side))) => {
+                timed_out = (error.kind() == io::ErrorKind::TimedOut).then_some(side);
+                break;
+            }
+            Err(_) => {
+                timed_out = Some(Side::Backend);
+                break;
+            }
+        }
+    }
+    clock::tick();
+    conn.count_sent(usize::try_from(down.carried).unwrap_or(usize::MAX));
+    ended(Carried { up: up.carried, down: down.carried, timed_out });
+}
+
+/// One way of a tunnel. What could not be written yet is all that it holds.
+#[derive(Default)]
+struct Direction {
+    waiting: Vec<u8>,
+    sending: IoTimeout,
+    send_timeout: Duration,
+    /// The end was read, and all before it was passed on.
+    ended: bool,
+    finished: bool,
+    carried: u64,
+}
+
+impl Direction {
+    /// Moves what can be moved; `true` when anything was.
+    fn poll(&mut self, cx: &mut Context<'_>, from: &Socket, to: &Socket) -> io::Result<bool> {
+        let mut moved = false;
+        while !self.ended {
+            if !self.waiting.is_empty() {
+                let written = to.poll_write(cx, &[IoSlice::new(&self.waiting)]);
+                match self.sending.bound(cx, self.send_timeout, written) {
+                    Poll::Ready(count) => {
+                        let count = count?;
+                        self.waiting.drain(..count);
+                        self.carried += count as u64;
+                        moved = true;
+                        continue;
+                    }
+                    Poll::Pending => return Ok(moved),
+                }
+            }
+            if self.finished {
+                self.ended = true;
+                return Ok(true);
+            }
+            let waiting = &mut self.waiting;
+            let read = scratch::with(|buffer| {
+                from.poll_read(cx, buffer).map_ok(|count| {
+                    waiting.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                    count
+                })
+            });
+            match read {
+                Poll::Ready(count) => self.finished = count? == 0,
+                Poll::Pending => return Ok(moved),
+            }
+        }
+        Ok(moved)
+    }
+}

@@ -1,0 +1,90 @@
+//! What the front hands over: requests, and what was to become one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use limpet_log::LogLevel;
+use limpet_message::body::Cursor;
+use limpet_message::request::{Head, HeadLimits, LineRead, Rejection};
+use parking_lot::Mutex;
+
+use super::carry::PingoraCarrier;
+use super::charset;
+use super::ctx::Request;
+use super::reply::{Length, Reply};
+use crate::front::{self, Conn, Exchange};
+use crate::runtime::Shared;
+
+/// Answers HTTP requests of one worker by the configuration in place.
+pub struct Handler {
+    shared: Arc<Shared>,
+    carrier: PingoraCarrier,
+}
+
+impl Handler {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Handler { shared, carrier: PingoraCarrier::new() }
+    }
+
+    /// A request whose head could not be read: enough of one for an error page and a log line.
+    fn rejected(&self, conn: &Arc<Conn>, head: Head) -> Request {
+        Request::rejected(Arc::clone(conn), &self.shared.runtime.load(), head)
+    }
+}
+
+impl front::Handler for Handler {
+    /// What the server says that answers by default on the connection's address.
+    fn bounds(&self, conn: &Conn) -> (Duration, HeadLimits) {
+        let runtime = self.shared.runtime.load();
+        let server = runtime.listening(conn).and_then(|listening| runtime.servers.get(listening.default));
+        server.map_or((Duration::from_secs(60), HeadLimits::default()), |server| {
+            (server.client_header_timeout, server.head_limits)
+        })
+    }
+
+    async fn handle(&self, conn: &Arc<Conn>, exchange: &Arc<Mutex<Exchange>>, head: Head, input: Vec<u8>) {
+        let mut request = {
+            let runtime = self.shared.runtime.load();
+            Box::new(Request::new(Arc::clone(conn), Arc::clone(exchange), &runtime, head))
+        };
+        if request.location.settings.kept_body > 0 {
+            request.early_body = whole_body(&request.head, &input);
+        }
+        self.carrier.carry(request, input).await;
+    }
+
+    fn reject(&self, conn: &Arc<Conn>, Rejection { status, reason, head }: Rejection) -> Vec<u8> {
+        let mut request = self.rejected(conn, head);
+        request.log_error(LogLevel::Info, &reason);
+        let (mut reply, mut body) = Reply::error_page(&request, status);
+        if let Some(mut recoder) = charset::apply(&request, &mut reply) {
+            body = recoder.recode(&body);
+            reply.length = Length::Known(body.len() as u64);
+        }
+        let mut page = reply.finish(&mut request);
+        if !request.head.is_head() {
+            request.body_bytes = body.len() as u64;
+            page.extend_from_slice(&body);
+        }
+        request.complete = true;
+        conn.count_sent(page.len());
+        request.log_access();
+        page
+    }
+
+    fn give_up(&self, conn: &Arc<Conn>, status: u16, reason: &str, head: Head) {
+        let part = if head.line_read == LineRead::Whole { "headers" } else { "line" };
+        let mut request = self.rejected(conn, head);
+        request.log_error(LogLevel::Info, &format!("{reason} while reading client request {part}"));
+        request.status = status;
+        request.log_access();
+    }
+}
+
+/// The data of a body that has come with its head, if all of it has.
+fn whole_body(head: &Head, input: &[u8]) -> Option<Vec<u8>> {
+    let (mut framing, mut bytes) = (Cursor::new(head.body), input.to_vec());
+    let (_, kept) = framing.compact(&mut bytes);
+    bytes.truncate(kept);
+    framing.is_done().then_some(bytes)
+}

@@ -1,0 +1,146 @@
+//! What a location hands requests on with: the servers, and the terms.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use limpet_sticky::Policy;
+use limpet_upstream::Upstream;
+
+use crate::Text;
+
+/// A `proxy_pass` with all that goes with it.
+pub struct Pass {
+    pub upstream: Arc<Upstream>,
+    /// What requests bring to the choice of a server.
+    pub key: Arc<HashKey>,
+    /// By which requests are told apart that share idle connections.
+    pub slices: Option<Arc<Slices>>,
+    /// In place of what the location matched; `None`: the client's URI as it came.
+    pub uri: Option<Vec<u8>>,
+    /// What a `Location` of the backend begins with, and what takes its place (`proxy_redirect default`); `None`: it is
+    /// passed on as it is.
+    pub redirect: Option<(Vec<u8>, Vec<u8>)>,
+    /// `$proxy_host`
+    pub host: String,
+    /// `$proxy_port`
+    pub port: String,
+    pub set_header: Vec<(String, Text)>,
+    /// A header for the backend has the request's body in it, which is read first then.
+    pub reads_body: bool,
+    pub http_version: HttpVersion,
+    pub connect_timeout: Duration,
+    pub read_timeout: Duration,
+    pub send_timeout: Duration,
+    pub next_upstream: NextUpstream,
+    /// Most servers that one request is sent to.
+    pub next_tries: usize,
+    /// Zero: no bound.
+    pub next_timeout: Duration,
+    /// Each of them must be true for a server to be asked (`proxy_allow_upstream`).
+    pub allow: Vec<Text>,
+    /// An answer with `X-Accel-Redirect` hands the request back.
+    pub takes_back: bool,
+    pub bind: Option<Bind>,
+    pub socket_keepalive: bool,
+    /// The longest head of a response, in bytes.
+    pub most_head: usize,
+    /// By which the session's cookie is kept from the backend (`session_sticky_hide_cookie`).
+    pub hides: Option<Policy>,
+}
+
+/// `proxy_bind`
+pub struct Bind {
+    pub address: BindTo,
+    pub transparent: bool,
+}
+
+pub enum BindTo {
+    Address(SocketAddr),
+    Text(Text),
+}
+
+/// Tengine's `keepalive … slice_key=`.
+pub struct Slices {
+    pub key: Text,
+    pub most: SliceSize,
+    /// Bytes of the key that count.
+    pub key_length: usize,
+}
+
+pub enum SliceSize {
+    Number(u32),
+    Text(Text),
+}
+
+/// The text by which a method that hashes chooses.
+pub enum HashKey {
+    None,
+    /// The octets of the client's address.
+    Address,
+    Text(Text),
+}
+
+/// `proxy_http_version`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpVersion {
+    Http10,
+    Http11,
+}
+
+/// A word of `proxy_next_upstream`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// No connection, or one that broke before the response's head was there.
+    Error,
+    Timeout,
+    /// A head that can't be read.
+    InvalidHeader,
+    /// `proxy_allow_upstream` forbids to ask the server.
+    Denied,
+    /// A response with this status.
+    Status(u16),
+    /// Also requests that change something (POST, LOCK, PATCH) once they were sent.
+    NonIdempotent,
+}
+
+/// The statuses that `proxy_next_upstream` knows.
+const STATUSES: [u16; 7] = [500, 502, 503, 504, 403, 404, 429];
+
+/// `proxy_next_upstream`: what makes a request go to another server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NextUpstream(u16);
+
+impl NextUpstream {
+    /// `error timeout`
+    pub const DEFAULT: NextUpstream = NextUpstream(0b11);
+    /// `off`, whatever else is named.
+    pub const OFF: NextUpstream = NextUpstream(1 << 15);
+
+    pub fn has(self, condition: Condition) -> bool {
+        Self::bit(condition).is_some_and(|bit| self.0 & bit != 0)
+    }
+
+    /// `false` when it was there already.
+    pub fn add(&mut self, condition: Condition) -> bool {
+        if *self == Self::OFF {
+            return true;
+        }
+        let bit = Self::bit(condition).unwrap_or(0);
+        let news = self.0 & bit == 0;
+        self.0 |= bit;
+        news
+    }
+
+    fn bit(condition: Condition) -> Option<u16> {
+        let place = match condition {
+            Condition::Error => 0,
+            Condition::Timeout => 1,
+            Condition::InvalidHeader => 2,
+            Condition::NonIdempotent => 3,
+            Condition::Denied => 4,
+            Condition::Status(status) => 5 + STATUSES.iter().position(|known| *known == status)?,
+        };
+        Some(1 << place)
+    }
+}

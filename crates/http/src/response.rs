@@ -1,0 +1,211 @@
+//! The backend's head: what it says of the server, and what the client gets of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use limpet_log::LogLevel;
+use limpet_message::field::Known;
+use limpet_message::response::{Framing, ResponseHead};
+use limpet_sticky::write::{is_own, prefixed, rewritten};
+use limpet_sticky::{CookieAction, Policy};
+
+use super::accel;
+use super::body;
+use super::charset;
+use super::ctx::Request;
+use super::decision::Decision;
+use super::fail;
+use super::reply::{self, Length, Reply};
+use super::sticky::SessionCookies;
+use crate::runtime::Content;
+
+/// Headers of the backend that are not passed on: they are about its own connection, nginx's own business, or written
+/// anew.
+fn is_hidden(known: Known, status: u16) -> bool {
+    match known {
+        Known::Connection
+        | Known::ContentLength
+        | Known::ContentType
+        | Known::Date
+        | Known::KeepAlive
+        | Known::Server
+        | Known::SetCookie
+        | Known::TransferEncoding
+        | Known::XAccelBuffering
+        | Known::XAccelCharset
+        | Known::XAccelExpires
+        | Known::XAccelLimitRate
+        | Known::XAccelRedirect
+        | Known::XPad => true,
+        Known::Upgrade => status == 101,
+        _ => false,
+    }
+}
+
+/// The backend has answered: whether its response is passed on, or the request goes to another server or location.
+/// `may_resend`: all of the request's body is still at hand.
+pub(super) fn from_backend(request: &mut Request, may_resend: bool) -> Decision {
+    let Some(flight) = &request.flight else { return Decision::Pass };
+    let trace = Arc::clone(&flight.dial.trace);
+    if let Some(last) = request.tries.last_mut() {
+        last.connected = trace.connected();
+        last.header = Some(trace.elapsed());
+    }
+    let status = trace.head().map_or(502, |head| head.status);
+    if fail::by_stale_connection(request, may_resend) || fail::by_status(request, status, may_resend) {
+        return Decision::NextServer;
+    }
+    let Some(flight) = &mut request.flight else { return Decision::Pass };
+    flight.answered();
+    request.response = trace.head().map(Arc::clone);
+    if let Some(last) = request.tries.last_mut() {
+        last.status = status;
+    }
+    accel::take_back(request, may_resend)
+}
+
+/// Makes the client's head out of the backend's and hands it over. What is to be known of how the body is delimited is the
+/// result; `None`: there is no response.
+pub(super) fn to_client(request: &mut Request) -> Option<Length> {
+    let response = request.response.clone()?;
+    let mut reply = Reply::new(response.status);
+    reply.reason = Some(response.reason());
+    let told = || request.handed_back.as_ref().and_then(|handed_back| handed_back.content_type());
+    reply.content_type = response.fields.value_bytes(Known::ContentType).or_else(told);
+    reply.length = length(request, &response);
+    lines(request, &response, &mut reply);
+    let session = SessionCookies::of(&request.location, &request.sticky);
+    let line = |line: &[u8]| reply.line(b"Set-Cookie", line);
+    reply.sets_session = cookies(&response, session.as_ref(), response.status, true, line);
+    if let Some(protocol) = response.fields.value(Known::Upgrade).filter(|_| response.status == 101) {
+        reply.line(b"Upgrade", protocol);
+    }
+    let mut whole = response.body.clone().unwrap_or_default();
+    request.recoder = charset::apply(request, &mut reply);
+    if let Some(recoder) = request.recoder.as_mut().filter(|_| !whole.is_empty()) {
+        whole = Bytes::from(recoder.recode(&whole));
+        reply.length = Length::Known(whole.len() as u64);
+    }
+    let length = reply.length;
+    reply::send_head_with(request, reply, &whole);
+    body::count(request, whole.len());
+    let is_over = response.body.is_some() || request.head.is_head() || response.framing == Framing::Length(0);
+    if let Some(flight) = request.flight.as_mut().filter(|_| is_over) {
+        flight.leave();
+    }
+    Some(length)
+}
+
+fn length(request: &Request, response: &ResponseHead) -> Length {
+    match response.framing {
+        Framing::Length(length) => Length::Known(length),
+        _ if request.head.is_head() || matches!(response.status, 101 | 204 | 304) => Length::Unsaid,
+        Framing::Chunked | Framing::Close => Length::Open,
+    }
+}
+
+/// The lines that are passed on as they are, in the backend's order and spelling. Of those that may stand but once the
+/// first one counts.
+fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
+    let mut seen = [false; 5];
+    for (known, name, value) in response.fields.iter() {
+        let seen = match known {
+            Known::Location => seen.get_mut(0),
+            Known::ETag => seen.get_mut(1),
+            Known::LastModified => seen.get_mut(2),
+            Known::Expires => seen.get_mut(3),
+            Known::Refresh => seen.get_mut(4),
+            _ => None,
+        };
+        if seen.is_some_and(|seen| std::mem::replace(seen, true)) {
+            let line = format!("{}: {}", String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+            let message = format!(
+                "upstream sent duplicate header line: \"{line}\", ignored while reading response header from upstream"
+            );
+            request.log_error(LogLevel::Warn, &message);
+        } else if known == Known::Location {
+            location(request, name, value, reply);
+        } else if known == Known::Refresh {
+            reply.line(name, &refresh(request, value));
+        } else if !is_hidden(known, reply.status) {
+            reply.line(name, value);
+        }
+    }
+}
+
+/// `proxy_redirect default`: what leads to where `proxy_pass` goes leads to the location.
+fn redirected(request: &Request, value: &[u8]) -> Option<Vec<u8>> {
+    let Content::Proxy(pass) = &request.location.content else { return None };
+    let (from, to) = pass.redirect.as_ref()?;
+    value.strip_prefix(from.as_slice()).map(|rest| [to, rest].concat())
+}
+
+fn location(request: &Request, name: &[u8], value: &[u8], reply: &mut Reply) {
+    match redirected(request, value) {
+        Some(path) if path.starts_with(b"/") => reply.location = Some(request.absolute(&path)),
+        Some(other) => reply.location = Some(other),
+        None => reply.line(name, value),
+    }
+}
+
+/// The same for what stands behind `url=` in a `Refresh`.
+fn refresh(request: &Request, value: &[u8]) -> Vec<u8> {
+    const URL: &[u8] = b"url=";
+    let at = value.windows(URL.len()).position(|window| window.eq_ignore_ascii_case(URL)).map(|at| at + URL.len());
+    let rewritten = at.and_then(|at| {
+        let (before, url) = value.split_at_checked(at)?;
+        Some([before, &redirected(request, url)?].concat())
+    });
+    rewritten.unwrap_or_else(|| value.to_vec())
+}
+
+/// What makes another Set-Cookie line of the backend's; `None`: it stays.
+type Rewrite = fn(&Policy, &[u8], &[u8]) -> Option<Vec<u8>>;
+
+/// The backend's Set-Cookie lines, and ours if it is `wanted`, for a response with this status. `true`: ours is among them.
+pub(super) fn cookies(
+    response: &ResponseHead,
+    session: Option<&SessionCookies<'_>>,
+    status: u16,
+    wanted: bool,
+    mut line: impl FnMut(&[u8]),
+) -> bool {
+    let theirs = || response.fields.values(Known::SetCookie);
+    let Some(session) = session else {
+        theirs().for_each(line);
+        return false;
+    };
+    let (policy, sid) = (session.policy, &session.server.sid);
+    let mut rewrite = |rewrite: Rewrite| {
+        theirs().for_each(|theirs| match rewrite(policy, theirs, sid) {
+            Some(rewritten) => line(&rewritten),
+            None => line(theirs),
+        });
+    };
+    match session.answer(status) {
+        CookieAction::Prefix => rewrite(prefixed),
+        CookieAction::Rewrite => rewrite(rewritten),
+        CookieAction::Append if wanted => {
+            theirs().for_each(&mut line);
+            line(&session.cookie());
+            return true;
+        }
+        CookieAction::Pass | CookieAction::Append => theirs().for_each(line),
+        CookieAction::Replace if wanted => {
+            let mut placed = false;
+            for theirs in theirs() {
+                if !is_own(policy, theirs) {
+                    line(theirs);
+                } else if !std::mem::replace(&mut placed, true) {
+                    line(&session.cookie());
+                }
+            }
+            if !placed {
+                line(&session.cookie());
+            }
+            return true;
+        }
+        CookieAction::Drop | CookieAction::Replace => theirs().filter(|theirs| !is_own(policy, theirs)).for_each(line),
+    }
+    false
+}

@@ -1,0 +1,249 @@
+//! The configuration as requests use it: names resolved to references, texts compiled.
+//!
+//! A [`Runtime`] never changes. A reload puts another one in its place; a request keeps the one it began with. What must
+//! outlive a reload hangs in [`Shared`], by the name of its upstream and the address of its server.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::check_status::StatusFormat;
+use crate::pass::Pass;
+use arc_swap::ArcSwap;
+use limpet_message::request::HeadLimits;
+use limpet_text::Regex;
+use limpet_wire::Address;
+
+use super::{AccessLog, Charsets, Text};
+use crate::front::{Conn, Counters};
+use crate::route::host::HostMap;
+use crate::route::location::Level;
+use limpet_log::{ErrorLog, LogFiles};
+use limpet_upstream::{Background, Kept, Upstream};
+
+/// What lives as long as the process.
+#[derive(Default)]
+pub struct Shared {
+    pub runtime: ArcSwap<Runtime>,
+    pub log_files: LogFiles,
+    pub kept: Arc<Kept>,
+    pub counters: Arc<Counters>,
+}
+
+impl Shared {
+    /// Puts a configuration in place for all requests that begin from now on.
+    pub fn install(&self, runtime: Arc<Runtime>) {
+        self.kept.install(&runtime.upstreams);
+        self.counters.worker_connections.store(runtime.worker_connections, Ordering::Relaxed);
+        self.runtime.store(runtime);
+    }
+
+    /// Starts the thread that probes servers and looks their names up.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no event queue.
+    pub fn start_background(&self) -> io::Result<Background> {
+        Background::start(Arc::clone(&self.kept))
+    }
+
+    /// From now on no connection is kept after its response. Workers are told by
+    /// [`Handle::drain`](crate::worker::Handle::drain).
+    pub fn begin_drain(&self) {
+        self.counters.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Connections that are being served.
+    pub fn open_connections(&self) -> u64 {
+        self.counters.open.load(Ordering::Acquire)
+    }
+}
+
+/// One configuration at work.
+#[derive(Default)]
+pub struct Runtime {
+    pub listening: foldhash::HashMap<Address, Listening>,
+    pub servers: Vec<Arc<Server>>,
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// The most connections of a worker, to clients and backends.
+    pub worker_connections: usize,
+}
+
+/// The servers on one address.
+pub struct Listening {
+    pub hosts: HostMap,
+    pub default: usize,
+}
+
+pub struct Server {
+    /// The first of its names, as `$server_name` and the error log show it.
+    pub name: String,
+    pub steps: Vec<Rewrite>,
+    pub locations: Vec<Arc<Location>>,
+    pub top: Level,
+    /// The locations with a name, the `@` included.
+    pub named: HashMap<Vec<u8>, usize>,
+    /// The locations inside of a location.
+    pub inner: HashMap<usize, Level>,
+    /// What applies before a location is found.
+    pub outside: Arc<Location>,
+    pub client_header_timeout: Duration,
+    pub head_limits: HeadLimits,
+}
+
+impl Runtime {
+    /// Looks up what it needs before it is put in place; names that nobody answers for are not waited for longer than two
+    /// seconds.
+    pub fn prepare(&self, background: &Background) {
+        background.prepare(self.upstreams.clone());
+    }
+
+    /// The servers of the address that a connection came to: the very one, else the one that was listened on.
+    pub fn listening(&self, conn: &Conn) -> Option<&Listening> {
+        let narrow = conn.local_address().and_then(|address| self.listening.get(&address));
+        narrow.or_else(|| self.listening.get(&conn.listen))
+    }
+}
+
+impl Server {
+    /// A server for connections to an address that no configuration has any more.
+    pub fn nowhere() -> Self {
+        Server {
+            name: String::new(),
+            steps: Vec::new(),
+            locations: Vec::new(),
+            top: Level::default(),
+            named: HashMap::new(),
+            inner: HashMap::new(),
+            outside: Arc::new(Location {
+                prefix_length: 0,
+                regex: None,
+                steps: vec![Rewrite::Return { code: 404, text: None }],
+                content: Content::Files,
+                ifs: Vec::new(),
+                settings: LocationSettings::nowhere(),
+            }),
+            client_header_timeout: Duration::from_secs(60),
+            head_limits: HeadLimits::default(),
+        }
+    }
+
+    pub fn level(&self, location: usize) -> Option<&Level> {
+        self.inner.get(&location)
+    }
+}
+
+pub struct Location {
+    /// How much of the URI `alias` and `proxy_pass` replace.
+    pub prefix_length: usize,
+    /// The pattern of a location by regular expression, for its captures.
+    pub regex: Option<Regex>,
+    pub steps: Vec<Rewrite>,
+    pub content: Content,
+    pub ifs: Vec<Arc<Location>>,
+    pub settings: LocationSettings,
+}
+
+pub enum Content {
+    Files,
+    Proxy(Box<Pass>),
+    CheckStatus(CheckStatus),
+}
+
+/// `check_status`
+pub struct CheckStatus {
+    /// Where the request names none.
+    pub format: StatusFormat,
+    /// What is known of all servers.
+    pub kept: Arc<Kept>,
+}
+
+/// File name extensions, lower case and without the dot, to media types.
+pub type Types = HashMap<Vec<u8>, Vec<u8>>;
+
+/// `server_tokens`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerTokens {
+    /// Name and version.
+    On,
+    /// The name alone.
+    Off,
+}
+
+/// A location's settings with the defaults filled in.
+pub struct LocationSettings {
+    /// Only internal redirects come here.
+    pub internal: bool,
+    pub root: Text,
+    pub alias: bool,
+    pub index: Vec<Text>,
+    pub types: Arc<Types>,
+    pub default_type: Vec<u8>,
+    /// Zero: connections are not kept.
+    pub keepalive_timeout: Duration,
+    pub keepalive_header: Option<u64>,
+    pub keepalive_requests: u64,
+    /// After so long a connection serves its last request.
+    pub keepalive_time: Duration,
+    /// `None`: the file names no character set.
+    pub charsets: Option<Charsets>,
+    pub client_max_body_size: u64,
+    /// Bytes of a body that are kept for `$request_body`; 0: nobody asks for it.
+    pub kept_body: usize,
+    pub client_body_timeout: Duration,
+    pub send_timeout: Duration,
+    pub server_tokens: ServerTokens,
+    pub add_header: Vec<AddHeader>,
+    pub access_log: Vec<AccessLog>,
+    pub error_log: Arc<ErrorLog>,
+    pub hide_cookie: bool,
+    /// Files that are not there are told to the error log.
+    pub log_not_found: bool,
+}
+
+pub struct AddHeader {
+    pub name: String,
+    pub value: Text,
+    pub always: bool,
+}
+
+/// A rewrite step, compiled.
+pub enum Rewrite {
+    Return { code: u16, text: Option<Text> },
+    If { condition: Condition, steps: Vec<Rewrite>, location: Option<usize> },
+}
+
+pub enum Condition {
+    Set(Text),
+    Equal { left: Text, right: Text, negated: bool },
+    Matches { left: Text, regex: Regex, negated: bool },
+}
+
+impl LocationSettings {
+    fn nowhere() -> Self {
+        LocationSettings {
+            internal: false,
+            root: Text::default(),
+            alias: false,
+            index: Vec::new(),
+            types: Arc::default(),
+            default_type: Vec::new(),
+            keepalive_timeout: Duration::ZERO,
+            keepalive_header: None,
+            keepalive_requests: 0,
+            keepalive_time: Duration::ZERO,
+            charsets: None,
+            client_max_body_size: 0,
+            kept_body: 0,
+            client_body_timeout: Duration::from_secs(60),
+            send_timeout: Duration::from_secs(60),
+            server_tokens: ServerTokens::On,
+            add_header: Vec::new(),
+            access_log: Vec::new(),
+            error_log: Arc::default(),
+            hide_cookie: false,
+            log_not_found: true,
+        }
+    }
+}

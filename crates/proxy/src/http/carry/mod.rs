@@ -1,5 +1,0 @@
-//! Who moves the bytes of a request between the client and the backend.
-
-mod pingora;
-
-pub(crate) use pingora::PingoraCarrier;
