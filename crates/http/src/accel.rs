@@ -41,7 +41,7 @@ struct Phase {
 impl Phase {
     fn upstream(&self) -> Option<&Arc<Upstream>> {
         match &self.location.content {
-            Content::Proxy(pass) => Some(&pass.upstream),
+            Content::Upstream(pass) => Some(&pass.upstream),
             _ => None,
         }
     }

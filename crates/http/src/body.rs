@@ -28,9 +28,9 @@ fn keep(request: &mut Request, piece: &[u8]) {
 /// A piece of the backend's body goes to the client; `end`: it is the last one. The result is what goes there in its place,
 /// which may be nothing.
 pub(super) fn to_client(request: &mut Request, piece: Option<Bytes>, end: bool) -> Option<Bytes> {
-    let piece = match &mut request.recoder {
-        Some(recoder) => piece.map(|piece| recoder.recode(&piece).into()),
-        None => piece,
+    let piece = match request.filters.is_empty() {
+        true => piece,
+        false => Some(request.filter(piece.unwrap_or_default(), end)),
     };
     // An empty piece would be framed as the last one.
     let piece = piece.filter(|piece: &Bytes| !piece.is_empty());

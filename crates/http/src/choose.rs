@@ -23,7 +23,7 @@ use limpet_upstream::{Members, Upstream};
 /// Chooses a server. After `Pass` the request's flight says how it is reached.
 pub(super) async fn choose(request: &mut Request) -> Decision {
     let location = Arc::clone(&request.location);
-    let Content::Proxy(pass) = &location.content else {
+    let Content::Upstream(pass) = &location.content else {
         return fail::internal(request, "a location without a backend asks for one");
     };
     let members = match &request.members {

@@ -18,7 +18,7 @@ use super::accel::HandedBack;
 use super::reply::Reply;
 use super::sticky::Stickiness;
 use crate::front::{Conn, Exchange};
-use crate::recode::Recoder;
+use crate::phase::BodyFilter;
 use crate::runtime::{Location, Runtime, Server};
 use limpet_log::clock;
 use limpet_log::clock::Moment;
@@ -55,8 +55,8 @@ pub struct Request {
     pub body_bytes: u64,
     /// Bytes of the response's head.
     pub head_bytes: u64,
-    /// What the body is put through on its way to the client.
-    pub recoder: Option<Recoder>,
+    /// What the response's body is put through on its way to the client.
+    pub filters: Vec<Box<dyn BodyFilter>>,
     /// The response went out whole.
     pub complete: bool,
     /// The largest body, by the location that the URI has led to; 0: any.
@@ -232,7 +232,7 @@ impl Request {
             reply: None,
             body_bytes: 0,
             head_bytes: 0,
-            recoder: None,
+            filters: Vec::new(),
             complete: false,
             most_body: 0,
             body_received: 0,
@@ -272,7 +272,7 @@ impl Request {
     /// The upstream of the location's `proxy_pass`, and the pass itself.
     pub fn pass(&self) -> Option<&crate::pass::Pass> {
         match &self.location.content {
-            crate::runtime::Content::Proxy(pass) => Some(pass),
+            crate::runtime::Content::Upstream(pass) => Some(pass),
             _ => None,
         }
     }
@@ -370,7 +370,7 @@ impl Request {
     }
 
     pub fn log_access(&self) {
-        for log in &self.location.settings.access_log {
+        for log in &self.location.logs {
             log.write(self);
         }
     }

@@ -1,6 +1,6 @@
 //! What a step of a request says, and how an internal redirect is followed.
 
-use super::files;
+use super::file;
 use super::reply::Reply;
 
 /// The word of a step. What it means for the bytes on the wires is the carrier's business; why it came to it has been
@@ -24,7 +24,7 @@ pub enum Decision {
 pub enum Answer {
     /// A head and its body.
     Local(Reply, Vec<u8>),
-    File(Box<files::Opened>),
+    File(Box<file::Opened>),
 }
 
 /// Where an internal redirect leads.

@@ -9,9 +9,8 @@ use limpet_message::request::{Head, HeadLimits, LineRead, Rejection};
 use parking_lot::Mutex;
 
 use super::carry::PingoraCarrier;
-use super::charset;
 use super::ctx::Request;
-use super::reply::{Length, Reply};
+use super::reply::{self, Reply};
 use crate::front::{self, Conn, Exchange};
 use crate::runtime::Shared;
 
@@ -57,10 +56,7 @@ impl front::Handler for Handler {
         let mut request = self.rejected(conn, head);
         request.log_error(LogLevel::Info, &reason);
         let (mut reply, mut body) = Reply::error_page(&request, status);
-        if let Some(mut recoder) = charset::apply(&request, &mut reply) {
-            body = recoder.recode(&body);
-            reply.length = Length::Known(body.len() as u64);
-        }
+        body = reply::filter_whole(&mut request, &mut reply, body);
         let mut page = reply.finish(&mut request);
         if !request.head.is_head() {
             request.body_bytes = body.len() as u64;

@@ -3,44 +3,35 @@
 //! Nothing here knows a directive: what a file says comes as a [`Runtime`], which the modules make.
 
 mod accel;
-pub mod access_log;
 mod begin;
 mod body;
 mod carry;
-pub mod charset;
-pub mod check_status;
 mod choose;
-mod ctx;
-mod decision;
+pub mod ctx;
+pub mod decision;
 mod fail;
-mod files;
+pub mod file;
 pub mod front;
 mod handler;
 mod logging;
-mod page;
+pub mod page;
 pub mod pass;
+pub mod phase;
 mod ranges;
-pub mod recode;
-mod reply;
+pub mod reply;
 mod response;
 pub mod route;
-mod routing;
+pub mod routing;
 pub mod runtime;
-mod steps;
 mod sticky;
 mod upstream_request;
-mod variables;
+pub mod variables;
 pub mod worker;
 
-pub use access_log::{AccessLog, Escape, LineFormat};
-pub use charset::{Charsets, Named};
-pub use check_status::StatusFormat;
 pub use ctx::{Request, Try};
 pub use handler::Handler;
 pub use pass::{Condition, HttpVersion, NextUpstream};
-pub use recode::CharsetMap;
 pub use runtime::{Runtime, ServerTokens, Shared, Types};
-pub use variables::registry;
 
 /// A text with variables of requests.
 pub type Text = limpet_text::Text<Request>;
@@ -51,11 +42,6 @@ pub const PRODUCT: &str = concat!("limpet/", env!("CARGO_PKG_VERSION"));
 pub const PRODUCT_NAME: &str = "limpet";
 /// The nginx whose behaviour is followed, for `$nginx_version` and `-v`.
 pub const NGINX_VERSION: &str = "1.31.3";
-
-/// The names of the variables of requests, for reading a configuration.
-pub fn variables() -> &'static dyn limpet_text::Names {
-    variables::registry()
-}
 
 /// This machine's name in lower case, for `$hostname`, as it was when it was first asked for.
 pub fn hostname() -> &'static str {

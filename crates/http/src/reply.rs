@@ -6,10 +6,8 @@ use crate::runtime::ServerTokens;
 use bytes::Bytes;
 use limpet_message::field::Known;
 
-use super::charset;
 use super::ctx::Request;
 use super::page;
-use super::runtime::AddHeader;
 use limpet_log::clock;
 
 /// How the client knows where the body ends.
@@ -35,7 +33,7 @@ pub struct Reply {
     pub location: Option<Vec<u8>>,
     /// The other lines, each `Name: value` with its line end.
     pub lines: Vec<u8>,
-    /// Lines that go behind those of `add_header`.
+    /// Lines that go behind those of the header filters.
     pub last_lines: Vec<u8>,
     /// The cookie of the upstream's session is among the lines.
     pub sets_session: bool,
@@ -80,14 +78,14 @@ impl Reply {
     }
 
     /// Takes a header back.
-    pub(super) fn drop_line(&mut self, name: &[u8]) {
+    pub fn drop_line(&mut self, name: &[u8]) {
         for lines in [&mut self.lines, &mut self.last_lines] {
             let is_other = |line: &&[u8]| !line.get(..name.len()).is_some_and(|other| other.eq_ignore_ascii_case(name));
             *lines = lines.split_inclusive(|byte| *byte == b'\n').filter(is_other).collect::<Vec<_>>().concat();
         }
     }
 
-    /// Adds the lines of `add_header` and hands the head to the request. What goes out is the result.
+    /// Adds the lines of the header filters and hands the head to the request. What goes out is the result.
     pub fn finish(mut self, request: &mut Request) -> Vec<u8> {
         if let Some(handed_back) = &request.handed_back {
             let own = std::mem::take(&mut self.lines);
@@ -97,11 +95,12 @@ impl Reply {
         }
         request.status = self.status;
         let location = Arc::clone(&request.location);
-        if !location.settings.add_header.is_empty() {
+        if !location.header_filters.is_empty() {
             // Their variables see the response as it is before them.
             let reply = request.reply.insert(self);
             let status = reply.status;
-            let mut lines = added_lines(request, &location.settings.add_header, status);
+            let mut lines = Vec::new();
+            location.header_filters.iter().for_each(|filter| filter.append(request, status, &mut lines));
             self = request.reply.take().unwrap_or_else(|| Reply::new(status));
             self.lines.append(&mut lines);
         }
@@ -191,27 +190,12 @@ impl Reply {
     }
 }
 
-/// The lines of `add_header` for a response with this status.
-fn added_lines(request: &Request, headers: &[AddHeader], status: u16) -> Vec<u8> {
-    const WITHOUT_ALWAYS: [u16; 10] = [200, 201, 204, 206, 301, 302, 303, 304, 307, 308];
-    let mut lines = Vec::new();
-    for header in headers.iter().filter(|header| header.always || WITHOUT_ALWAYS.contains(&status)) {
-        let mut value = header.value.render(request);
-        // A variable may have brought a line end along; it must not begin a header.
-        value.retain(|byte| !ends_line(*byte));
-        if !value.is_empty() {
-            append_line(&mut lines, header.name.as_bytes(), &value);
-        }
-    }
-    lines
-}
-
 /// Bytes that no header value has: what comes behind one could be taken for another header.
-pub(super) fn ends_line(byte: u8) -> bool {
+pub fn ends_line(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n' | 0)
 }
 
-pub(super) fn append_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+pub fn append_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
@@ -254,17 +238,20 @@ fn is_unsure_of_body(request: &Request, reply: &Reply) -> bool {
     exchange.awaits_continue && !exchange.continues
 }
 
+/// Puts a body that is at hand as a whole through the filters of the location.
+pub(super) fn filter_whole(request: &mut Request, reply: &mut Reply, body: Vec<u8>) -> Vec<u8> {
+    request.begin_filters(reply);
+    if request.filters.is_empty() {
+        return body;
+    }
+    let body = request.filter(body.into(), true);
+    reply.length = Length::Known(body.len() as u64);
+    body.into()
+}
+
 /// Hands over the head of an answer whose body is at hand. The body as it goes out is the result.
 pub(super) fn send_head_of(request: &mut Request, mut reply: Reply, body: Vec<u8>) -> Vec<u8> {
-    let mut body = match charset::apply(request, &mut reply) {
-        Some(mut recoder) => {
-            let body = recoder.recode(&body);
-            // All of it is at hand, so its length is known here.
-            reply.length = Length::Known(body.len() as u64);
-            body
-        }
-        None => body,
-    };
+    let mut body = filter_whole(request, &mut reply, body);
     if request.head.is_head() || matches!(reply.status, 204 | 304) {
         body.clear();
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use limpet_log::LogLevel;
 use limpet_message::field::Known;
 use limpet_message::response::{Framing, ResponseHead};
@@ -11,7 +10,6 @@ use limpet_sticky::{CookieAction, Policy};
 
 use super::accel;
 use super::body;
-use super::charset;
 use super::ctx::Request;
 use super::decision::Decision;
 use super::fail;
@@ -81,9 +79,9 @@ pub(super) fn to_client(request: &mut Request) -> Option<Length> {
         reply.line(b"Upgrade", protocol);
     }
     let mut whole = response.body.clone().unwrap_or_default();
-    request.recoder = charset::apply(request, &mut reply);
-    if let Some(recoder) = request.recoder.as_mut().filter(|_| !whole.is_empty()) {
-        whole = Bytes::from(recoder.recode(&whole));
+    request.begin_filters(&mut reply);
+    if !request.filters.is_empty() && !whole.is_empty() {
+        whole = request.filter(whole, true);
         reply.length = Length::Known(whole.len() as u64);
     }
     let length = reply.length;
@@ -135,7 +133,7 @@ fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
 
 /// `proxy_redirect default`: what leads to where `proxy_pass` goes leads to the location.
 fn redirected(request: &Request, value: &[u8]) -> Option<Vec<u8>> {
-    let Content::Proxy(pass) = &request.location.content else { return None };
+    let Content::Upstream(pass) = &request.location.content else { return None };
     let (from, to) = pass.redirect.as_ref()?;
     value.strip_prefix(from.as_slice()).map(|rest| [to, rest].concat())
 }

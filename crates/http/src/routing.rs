@@ -8,9 +8,7 @@ use limpet_message::uri;
 
 use super::ctx::{Captures, Request, Undecided};
 use super::decision::{Answer, Decision, Target};
-use super::reply::{Length, Reply, ends_line};
-use super::{check_status, files, steps};
-use crate::Text;
+use super::reply::{Reply, ends_line};
 use crate::route::location::Found;
 use crate::runtime::{Content, Location};
 
@@ -79,8 +77,11 @@ fn by_uri(request: &mut Request) -> Result<Decision, Undecided> {
     if request.redirects > 0 {
         request.location = Arc::clone(&server.outside);
     }
-    if let steps::Outcome::Return { code, text } = steps::run(request, &server.steps, &[])? {
-        return Ok(return_(request, code, text));
+    for step in &server.rewrite {
+        match step.run(request)? {
+            Decision::Pass => {}
+            word => return Ok(word),
+        }
     }
     let found = server.top.find(&request.uri, &|location| server.level(location));
     let location = match found {
@@ -112,22 +113,29 @@ fn reach(request: &mut Request, location: &Arc<Location>) -> Result<Decision, Un
     }
 }
 
-/// The steps of a location, and what answers there.
+/// The phases of a location from rewriting on, and what answers there.
 fn enter(request: &mut Request, location: &Location) -> Result<Decision, Undecided> {
-    if let steps::Outcome::Return { code, text } = steps::run(request, &location.steps, &location.ifs)? {
-        return Ok(return_(request, code, text));
+    for step in &location.rewrite {
+        match step.run(request)? {
+            Decision::Pass => {}
+            word => return Ok(word),
+        }
     }
-    Ok(match &request.location.content {
-        Content::Proxy(pass) => {
+    // Rewriting may have led into a block of an `if`.
+    let location = Arc::clone(&request.location);
+    for step in location.steps.iter() {
+        match step.run(request)? {
+            Decision::Pass => {}
+            word => return Ok(word),
+        }
+    }
+    match &location.content {
+        Content::Module(module) => module.run(request),
+        Content::Upstream(pass) => {
             request.upstream = Some(Arc::clone(&pass.upstream));
-            Decision::Pass
+            Ok(Decision::Pass)
         }
-        Content::CheckStatus(settings) => {
-            let (reply, body) = check_status::answer(request, settings);
-            Decision::Answer(Answer::Local(reply, body))
-        }
-        Content::Files => files::find(request),
-    })
+    }
 }
 
 /// 404 for a location that clients do not reach, and 413 for a request that is larger than the location takes, as far as
@@ -150,7 +158,7 @@ fn forbidden(request: &mut Request) -> Option<Decision> {
 }
 
 /// A built-in page.
-pub(super) fn error_page(request: &mut Request, status: u16) -> Decision {
+pub fn error_page(request: &mut Request, status: u16) -> Decision {
     if super::page::closes(status) {
         request.keepalive = false;
     }
@@ -159,7 +167,7 @@ pub(super) fn error_page(request: &mut Request, status: u16) -> Decision {
 }
 
 /// The path of the present URI with a slash behind it, as a redirect.
-pub(super) fn add_slash(request: &mut Request) -> Decision {
+pub fn add_slash(request: &mut Request) -> Decision {
     let mut target = Vec::with_capacity(request.uri.len() + 1);
     uri::escape(&request.uri, &mut target);
     target.push(b'/');
@@ -171,7 +179,7 @@ pub(super) fn add_slash(request: &mut Request) -> Decision {
 }
 
 /// A redirect page. A path is made a URL of this server; anything else is sent as it is.
-fn redirect(request: &mut Request, status: u16, target: &[u8]) -> Decision {
+pub fn redirect(request: &mut Request, status: u16, target: &[u8]) -> Decision {
     let (mut reply, body) = Reply::error_page(request, status);
     // A line end in the target would begin a header of the client's choice.
     let target: Vec<u8> = target.iter().copied().filter(|byte| !ends_line(*byte)).collect();
@@ -181,22 +189,4 @@ fn redirect(request: &mut Request, status: u16, target: &[u8]) -> Decision {
         reply.line(b"Location", &target);
     }
     Decision::Answer(Answer::Local(reply, body))
-}
-
-fn return_(request: &mut Request, code: u16, text: Option<&Text>) -> Decision {
-    request.status = code;
-    let text = text.map(|text| text.render(request));
-    match (code, text) {
-        (444 | 408 | 499, None) => Decision::Close,
-        (204, _) => Decision::Answer(Answer::Local(Reply::new(204), Vec::new())),
-        (301 | 302 | 303 | 307 | 308, Some(target)) => redirect(request, code, &target),
-        (400.., None) | (301 | 302 | 303 | 307 | 308, None) => error_page(request, code),
-        (_, text) => {
-            let body = text.unwrap_or_default();
-            let mut reply = Reply::new(code);
-            reply.content_type = Some(request.media_type().into_owned().into());
-            reply.length = Length::Known(body.len() as u64);
-            Decision::Answer(Answer::Local(reply, body))
-        }
-    }
 }

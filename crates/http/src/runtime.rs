@@ -9,17 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::check_status::StatusFormat;
-use crate::pass::Pass;
 use arc_swap::ArcSwap;
 use limpet_message::request::HeadLimits;
 use limpet_text::Regex;
 use limpet_wire::Address;
 
-use super::{AccessLog, Charsets, Text};
+use crate::Text;
+use crate::ctx::Request;
 use crate::front::{Conn, Counters};
+use crate::pass::Pass;
+use crate::phase::{Filter, HeaderFilter, Log, Step, Steps};
 use crate::route::host::HostMap;
 use crate::route::location::Level;
+use crate::routing::error_page;
 use limpet_log::{ErrorLog, LogFiles};
 use limpet_upstream::{Background, Kept, Upstream};
 
@@ -79,7 +81,8 @@ pub struct Listening {
 pub struct Server {
     /// The first of its names, as `$server_name` and the error log show it.
     pub name: String,
-    pub steps: Vec<Rewrite>,
+    /// Rewriting, before a location is found.
+    pub rewrite: Vec<Box<dyn Step>>,
     pub locations: Vec<Arc<Location>>,
     pub top: Level,
     /// The locations with a name, the `@` included.
@@ -111,19 +114,12 @@ impl Server {
     pub fn nowhere() -> Self {
         Server {
             name: String::new(),
-            steps: Vec::new(),
+            rewrite: Vec::new(),
             locations: Vec::new(),
             top: Level::default(),
             named: HashMap::new(),
             inner: HashMap::new(),
-            outside: Arc::new(Location {
-                prefix_length: 0,
-                regex: None,
-                steps: vec![Rewrite::Return { code: 404, text: None }],
-                content: Content::Files,
-                ifs: Vec::new(),
-                settings: LocationSettings::nowhere(),
-            }),
+            outside: Arc::default(),
             client_header_timeout: Duration::from_secs(60),
             head_limits: HeadLimits::default(),
         }
@@ -139,24 +135,43 @@ pub struct Location {
     pub prefix_length: usize,
     /// The pattern of a location by regular expression, for its captures.
     pub regex: Option<Regex>,
-    pub steps: Vec<Rewrite>,
+    /// Rewriting, which may choose one of `ifs` in the location's place.
+    pub rewrite: Vec<Box<dyn Step>>,
+    /// What is done before the content, if that is to be reached.
+    pub steps: Steps,
     pub content: Content,
+    pub filters: Vec<Box<dyn Filter>>,
+    pub header_filters: Vec<Box<dyn HeaderFilter>>,
+    pub logs: Vec<Box<dyn Log>>,
+    /// The blocks of its `if`s.
     pub ifs: Vec<Arc<Location>>,
     pub settings: LocationSettings,
 }
 
+/// What answers in a location.
 pub enum Content {
-    Files,
-    Proxy(Box<Pass>),
-    CheckStatus(CheckStatus),
+    /// A module of this program. It says `Pass` to nobody.
+    Module(Box<dyn Step>),
+    /// The servers of an upstream.
+    Upstream(Box<Pass>),
 }
 
-/// `check_status`
-pub struct CheckStatus {
-    /// Where the request names none.
-    pub format: StatusFormat,
-    /// What is known of all servers.
-    pub kept: Arc<Kept>,
+impl Default for Location {
+    /// One where nothing is.
+    fn default() -> Self {
+        Location {
+            prefix_length: 0,
+            regex: None,
+            rewrite: Vec::new(),
+            steps: Steps::default(),
+            content: Content::Module(Box::new(|request: &mut Request| error_page(request, 404))),
+            filters: Vec::new(),
+            header_filters: Vec::new(),
+            logs: Vec::new(),
+            ifs: Vec::new(),
+            settings: LocationSettings::default(),
+        }
+    }
 }
 
 /// File name extensions, lower case and without the dot, to media types.
@@ -177,7 +192,6 @@ pub struct LocationSettings {
     pub internal: bool,
     pub root: Text,
     pub alias: bool,
-    pub index: Vec<Text>,
     pub types: Arc<Types>,
     pub default_type: Vec<u8>,
     /// Zero: connections are not kept.
@@ -186,61 +200,36 @@ pub struct LocationSettings {
     pub keepalive_requests: u64,
     /// After so long a connection serves its last request.
     pub keepalive_time: Duration,
-    /// `None`: the file names no character set.
-    pub charsets: Option<Charsets>,
     pub client_max_body_size: u64,
     /// Bytes of a body that are kept for `$request_body`; 0: nobody asks for it.
     pub kept_body: usize,
     pub client_body_timeout: Duration,
     pub send_timeout: Duration,
     pub server_tokens: ServerTokens,
-    pub add_header: Vec<AddHeader>,
-    pub access_log: Vec<AccessLog>,
     pub error_log: Arc<ErrorLog>,
     pub hide_cookie: bool,
     /// Files that are not there are told to the error log.
     pub log_not_found: bool,
 }
 
-pub struct AddHeader {
-    pub name: String,
-    pub value: Text,
-    pub always: bool,
-}
-
-/// A rewrite step, compiled.
-pub enum Rewrite {
-    Return { code: u16, text: Option<Text> },
-    If { condition: Condition, steps: Vec<Rewrite>, location: Option<usize> },
-}
-
-pub enum Condition {
-    Set(Text),
-    Equal { left: Text, right: Text, negated: bool },
-    Matches { left: Text, regex: Regex, negated: bool },
-}
-
-impl LocationSettings {
-    fn nowhere() -> Self {
+impl Default for LocationSettings {
+    /// Those of a location that no file speaks of.
+    fn default() -> Self {
         LocationSettings {
             internal: false,
             root: Text::default(),
             alias: false,
-            index: Vec::new(),
             types: Arc::default(),
             default_type: Vec::new(),
             keepalive_timeout: Duration::ZERO,
             keepalive_header: None,
             keepalive_requests: 0,
             keepalive_time: Duration::ZERO,
-            charsets: None,
             client_max_body_size: 0,
             kept_body: 0,
             client_body_timeout: Duration::from_secs(60),
             send_timeout: Duration::from_secs(60),
             server_tokens: ServerTokens::On,
-            add_header: Vec::new(),
-            access_log: Vec::new(),
             error_log: Arc::default(),
             hide_cookie: false,
             log_not_found: true,

@@ -99,7 +99,7 @@ pub(super) struct SessionCookies<'r> {
 impl<'r> SessionCookies<'r> {
     /// `None` where the location's upstream keeps none, or no server was asked.
     pub(super) fn of(location: &'r Location, stickiness: &'r Stickiness) -> Option<Self> {
-        let Content::Proxy(pass) = &location.content else { return None };
+        let Content::Upstream(pass) = &location.content else { return None };
         let hide_cookie = location.settings.hide_cookie;
         Some(SessionCookies {
             policy: pass.upstream.sticky.as_ref()?,

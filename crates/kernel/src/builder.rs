@@ -108,6 +108,8 @@ pub struct Builder<'t, T: 'static> {
     paths: HashMap<FileId, Arc<PathBuf>>,
     without_effect: HashSet<&'static str>,
     uses: Vec<Use>,
+    /// The variables that the file itself defines.
+    defined: HashSet<String>,
     variables: &'t dyn Names,
     pub outside: &'t dyn Outside,
 }
@@ -144,6 +146,7 @@ impl<'t, T: Default> Builder<'t, T> {
             paths: HashMap::new(),
             without_effect: HashSet::new(),
             uses: Vec::new(),
+            defined: HashSet::new(),
             variables,
             outside,
         }
@@ -338,14 +341,17 @@ impl<T> Builder<'_, T> {
     /// The first variable in the order of the file that there is none of: nginx's words, and ours for one of nginx's that is
     /// not built.
     pub fn check_variables(&self) -> Result<(), Diagnostic> {
-        for Use { name, line, word } in &self.uses {
+        for Use { name, line, word } in self.uses.iter().filter(|one| !self.defined.contains(&one.name)) {
             let meant = match self.variables.standing(name) {
                 Standing::Known => continue,
                 Standing::Unsupported => {
                     let message = format!("\"{name}\" is an nginx variable that limpet does not support");
                     return Err(self.diagnostic(message, *line, Some(*word)));
                 }
-                Standing::Unknown => nearest(name, self.variables.known()).map(str::to_owned),
+                Standing::Unknown => {
+                    nearest(name, self.variables.known().chain(self.defined.iter().map(String::as_str)))
+                        .map(str::to_owned)
+                }
             };
             let diagnostic = self.diagnostic(format!("unknown \"{name}\" variable"), *line, Some(*word));
             return Err(Diagnostic { meant, ..diagnostic });
@@ -356,6 +362,11 @@ impl<T> Builder<'_, T> {
     /// The block that is being read.
     pub fn context(&self) -> Contexts {
         self.context
+    }
+
+    /// The file defines a variable. Texts above may use it as well.
+    pub fn define(&mut self, variable: &str) {
+        self.defined.insert(variable.to_owned());
     }
 
     /// Whether a text that has been read so far uses a variable.

@@ -376,7 +376,7 @@ impl<T> Directive<T> {
 
 /// All directives: rows by nginx module, and by name.
 pub struct Table<T: 'static> {
-    sections: &'static [Section<T>],
+    sections: Vec<Section<T>>,
     /// The rows of a name; the blocks they may stand in differ.
     by_name: HashMap<&'static [u8], Vec<&'static Directive<T>>>,
 }
@@ -386,17 +386,17 @@ pub type Section<T> = (&'static str, &'static [Directive<T>]);
 
 impl<T> Table<T> {
     /// Sorts the rows by their names.
-    pub fn new(sections: &'static [Section<T>]) -> Table<T> {
+    pub fn new(sections: Vec<Section<T>>) -> Table<T> {
         let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
-        for row in sections.iter().flat_map(|(_, rows)| rows.iter()) {
+        for row in sections.iter().flat_map(|(_, rows)| *rows) {
             by_name.entry(row.name.as_bytes()).or_default().push(row);
         }
         Table { sections, by_name }
     }
 
     /// The rows by nginx module.
-    pub fn sections(&self) -> &'static [Section<T>] {
-        self.sections
+    pub fn sections(&self) -> &[Section<T>] {
+        &self.sections
     }
 
     /// The rows of one name; the blocks they may stand in differ.
@@ -406,7 +406,7 @@ impl<T> Table<T> {
 
     /// The names of what may stand in a block and is acted on or accepted.
     pub fn names_in(&self, context: Contexts) -> impl Iterator<Item = &'static str> {
-        let rows = self.sections.iter().flat_map(|(_, rows)| rows.iter());
+        let rows = self.sections.iter().flat_map(|(_, rows)| *rows);
         rows.filter(move |row| row.contexts & context != 0 && !matches!(row.state, State::Refused)).map(|row| row.name)
     }
 }

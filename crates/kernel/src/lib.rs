@@ -8,6 +8,7 @@ pub mod directive;
 pub mod dump;
 mod hint;
 pub mod page;
+mod settings;
 pub mod value;
 
 use std::io;
@@ -20,6 +21,7 @@ pub use hint::{nearest, nearest_parameter};
 pub use limpet_syntax::{Diagnostic, Disk, FileSystem, Sources, Tree};
 use limpet_syntax::{Includes, parse_command_line, parse_file};
 use limpet_text::Names;
+pub use settings::Inherit;
 
 /// What came of reading a main file.
 pub struct Loaded<T> {

@@ -310,8 +310,8 @@ fn detach(options: &Options, config: &Config) {
         let _ = dup2_stdin(&null);
         let _ = dup2_stdout(&null);
         let configured = config.main.error_log.iter().flatten().find_map(|log| match &log.target {
-            limpet_modules::model::ErrorLogTarget::File(path) => Some(options.prefix.join(path)),
-            limpet_modules::model::ErrorLogTarget::Stderr => None,
+            limpet_modules::log::ErrorLogTarget::File(path) => Some(options.prefix.join(path)),
+            limpet_modules::log::ErrorLogTarget::Stderr => None,
         });
         let log = configured.or_else(|| options.error_log.as_ref().map(|path| options.prefix.join(path)));
         let log = log.and_then(|path| File::options().append(true).open(path).ok());

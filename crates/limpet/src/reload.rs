@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use limpet_log::LogLevel;
-use limpet_modules::model::{Config, Workers};
+use limpet_modules::core::Workers;
+use limpet_modules::model::Config;
 use limpet_wire::Address;
 use limpet_wire::listen::ListenOptions;
 use limpet_wire::listen::Listener;

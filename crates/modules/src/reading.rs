@@ -1,14 +1,12 @@
 //! The model while a file is read, and what directives ask of it.
 
-use std::collections::BTreeMap;
-
-use limpet_kernel::{self as kernel, Diagnostic, contexts};
+use limpet_kernel::{self as kernel, Diagnostic, Inherit, contexts};
 use limpet_syntax as syntax;
 
-use crate::address;
-use crate::merge::merge;
+use crate::list;
 use crate::model::{Config, Http, Location, PassTarget, Server, Settings, Upstream};
-use crate::verify::verify;
+use crate::module::Verifying;
+use crate::{address, http_core};
 
 /// The walk over a file with the model of all modules.
 pub(crate) type Builder<'t> = kernel::Builder<'t, Reading>;
@@ -25,10 +23,6 @@ pub struct Reading {
     pub(crate) locations: Vec<Location>,
     pub(crate) upstream: Upstream,
     pub(crate) has_events: bool,
-    /// The upstreams that `session_sticky_hide_cookie` names, and what to say when there is none of that name.
-    pub(crate) hidden: Vec<(String, Diagnostic)>,
-    /// The shared memory that upstreams name: its size, and what to say where none is written.
-    pub(crate) zones: BTreeMap<String, (Option<u64>, Diagnostic)>,
 }
 
 /// What the functions of rows ask of the builder.
@@ -72,14 +66,37 @@ impl Blocks for Builder<'_> {
 
     fn finish_http(&mut self) -> Result<(), Diagnostic> {
         let mut http = std::mem::take(&mut self.http);
-        if let Some((_, without_size)) = self.zones.values().find(|(size, _)| size.is_none()) {
-            return Err(without_size.clone());
-        }
         self.check_variables()?;
         http.mentions_request_body = self.mentions("request_body");
         merge(&mut http);
-        verify(&mut http, &self.model.hidden, self.outside, &mut self.notices)?;
+        list::verify(&mut http, &mut Verifying { outside: self.outside, notices: &mut self.notices })?;
+        http_core::verify_servers(&http, &mut self.notices)?;
         self.config.http = Some(http);
         Ok(())
+    }
+}
+
+/// Fills in, in every block, what it takes from the blocks around it.
+fn merge(http: &mut Http) {
+    let outer = &http.settings;
+    for server in &mut http.servers {
+        server.settings.inherit(outer);
+        for location in &mut server.locations {
+            merge_location(location, &server.settings);
+        }
+    }
+}
+
+fn merge_location(location: &mut Location, outer: &Settings) {
+    location.settings.inherit(outer);
+    for inner in &mut location.locations {
+        merge_location(inner, &location.settings);
+    }
+    for inner in &mut location.ifs {
+        merge_location(inner, &location.settings);
+        // The block of an `if` is its location with changes, so what answers there answers here.
+        if inner.content.is_none() {
+            inner.content = location.content.clone();
+        }
     }
 }

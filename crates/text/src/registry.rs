@@ -1,5 +1,6 @@
 //! The variables that there are. The module that knows what one stands for adds it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub trait Names {
 
 /// Variables by name, and families of them by the beginning of their names.
 pub struct Registry<S> {
-    named: BTreeMap<&'static str, Entry<S>>,
+    named: BTreeMap<Cow<'static, str>, Entry<S>>,
     families: Vec<(&'static str, Family<S>)>,
 }
 
@@ -62,8 +63,8 @@ impl<S> Default for Registry<S> {
 
 impl<S> Registry<S> {
     /// Adds a variable. Of two with one name the later counts.
-    pub fn add(&mut self, name: &'static str, variable: impl Variable<S> + 'static) {
-        self.named.insert(name, Entry::Variable(Arc::new(variable)));
+    pub fn add(&mut self, name: impl Into<Cow<'static, str>>, variable: impl Variable<S> + 'static) {
+        self.named.insert(name.into(), Entry::Variable(Arc::new(variable)));
     }
 
     /// Adds a family: what follows its beginning names a header, a cookie or an argument. The beginning alone is known and
@@ -79,7 +80,7 @@ impl<S> Registry<S> {
 
     /// Names of variables that are not built.
     pub fn refuse(&mut self, names: &[&'static str], families: &[&'static str]) {
-        self.named.extend(names.iter().map(|name| (*name, Entry::Unsupported)));
+        self.named.extend(names.iter().map(|name| (Cow::Borrowed(*name), Entry::Unsupported)));
         self.families.extend(families.iter().map(|prefix| (*prefix, Family::Unsupported)));
     }
 
@@ -113,7 +114,7 @@ impl<S> Names for Registry<S> {
 
     fn known(&self) -> Box<dyn Iterator<Item = &str> + '_> {
         let is_known = |entry: &Entry<S>| matches!(entry, Entry::Variable(_));
-        Box::new(self.named.iter().filter(move |(_, entry)| is_known(entry)).map(|(name, _)| *name))
+        Box::new(self.named.iter().filter(move |(_, entry)| is_known(entry)).map(|(name, _)| &**name))
     }
 }
 

@@ -8,7 +8,7 @@ use pingora::proxy::Session;
 
 use crate::ctx::Request;
 use crate::decision::{Answer, Decision};
-use crate::files::Opened;
+use crate::file::Opened;
 use crate::reply;
 use crate::reply::{Length, Reply};
 

@@ -1,0 +1,480 @@
+//! `http`, `server`, `listen`, `server_name`: who is asked, and how connections are kept.
+
+use limpet_syntax as syntax;
+
+use crate::address;
+use crate::reading::Directive;
+use crate::reading::{Blocks, Builder};
+use limpet_http::ServerTokens;
+use limpet_kernel::Level;
+use limpet_kernel::builder::{Fault, arg, fault, text, unknown};
+use limpet_kernel::directive::contexts;
+use limpet_kernel::directive::prelude::{HTTP, LOCATION, MAIN, MORE1, N0, N1, N2, N12, SERVER, works};
+use limpet_kernel::value;
+use limpet_wire::listen::ListenOptions;
+pub(crate) mod location;
+
+use crate::model::{self, Http, Listen, Server, ServerName};
+use crate::module::{Module, Spot};
+use crate::site::{self, BuildError, Site};
+use limpet_http::runtime::{self, Location};
+use limpet_kernel::{Diagnostic, Notice};
+use limpet_message::request::HeadLimits;
+use std::collections::HashSet;
+
+/// The part of nginx's `ngx_http_core_module` that is about servers and connections.
+pub(crate) struct Servers;
+
+impl Module for Servers {
+    const TITLE: &'static str = "HTTP: servers and connections";
+    const ROWS: &'static [Directive] = ROWS;
+    type Settings = Settings;
+    type Main = ();
+
+    fn install_in_server(
+        _: &Site<'_>,
+        settings: &model::Settings,
+        server: &mut runtime::Server,
+    ) -> Result<(), BuildError> {
+        server.client_header_timeout = site::milliseconds(settings.http.client_header_timeout, 60_000);
+        server.head_limits = head_limits(&settings.http);
+        Ok(())
+    }
+
+    fn install(site: &Site<'_>, spot: &Spot<'_>, location: &mut Location) -> Result<(), BuildError> {
+        let settings = &spot.settings.http;
+        let keepalive = settings.keepalive_timeout;
+        let to = &mut location.settings;
+        to.keepalive_timeout = site::milliseconds(keepalive.map(|keepalive| keepalive.timeout), 75_000);
+        to.keepalive_header = keepalive.and_then(|keepalive| keepalive.header);
+        to.keepalive_requests = settings.keepalive_requests.unwrap_or(1000);
+        to.keepalive_time = site::milliseconds(settings.keepalive_time, 3_600_000);
+        to.client_max_body_size = settings.client_max_body_size.unwrap_or(1 << 20);
+        to.client_body_timeout = site::milliseconds(settings.client_body_timeout, 60_000);
+        to.send_timeout = site::milliseconds(settings.send_timeout, 60_000);
+        to.server_tokens = settings.server_tokens.unwrap_or(ServerTokens::On);
+        if site.http.mentions_request_body {
+            to.kept_body = settings.client_body_buffer_size.unwrap_or(16_384) as usize;
+        }
+        Ok(())
+    }
+}
+
+limpet_kernel::settings! {
+    keepalive_timeout: KeepaliveTimeout,
+    /// Requests served on one connection.
+    keepalive_requests: u64,
+    /// Milliseconds after which a connection serves its last request.
+    keepalive_time: u64,
+    /// Bytes; 0: any size.
+    client_max_body_size: u64,
+    /// Bytes of a body that are kept in memory.
+    client_body_buffer_size: u64,
+    /// Bytes of the first buffer for a request's head.
+    client_header_buffer_size: u64,
+    /// Number and size in bytes of the buffers for a request's head.
+    large_client_header_buffers: (u64, u64),
+    /// Milliseconds to read a request's head.
+    client_header_timeout: u64,
+    /// Milliseconds between two reads of a request's body.
+    client_body_timeout: u64,
+    /// Milliseconds between two writes of a response.
+    send_timeout: u64,
+    server_tokens: ServerTokens,
+}
+
+/// `keepalive_timeout`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepaliveTimeout {
+    /// Milliseconds; 0: connections are closed after each response.
+    pub timeout: u64,
+    /// Seconds for the `Keep-Alive: timeout=` header; `None`: no such header.
+    pub header: Option<u64>,
+}
+
+/// A head may have as many bytes as its buffers hold, and the small one that nginx reads first.
+fn head_limits(settings: &Settings) -> HeadLimits {
+    let first = settings.client_header_buffer_size.unwrap_or(1024);
+    let (number, size) = settings.large_client_header_buffers.unwrap_or((4, 8192));
+    let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    HeadLimits { line: bytes(size.max(first)), head: bytes(number.saturating_mul(size).saturating_add(first)) }
+}
+
+const ROWS: &[Directive] = &[
+    works("http", MAIN, N0.block(), "Everything about HTTP.", http),
+    works("server", HTTP, N0.block(), "A virtual server.", server).repeatable(),
+    works("listen", SERVER, MORE1, "An address to accept connections on.", listen).repeatable(),
+    works(
+        "server_name",
+        SERVER,
+        MORE1,
+        "The names of a server: exact, `*.x`, `.x`, `x.*` and `~regular expression`.",
+        server_name,
+    )
+    .repeatable(),
+    works(
+        "keepalive_timeout",
+        HTTP | SERVER | LOCATION,
+        N12,
+        "How long an idle client connection stays open, and what `Keep-Alive` says of it. Default: 75s.",
+        keepalive_timeout,
+    ),
+    works(
+        "keepalive_requests",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Most requests on one client connection. Default: 1000.",
+        keepalive_requests,
+    ),
+    works(
+        "keepalive_time",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Age after which a client connection serves its last request. Default: 1h.",
+        keepalive_time,
+    ),
+    works(
+        "client_header_timeout",
+        HTTP | SERVER,
+        N1,
+        "Longest time to read a request's head. Default: 60s.",
+        client_header_timeout,
+    ),
+    works(
+        "client_header_buffer_size",
+        HTTP | SERVER,
+        N1,
+        "The first buffer for a request's head: a request line or a head that fits in it is taken, however small those of \
+         `large_client_header_buffers` are. Default: 1k.",
+        client_header_buffer_size,
+    ),
+    works(
+        "large_client_header_buffers",
+        HTTP | SERVER,
+        N2,
+        "How large a head may be: the request line one buffer, all lines together all of them. Default: 4 8k.",
+        large_client_header_buffers,
+    ),
+    works(
+        "client_body_timeout",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Longest wait between two reads of a request's body. Default: 60s.",
+        client_body_timeout,
+    ),
+    works(
+        "send_timeout",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Longest wait between two writes of a response. Default: 60s.",
+        send_timeout,
+    ),
+    works(
+        "client_max_body_size",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Largest request body; 0: any. More is answered with 413. Default: 1m.",
+        client_max_body_size,
+    ),
+    works(
+        "client_body_buffer_size",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "The largest request body that `$request_body` shows. Default: 16k.",
+        client_body_buffer_size,
+    ),
+    works(
+        "server_tokens",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Whether `Server` and error pages show the version. Default: on.",
+        server_tokens,
+    ),
+];
+
+fn http(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.block(directive, contexts::HTTP)?;
+    Ok(builder.finish_http()?)
+}
+
+fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.server = Server { place: builder.place(directive), ..Server::default() };
+    builder.block(directive, contexts::SERVER)?;
+    let mut server = std::mem::take(&mut builder.server);
+    if server.listens.is_empty() {
+        // nginx's default for root is port 80, for others 8000; the port that needs no thought is the manual's.
+        let address = address::listen("80", builder.outside).or(Err(Fault::Directive("has no address")))?;
+        let place = server.place.clone();
+        server.listens.extend(address.into_iter().map(|address| Listen {
+            address,
+            default_server: false,
+            options: ListenOptions::default(),
+            has_options: false,
+            place: place.clone(),
+        }));
+    }
+    builder.http.servers.push(server);
+    Ok(())
+}
+
+/// What may stand behind the address of a `listen`.
+const LISTEN_PARAMETERS: &[&str] = &[
+    "default_server",
+    "backlog=",
+    "rcvbuf=",
+    "sndbuf=",
+    "ipv6only=",
+    "bind",
+    "reuseport",
+    "deferred",
+    "fastopen=",
+    "so_keepalive=",
+    "ssl",
+    "http2",
+    "quic",
+    "proxy_protocol",
+];
+
+/// `on`, `off`, or `[seconds]:[seconds]:[probes]` with at least one of them.
+fn is_so_keepalive(value: &str) -> bool {
+    if matches!(value, "on" | "off") {
+        return true;
+    }
+    let parts: Vec<&[u8]> = value.split(':').map(str::as_bytes).collect();
+    let is_number = |number: &[u8]| number.is_empty() || value::number(number).is_some_and(|number| number > 0);
+    let is_time = |time: &[u8]| time.is_empty() || value::seconds(time).is_some_and(|seconds| seconds > 0);
+    let fits = match parts.as_slice() {
+        [idle, interval] => is_time(idle) && is_time(interval),
+        [idle, interval, probes] => is_time(idle) && is_time(interval) && is_number(probes),
+        _ => false,
+    };
+    fits && parts.iter().any(|part| !part.is_empty())
+}
+
+fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    let addresses = match address::listen(text(word)?, builder.outside) {
+        Ok(addresses) => addresses,
+        Err(wrong) => return fault(word, format!("{wrong} in \"{}\" of the \"listen\" directive", word.text())),
+    };
+    let mut default_server = false;
+    let mut options = ListenOptions::default();
+    let mut has_options = false;
+    for word in directive.args.iter().skip(1) {
+        let parameter = text(word)?;
+        let (name, value) = parameter.split_once('=').map_or((parameter, None), |(name, value)| (name, Some(value)));
+        let bytes = value.unwrap_or_default().as_bytes();
+        let invalid = |what: &str| fault::<()>(word, format!("invalid {what} \"{parameter}\""));
+        has_options |= !matches!(name, "default_server" | "default" | "ssl" | "http2" | "quic" | "proxy_protocol");
+        match (name, value) {
+            ("default_server" | "default", None) => default_server = true,
+            ("backlog", Some(_)) => match value::number(bytes).and_then(|n| u32::try_from(n).ok()) {
+                Some(backlog) if backlog > 0 => options.backlog = Some(backlog),
+                _ => invalid("backlog")?,
+            },
+            ("rcvbuf", Some(_)) => match value::size(bytes) {
+                Some(size) => options.rcvbuf = Some(size),
+                None => invalid("rcvbuf")?,
+            },
+            ("sndbuf", Some(_)) => match value::size(bytes) {
+                Some(size) => options.sndbuf = Some(size),
+                None => invalid("sndbuf")?,
+            },
+            ("ipv6only", Some("on")) => options.ipv6only = Some(true),
+            ("ipv6only", Some("off")) => options.ipv6only = Some(false),
+            ("fastopen", Some(_)) if value::number(bytes).is_none() => invalid("fastopen")?,
+            ("so_keepalive", Some(value)) if !is_so_keepalive(value) => {
+                return fault(word, format!("invalid so_keepalive value: \"{value}\""));
+            }
+            // How the kernel hands connections over; limpet's workers share one socket.
+            ("bind" | "reuseport" | "deferred", None) | ("fastopen" | "so_keepalive", Some(_)) => {
+                builder.notice(
+                    Level::Notice,
+                    format!("the \"{name}\" parameter of \"listen\" has no effect in limpet"),
+                    directive,
+                );
+            }
+            ("ssl" | "http2" | "quic" | "proxy_protocol" | "multipath" | "xquic", None)
+            | ("setfib" | "accept_filter", Some(_)) => {
+                return fault(word, format!("the \"{name}\" parameter of \"listen\" is not supported by limpet"));
+            }
+            _ => return unknown(word, parameter, LISTEN_PARAMETERS),
+        }
+    }
+    let place = builder.place(directive);
+    for address in addresses {
+        if builder.server.listens.iter().any(|other| other.address == address) {
+            return fault(word, format!("a duplicate listen {address}"));
+        }
+        let listen = Listen { address, default_server, options: options.clone(), has_options, place: place.clone() };
+        builder.server.listens.push(listen);
+    }
+    Ok(())
+}
+
+fn server_name(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    for word in &directive.args {
+        let written = text(word)?;
+        if let Some(pattern) = written.strip_prefix('~') {
+            if pattern.is_empty() {
+                return fault(word, format!("empty regex in server name \"{written}\""));
+            }
+            location::check_regex(word, pattern, true)?;
+            builder.server.names.push(ServerName::Regex(pattern.to_owned()));
+            continue;
+        }
+        if written.contains('/') {
+            builder.notice(Level::Warn, format!("server name \"{written}\" has suspicious symbols"), directive);
+        }
+        let name = written.to_ascii_lowercase();
+        let invalid = || fault(word, format!("server name \"{written}\" is invalid"));
+        let parsed = if let Some(suffix) = name.strip_prefix("*.") {
+            if suffix.is_empty() || suffix.contains('*') {
+                return invalid();
+            }
+            ServerName::Suffix(format!(".{suffix}"))
+        } else if let Some(domain) = name.strip_prefix('.') {
+            if domain.is_empty() || domain.contains('*') {
+                return invalid();
+            }
+            ServerName::Domain(domain.to_owned())
+        } else if let Some(prefix) = name.strip_suffix(".*") {
+            if prefix.is_empty() || prefix.contains('*') {
+                return invalid();
+            }
+            ServerName::Prefix(format!("{prefix}."))
+        } else if name.contains('*') {
+            return invalid();
+        } else if name == "$hostname" {
+            ServerName::Exact(builder.outside.hostname())
+        } else {
+            ServerName::Exact(name)
+        };
+        builder.server.names.push(parsed);
+    }
+    Ok(())
+}
+
+fn keepalive_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let invalid = || Fault::Directive("invalid value");
+    let timeout = value::milliseconds(&arg(directive, 0)?.bytes).ok_or_else(invalid)?;
+    let header = match directive.args.get(1) {
+        Some(word) => Some(value::seconds(&word.bytes).ok_or_else(invalid)?),
+        None => None,
+    };
+    builder.settings().http.keepalive_timeout = Some(KeepaliveTimeout { timeout, header });
+    Ok(())
+}
+
+fn keepalive_requests(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let requests = value::number(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid number"))?;
+    builder.settings().http.keepalive_requests = Some(requests);
+    Ok(())
+}
+
+fn keepalive_time(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.settings().http.keepalive_time = Some(milliseconds(directive)?);
+    Ok(())
+}
+
+/// A time in milliseconds as nginx's generic setter takes it.
+pub(super) fn milliseconds(directive: &syntax::Directive) -> Result<u64, Fault> {
+    value::milliseconds(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))
+}
+
+fn client_header_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.settings().http.client_header_timeout = Some(milliseconds(directive)?);
+    Ok(())
+}
+
+fn client_header_buffer_size(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.settings().http.client_header_buffer_size = Some(size(directive)?);
+    Ok(())
+}
+
+/// A size in bytes as nginx's generic setter takes it.
+pub(super) fn size(directive: &syntax::Directive) -> Result<u64, Fault> {
+    value::size(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))
+}
+
+fn large_client_header_buffers(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let invalid = || Fault::Directive("invalid value");
+    let number = value::number(&arg(directive, 0)?.bytes).filter(|number| *number > 0).ok_or_else(invalid)?;
+    let size = value::size(&arg(directive, 1)?.bytes).filter(|size| *size > 0).ok_or_else(invalid)?;
+    builder.settings().http.large_client_header_buffers = Some((number, size));
+    Ok(())
+}
+
+fn client_body_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.settings().http.client_body_timeout = Some(milliseconds(directive)?);
+    Ok(())
+}
+
+fn send_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.settings().http.send_timeout = Some(milliseconds(directive)?);
+    Ok(())
+}
+
+fn client_max_body_size(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let size = value::offset(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))?;
+    builder.settings().http.client_max_body_size = Some(size);
+    Ok(())
+}
+
+fn client_body_buffer_size(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let size = value::size(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))?;
+    builder.settings().http.client_body_buffer_size = Some(size);
+    Ok(())
+}
+
+fn server_tokens(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    let tokens = match word.bytes.to_ascii_lowercase().as_slice() {
+        b"on" | b"build" => ServerTokens::On,
+        b"off" => ServerTokens::Off,
+        _ => return fault(word, format!("invalid value \"{}\"", word.text())),
+    };
+    builder.settings().http.server_tokens = Some(tokens);
+    Ok(())
+}
+
+/// Checks the listening addresses of all servers, and their names.
+pub(crate) fn verify_servers(http: &Http, notices: &mut Vec<Notice>) -> Result<(), Diagnostic> {
+    check_listens(http)?;
+    warn_of_conflicting_names(&http.servers, notices);
+    Ok(())
+}
+
+fn check_listens(http: &Http) -> Result<(), Diagnostic> {
+    let mut options = HashSet::new();
+    let has_options = |listen: &&Listen| listen.has_options;
+    for listen in http.servers.iter().flat_map(|server| &server.listens).filter(has_options) {
+        if !options.insert(&listen.address) {
+            return Err(listen.place.error(format!("duplicate listen options for {}", listen.address)));
+        }
+    }
+    let mut defaults = HashSet::new();
+    for listen in http.servers.iter().flat_map(|server| &server.listens).filter(|listen| listen.default_server) {
+        if !defaults.insert(&listen.address) {
+            return Err(listen.place.error(format!("a duplicate default server for {}", listen.address)));
+        }
+    }
+    Ok(())
+}
+
+fn warn_of_conflicting_names(servers: &[Server], notices: &mut Vec<Notice>) {
+    let mut seen = HashSet::new();
+    for server in servers {
+        // A server without names has the empty one.
+        let empty = [ServerName::Exact(String::new())];
+        let names = if server.names.is_empty() { empty.as_slice() } else { &server.names };
+        for listen in &server.listens {
+            for name in names.iter().filter(|name| !matches!(name, ServerName::Regex(_))) {
+                if !seen.insert((&listen.address, format!("{name:?}"))) {
+                    let message = format!("conflicting server name \"{}\" on {}, ignored", name, listen.address);
+                    notices.push(server.place.warning(message));
+                }
+            }
+        }
+    }
+}

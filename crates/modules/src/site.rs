@@ -1,0 +1,76 @@
+//! What modules need to put a configuration to work.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use limpet_http::pass::{HashKey, Slices};
+use limpet_http::runtime::Shared;
+use limpet_http::{Request, Text};
+use limpet_log::{ErrorLog, LogFile};
+use limpet_text::{Registry, Template};
+use limpet_upstream::Upstream;
+
+use crate::model::Http;
+
+/// What the program found out before: where relative paths begin, and what the command line says.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// The prefix of `-p`.
+    pub prefix: PathBuf,
+    /// Worker threads.
+    pub workers: usize,
+    /// The log of `-e`, for a main level without `error_log`.
+    pub error_log: Option<PathBuf>,
+}
+
+/// A configuration that can't be put to work, in nginx's words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BuildError(pub(crate) String);
+
+/// The configuration that is put to work, and what there is to do it with.
+pub struct Site<'b> {
+    pub(crate) environment: &'b Environment,
+    pub(crate) shared: &'b Shared,
+    pub(crate) http: &'b Http,
+    pub(crate) registry: Registry<Request>,
+    /// In the order of the file.
+    pub(crate) upstreams: Vec<Balanced>,
+    /// The error log of the main level.
+    pub(crate) default_log: Arc<ErrorLog>,
+}
+
+/// An upstream, and the texts by which requests choose in it.
+pub(crate) struct Balanced {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) key: Arc<HashKey>,
+    pub(crate) slices: Option<Arc<Slices>>,
+}
+
+impl Site<'_> {
+    /// A text of the configuration, whose variables were checked when it was read.
+    pub(crate) fn compile(&self, template: &Template) -> Text {
+        Text::new(template, &self.registry)
+    }
+
+    /// A log file; a relative path begins at the prefix.
+    pub(crate) fn open_log(&self, path: &Path) -> Result<Arc<LogFile>, BuildError> {
+        open_log(self.shared, self.environment, path)
+    }
+}
+
+/// A log file; a relative path begins at the prefix.
+pub(crate) fn open_log(shared: &Shared, environment: &Environment, path: &Path) -> Result<Arc<LogFile>, BuildError> {
+    shared.log_files.open(&environment.prefix.join(path)).map_err(BuildError)
+}
+
+/// A pattern, which was found to be good when it was read.
+pub(crate) fn regex(pattern: &str, caseless: bool) -> Result<limpet_text::Regex, BuildError> {
+    limpet_text::regex(pattern, caseless).map_err(|error| BuildError(format!("{error} in \"{pattern}\"")))
+}
+
+/// A time in milliseconds, or nginx's default.
+pub(crate) fn milliseconds(value: Option<u64>, default: u64) -> Duration {
+    Duration::from_millis(value.unwrap_or(default))
+}

@@ -1,0 +1,213 @@
+//! Tengine's `session_sticky` and `session_sticky_hide_cookie`.
+
+use limpet_syntax::{self as syntax, Word};
+
+use crate::reading::Directive;
+use crate::reading::{Blocks, Builder};
+use limpet_kernel::Level;
+use limpet_kernel::builder::{Fault, arg, fault, text};
+use limpet_kernel::directive::prelude::{ANY, HTTP, LOCATION, N1, SERVER, UPSTREAM, works};
+use limpet_kernel::nearest_parameter;
+use limpet_kernel::value;
+use limpet_upstream::written::{Hash, StickyMode};
+mod variables;
+mod verify;
+
+use crate::model::Http;
+use crate::module::{Module, Spot, Verifying};
+use crate::site::{BuildError, Site};
+use limpet_http::Request;
+use limpet_http::runtime::{Content, Location};
+use limpet_kernel::Diagnostic;
+use limpet_sticky::Policy;
+use limpet_text::Registry;
+use limpet_upstream::written;
+
+/// Tengine's `ngx_http_upstream_session_sticky_module`.
+pub(crate) struct SessionSticky;
+
+impl Module for SessionSticky {
+    const TITLE: &'static str = "Session sticky";
+    const ROWS: &'static [Directive] = ROWS;
+    type Settings = Settings;
+    type Main = Main;
+
+    fn variables(registry: &mut Registry<Request>) {
+        variables::add(registry);
+    }
+
+    fn verify(http: &mut Http, verifying: &mut Verifying<'_>) -> Result<(), Diagnostic> {
+        let is_block = |name: &str| http.upstreams.iter().any(|upstream| !upstream.implicit && upstream.name == name);
+        if let Some((_, diagnostic)) = http.main.sticky.hidden.iter().find(|(name, _)| !is_block(name)) {
+            return Err(diagnostic.clone());
+        }
+        verify::warn_of_sticky(http, verifying.notices);
+        Ok(())
+    }
+
+    /// The policy of the upstream that is asked hides its cookie; one that has none leaves it to the one that the directive
+    /// names.
+    fn install(site: &Site<'_>, spot: &Spot<'_>, location: &mut Location) -> Result<(), BuildError> {
+        let Some(name) = &spot.settings.sticky.session_sticky_hide_cookie else { return Ok(()) };
+        location.settings.hide_cookie = true;
+        if let Content::Upstream(pass) = &mut location.content {
+            let named = || site.upstreams.iter().find(|other| *other.upstream.name == **name)?.upstream.sticky.as_ref();
+            let policy = pass.upstream.sticky.as_ref().or_else(named).cloned();
+            pass.hides = policy.filter(Policy::hides);
+        }
+        Ok(())
+    }
+}
+
+limpet_kernel::settings! {
+    /// The upstream that `session_sticky_hide_cookie` names.
+    session_sticky_hide_cookie: String,
+}
+
+/// What the http block says once for all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Main {
+    /// The upstreams that `session_sticky_hide_cookie` names, and what to say when there is none of that name.
+    hidden: Vec<(String, Diagnostic)>,
+}
+
+const ROWS: &[Directive] = &[
+    works(
+        "session_sticky",
+        UPSTREAM,
+        ANY,
+        "Keeps each client on its server by a cookie: `cookie= domain= path= maxage= maxidle= maxlife= mode= option= fallback= hash=`.",
+        session_sticky,
+    )
+    .repeatable(),
+    works(
+        "session_sticky_hide_cookie",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Keeps the session's cookie from the backends of `upstream=NAME` (option=indirect and mode=prefix).",
+        hide_cookie,
+    ),
+    works(
+        "session_sticky_header",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "The old name of `session_sticky_hide_cookie`.",
+        header,
+    ),
+];
+
+/// What `maxidle` and `maxlife` are when only the other one is given.
+const FOREVER: i64 = 2_147_483_647;
+
+fn session_sticky(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let mut sticky = match builder.upstream.sticky.take() {
+        Some(sticky) => sticky,
+        None => {
+            builder.upstream.sticky_place = builder.place(directive);
+            written::SessionSticky::default()
+        }
+    };
+    for word in &directive.args {
+        if let Some(warning) = argument(&mut sticky, word)? {
+            builder.notice(Level::Warn, warning, directive);
+        }
+    }
+    builder.upstream.sticky = Some(sticky);
+    Ok(())
+}
+
+const ARGUMENTS: &[&str] =
+    &["cookie=", "domain=", "path=", "maxage=", "maxidle=", "maxlife=", "mode=", "option=", "fallback=", "hash="];
+
+/// Takes one argument; what it returns is a warning.
+fn argument(sticky: &mut written::SessionSticky, word: &Word) -> Result<Option<String>, Fault> {
+    let split = word.bytes.iter().position(|byte| *byte == b'=');
+    let (name, value) = split.and_then(|at| word.bytes.split_at_checked(at + 1)).unwrap_or((&word.bytes, b""));
+    let text = |what: &str| match value {
+        b"" => fault(word, format!("invalid {what}")),
+        _ => Ok(value.to_vec()),
+    };
+    let seconds = |what: &str| match value::number(value) {
+        Some(seconds) => Ok(seconds as i64),
+        None => fault(word, format!("invalid {what}")),
+    };
+    let mut warning = None;
+    // The reference compares beginnings: `mode=insertfoo` is insert (compatibility: C1.3).
+    let mut choice = |what: &str, words: &[&str]| {
+        let Some(found) = words.iter().position(|word| value.starts_with(word.as_bytes())) else {
+            return fault(word, format!("invalid {what}"));
+        };
+        if words.get(found).is_some_and(|word| word.len() != value.len()) {
+            let meant = words.get(found).copied().unwrap_or_default();
+            warning = Some(format!("\"{}\" is taken as \"{meant}\"", String::from_utf8_lossy(value)));
+        }
+        Ok(found)
+    };
+    match name {
+        b"cookie=" => sticky.cookie = text("cookie")?,
+        b"domain=" => sticky.domain = Some(text("domain")?),
+        b"path=" => sticky.path = text("path")?,
+        b"maxage=" => {
+            seconds("maxage")?;
+            sticky.maxage = Some(value.to_vec());
+        }
+        b"maxidle=" => {
+            sticky.maxidle = Some(seconds("maxidle")?);
+            sticky.maxlife.get_or_insert(FOREVER);
+        }
+        b"maxlife=" => {
+            sticky.maxlife = Some(seconds("maxlife")?);
+            sticky.maxidle.get_or_insert(FOREVER);
+        }
+        b"mode=" => match choice("mode", &["insert", "prefix", "rewrite"])? {
+            // Insert is the default and takes nothing back (compatibility: C1.6).
+            0 => {}
+            1 if sticky.mode == StickyMode::Insert => sticky.mode = StickyMode::Prefix,
+            1 => {}
+            _ => {
+                sticky.mode = StickyMode::Rewrite;
+                sticky.indirect = false;
+            }
+        },
+        b"option=" => sticky.indirect = choice("option", &["indirect", "direct"])? == 0,
+        b"fallback=" => {
+            // `off` stays off (compatibility: C1.6).
+            sticky.fallback &= choice("fallback", &["on", "off"])? == 0;
+        }
+        b"hash=" if value == b"md5" => sticky.hash = Hash::Md5,
+        b"hash=" => {
+            choice("hash mode", &["plain"])?;
+            sticky.hash = Hash::Plain;
+        }
+        _ => {
+            let meant = nearest_parameter(&word.text(), ARGUMENTS).map(str::to_owned);
+            return Err(Fault::Unknown { message: "invalid argument".into(), span: word.span, meant });
+        }
+    }
+    Ok(warning)
+}
+
+fn hide_cookie(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    let Some(name) = text(word)?.strip_prefix("upstream=") else {
+        return fault(word, format!("invalid argument of \"{}\"", word.text()));
+    };
+    // Of several the last one counts, as in Tengine.
+    builder.settings().sticky.session_sticky_hide_cookie = Some(name.to_owned());
+    let diagnostic = builder.diagnostic(
+        format!("invalid upstream name \"{name}\": no such upstream block"),
+        directive.terminator,
+        Some(word.span),
+    );
+    builder.http.main.sticky.hidden.push((name.to_owned(), diagnostic));
+    Ok(())
+}
+
+fn header(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    builder.notice(
+        Level::Warn,
+        "the \"session_sticky_header\" directive is deprecated, use the \"session_sticky_hide_cookie\" directive instead",
+        directive,
+    );
+    hide_cookie(builder, directive)
+}
