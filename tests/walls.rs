@@ -21,16 +21,32 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The crates, each of which may use those before it.
-const CRATES: [&str; 8] = ["syntax", "text", "message", "sticky", "balance", "config", "proxy", "limpet"];
+/// The crates, and which of those before it each may use. `http` can't see the directives' machinery, nor that a socket.
+const CRATES: [(&str, &[&str]); 12] = [
+    ("syntax", &[]),
+    ("text", &[]),
+    ("message", &[]),
+    ("sticky", &[]),
+    ("balance", &[]),
+    ("log", &[]),
+    ("wire", &["log"]),
+    ("upstream", &["text", "message", "sticky", "balance", "log", "wire"]),
+    ("http", &["text", "message", "sticky", "balance", "log", "wire", "upstream"]),
+    ("kernel", &["syntax", "text"]),
+    ("modules", &["syntax", "text", "message", "sticky", "log", "wire", "upstream", "http", "kernel"]),
+    ("limpet", &["log", "wire", "upstream", "http", "kernel", "modules"]),
+];
 /// Those that know neither a socket nor a runtime.
-const PURE_CRATES: [&str; 6] = ["syntax", "text", "message", "sticky", "balance", "config"];
-/// The rooms of `proxy`, each of which may use those before it.
-const ROOMS: [&str; 10] = ["clock", "recode", "route", "log", "wire", "upstream", "front", "http", "build", "worker"];
-/// Those that never wait.
-const PURE_ROOMS: [&str; 4] = ["clock", "recode", "route", "log"];
+const PURE_CRATES: [&str; 7] = ["syntax", "text", "message", "sticky", "balance", "log", "kernel"];
+/// The rooms of `http`, each of which may use those before it. A file that is none of them is one of the steps.
+const ROOMS: [&str; 6] = ["route", "front", STEPS, "carry", "handler", "worker"];
+const STEPS: &str = "steps";
 /// Where Pingora may be named.
-const PINGORAS_ROOM: &str = "http/carry/pingora/";
+const PINGORAS_ROOM: &str = "carry/pingora/";
+/// What modules use of each other: a header that one may be told to ignore, and the error log of the main level.
+const BETWEEN_MODULES: [(&str, &str); 2] = [("charset", "proxy"), ("core", "log")];
+/// What of `modules` is no module.
+const HOUSE: [&str; 9] = ["address", "build", "lib", "list", "model", "module", "reading", "site", "tests"];
 
 /// A crate and what it uses.
 struct Package {
@@ -43,8 +59,8 @@ fn packages() -> Vec<Package> {
     let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().expect("metadata");
     let of = |package: &cargo_metadata::Package| {
         let uses = package.dependencies.iter().filter(|used| used.kind == DependencyKind::Normal);
-        let own = |name: &str| name.trim_start_matches("limpet-").to_owned();
-        Package { name: own(&package.name), uses: uses.map(|used| own(&used.name)).collect() }
+        let name = package.name.trim_start_matches("limpet-").to_owned();
+        Package { name, uses: uses.map(|used| used.name.clone()).collect() }
     };
     metadata.packages.iter().map(of).filter(|package| package.name != "tests").collect()
 }
@@ -53,17 +69,20 @@ fn packages() -> Vec<Package> {
 fn faults_of_crates(packages: &[Package]) -> Vec<String> {
     let mut faults = Vec::new();
     for Package { name, uses } in packages {
-        let Some(place) = CRATES.iter().position(|other| other == name) else {
+        let Some((_, allowed)) = CRATES.iter().find(|(other, _)| other == name) else {
             faults.push(format!("{name} has no place among the crates"));
             continue;
         };
         for used in uses {
-            if CRATES.iter().position(|other| other == used).is_some_and(|other| other >= place) {
-                faults.push(format!("{name} uses {used}"));
-            }
-            let foreign = ["tokio", "pingora", "socket2", "log", "rand"].contains(&used.as_str());
-            if foreign && PURE_CRATES.contains(&name.as_str()) {
-                faults.push(format!("{name} is pure and uses {used}"));
+            match used.strip_prefix("limpet-") {
+                Some(own) if !allowed.contains(&own) => faults.push(format!("{name} uses {own}")),
+                Some(_) => {}
+                None => {
+                    let foreign = ["tokio", "pingora", "socket2", "rand"].contains(&used.as_str());
+                    if foreign && PURE_CRATES.contains(&name.as_str()) {
+                        faults.push(format!("{name} is pure and uses {used}"));
+                    }
+                }
             }
         }
     }
@@ -146,34 +165,73 @@ fn first_words(token: Option<&TokenTree>, words: &mut BTreeSet<String>) {
     }
 }
 
-/// What is wrong with a source of `proxy`; `file` is its path below `src`.
-fn faults_of_source(file: &str, source: &str) -> Vec<String> {
+/// The path of a source's module, and its first word.
+fn module_of(file: &str) -> (Vec<String>, String) {
     let mut path: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
     if path.last().is_some_and(|last| last == "mod") {
         path.pop();
     }
-    let room = path.first().cloned().unwrap_or_default();
+    let first = path.first().cloned().unwrap_or_default();
+    (path, first)
+}
+
+/// What is wrong with a source of `http`; `file` is its path below `src`.
+fn faults_of_http(file: &str, source: &str) -> Vec<String> {
+    let (path, first) = module_of(file);
     let named = named_in(source, &path);
     let mut faults = Vec::new();
-    if named.words.contains("pingora") && !file.starts_with(PINGORAS_ROOM) && file != "http/carry/mod.rs" {
+    if named.words.contains("pingora") && !file.starts_with(PINGORAS_ROOM) && file != "carry/mod.rs" {
         faults.push(format!("{file} names Pingora"));
     }
-    if room == "lib" {
+    if first == "lib" {
         return faults;
     }
-    let Some(place) = ROOMS.iter().position(|other| *other == room) else {
-        faults.push(format!("{file} is in no room"));
-        return faults;
+    let place = |room: &str| {
+        let place = ROOMS.iter().position(|other| *other == room);
+        place.or_else(|| ROOMS.iter().position(|other| *other == STEPS)).unwrap_or_default()
     };
-    if named.words.contains("tokio") && PURE_ROOMS.contains(&room.as_str()) {
-        faults.push(format!("{file} is in a pure room and uses tokio"));
+    if named.words.contains("tokio") && first == "route" {
+        faults.push(format!("{file} never waits and uses tokio"));
     }
+    // Names of types at the root of the crate stand for the steps.
     for used in &named.rooms {
-        if ROOMS.iter().position(|other| other == used).is_some_and(|other| other > place) {
+        if place(used) > place(&first) {
             faults.push(format!("{file} uses {used}"));
         }
     }
     faults
+}
+
+/// What is wrong with a source of `modules`.
+fn faults_of_modules(file: &str, source: &str) -> Vec<String> {
+    let (path, module) = module_of(file);
+    let named = named_in(source, &path);
+    let mut faults = Vec::new();
+    if file.ends_with("mod.rs") && named.words.contains("tokio") {
+        faults.push(format!("{file} reads a file and uses tokio"));
+    }
+    if HOUSE.contains(&module.as_str()) {
+        return faults;
+    }
+    for used in named.rooms.iter().filter(|used| **used != module && !HOUSE.contains(&used.as_str())) {
+        if !BETWEEN_MODULES.contains(&(&module, used)) {
+            faults.push(format!("{file} uses {used}"));
+        }
+    }
+    faults
+}
+
+/// Looks at all sources of a crate.
+fn faults_of(name: &str, judge: fn(&str, &str) -> Vec<String>) -> Vec<String> {
+    let folder = root().join("crates").join(name).join("src");
+    let mut files = Vec::new();
+    sources(&folder, &mut files);
+    assert!(files.len() > 20, "{name} has {} sources", files.len());
+    let judge = |file: &PathBuf| {
+        let path = file.strip_prefix(&folder).expect("below it").to_str().expect("a name").to_owned();
+        judge(&path, &std::fs::read_to_string(file).expect("a source"))
+    };
+    files.iter().flat_map(judge).collect()
 }
 
 #[test]
@@ -182,60 +240,68 @@ fn crates_use_only_those_before_them() {
 }
 
 #[test]
+fn each_crate_may_use_earlier_ones_only() {
+    for (place, (name, allowed)) in CRATES.iter().enumerate() {
+        for used in *allowed {
+            let other = CRATES.iter().position(|(other, _)| other == used).expect("a crate");
+            assert!(other < place, "{name} and {used}");
+        }
+    }
+}
+
+#[test]
 fn rooms_use_only_those_before_them_and_one_knows_pingora() {
-    let folder = root().join("crates/proxy/src");
-    let mut files = Vec::new();
-    sources(&folder, &mut files);
-    let faults: Vec<String> = files
-        .iter()
-        .flat_map(|file| {
-            let name = file.strip_prefix(&folder).expect("below it").to_str().expect("a name").to_owned();
-            faults_of_source(&name, &std::fs::read_to_string(file).expect("a source"))
-        })
-        .collect();
-    assert_eq!(faults, Vec::<String>::new());
-    assert!(files.len() > 50, "{}", files.len());
+    assert_eq!(faults_of("http", faults_of_http), Vec::<String>::new());
+}
+
+#[test]
+fn modules_do_not_use_each_other() {
+    assert_eq!(faults_of("modules", faults_of_modules), Vec::<String>::new());
 }
 
 #[test]
 fn an_import_against_the_walls_is_seen() {
     for (file, source, fault) in [
-        ("front/conn.rs", "use crate::http::Request;", Some("front/conn.rs uses http")),
-        ("front/conn.rs", "use crate::{clock, http::Request};", Some("front/conn.rs uses http")),
-        ("front/conn.rs", "use crate::wire::Socket;", None),
-        ("front/conn.rs", "fn f() { crate::http::run() }", Some("front/conn.rs uses http")),
-        ("front/conn.rs", "fn f() { assert!(crate::http::run()) }", Some("front/conn.rs uses http")),
-        ("front/conn.rs", "use super::super::http::Request;", Some("front/conn.rs uses http")),
-        ("upstream/names/ask.rs", "use super::super::super::build::members;", Some("upstream/names/ask.rs uses build")),
-        ("upstream/names/ask.rs", "use super::super::pool::Pools;", None),
-        ("upstream/pool.rs", "#[cfg(test)] mod tests { use crate::http::Request; }", None),
-        ("http/choose.rs", "use pingora::proxy::Session;", Some("http/choose.rs names Pingora")),
-        ("http/carry/pingora/mod.rs", "use pingora::proxy::Session;", None),
-        ("route/host.rs", "use tokio::net::TcpStream;", Some("route/host.rs is in a pure room and uses tokio")),
-        ("elsewhere/mod.rs", "", Some("elsewhere/mod.rs is in no room")),
+        ("front/conn.rs", "use crate::routing::route;", Some("front/conn.rs uses routing")),
+        ("front/conn.rs", "use crate::Request;", Some("front/conn.rs uses Request")),
+        ("front/conn.rs", "use crate::{route::host, ctx::Request};", Some("front/conn.rs uses ctx")),
+        ("front/conn.rs", "use crate::route::host::HostMap;", None),
+        ("front/conn.rs", "fn f() { crate::routing::route() }", Some("front/conn.rs uses routing")),
+        ("front/conn.rs", "fn f() { assert!(crate::routing::route()) }", Some("front/conn.rs uses routing")),
+        ("front/conn.rs", "use super::super::ctx::Request;", Some("front/conn.rs uses ctx")),
+        ("front/conn.rs", "use super::exchange::Exchange;", None),
+        ("front/conn.rs", "#[cfg(test)] mod tests { use crate::Request; }", None),
+        ("choose.rs", "use pingora::proxy::Session;", Some("choose.rs names Pingora")),
+        ("choose.rs", "use super::carry::PingoraCarrier;", Some("choose.rs uses carry")),
+        ("choose.rs", "use super::ctx::Request; use crate::front::Conn;", None),
+        ("carry/pingora/mod.rs", "use pingora::proxy::Session;", None),
+        (
+            "carry/pingora/mod.rs",
+            "use super::super::super::handler::Handler;",
+            Some("carry/pingora/mod.rs uses handler"),
+        ),
+        ("route/host.rs", "use tokio::net::TcpStream;", Some("route/host.rs never waits and uses tokio")),
     ] {
-        assert_eq!(faults_of_source(file, source), fault.into_iter().collect::<Vec<_>>(), "{file}: {source}");
+        assert_eq!(faults_of_http(file, source), fault.into_iter().collect::<Vec<_>>(), "{file}: {source}");
+    }
+    for (file, source, fault) in [
+        ("proxy/mod.rs", "use crate::charset::Main;", Some("proxy/mod.rs uses charset")),
+        ("proxy/mod.rs", "use crate::model::Http; use super::super::site::Site;", None),
+        ("charset/run.rs", "use super::recode::Map;", None),
+        ("charset/mod.rs", "use crate::proxy::BackendHeader;", None),
+        ("gzip/mod.rs", "use tokio::time::sleep;", Some("gzip/mod.rs reads a file and uses tokio")),
+        ("gzip/run.rs", "use tokio::time::sleep;", None),
+    ] {
+        assert_eq!(faults_of_modules(file, source), fault.into_iter().collect::<Vec<_>>(), "{file}: {source}");
     }
     let package = |name: &str, used: &str| Package { name: name.into(), uses: BTreeSet::from([used.to_owned()]) };
     let faults = |name, used| faults_of_crates(&[package(name, used)]);
-    assert_eq!(faults("sticky", "config"), ["sticky uses config"]);
-    assert_eq!(faults("sticky", "tokio"), ["sticky is pure and uses tokio"]);
+    assert_eq!(faults("sticky", "limpet-kernel"), ["sticky uses kernel"]);
+    assert_eq!(faults("http", "limpet-kernel"), ["http uses kernel"]);
+    assert_eq!(faults("kernel", "limpet-http"), ["kernel uses http"]);
+    assert_eq!(faults("kernel", "tokio"), ["kernel is pure and uses tokio"]);
     assert_eq!(faults("gzip", "tokio"), ["gzip has no place among the crates"]);
-    assert_eq!(faults("proxy", "tokio"), Vec::<String>::new());
-}
-
-#[test]
-fn only_building_sees_the_whole_model() {
-    let folder = root().join("crates/proxy/src");
-    let mut files = Vec::new();
-    sources(&folder, &mut files);
-    for file in files {
-        let text = std::fs::read_to_string(&file).expect("a source");
-        let whole_model =
-            text.contains("model::{self") || text.contains("model::Config") || text.contains("model::Http;");
-        let is_building = file.strip_prefix(&folder).is_ok_and(|file| file.starts_with("build"));
-        assert!(!whole_model || is_building, "{} sees the whole model", file.display());
-    }
+    assert_eq!(faults("http", "tokio"), Vec::<String>::new());
 }
 
 #[test]

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use limpet_log::LogLevel;
+use limpet_log::{LogLevel, clock};
 use limpet_message::body::Body;
 use limpet_message::field::Known;
 use limpet_message::response::ResponseHead;
 use limpet_message::uri;
+use limpet_upstream::{Members, Upstream};
 
 use super::begin;
 use super::ctx::Request;
@@ -18,8 +19,6 @@ use super::response::cookies;
 use super::routing::{error_page, reroute};
 use super::sticky::{SessionCookies, Stickiness};
 use crate::runtime::{Content, Location};
-use limpet_log::clock;
-use limpet_upstream::{Members, Upstream};
 
 /// What is known of a request that a backend has handed back.
 #[derive(Default)]

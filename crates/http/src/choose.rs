@@ -4,21 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use limpet_log::LogLevel;
+use limpet_log::{LogLevel, clock};
+use limpet_upstream::{Dial, Members, Slice, Trace, Upstream};
 use limpet_wire::address::local;
 
 use super::ctx::{Flight, Request, Try};
 use super::decision::Decision;
-use super::fail;
 use super::routing::error_page;
 use super::sticky::{self, NoServer};
-use super::upstream_request;
+use super::{fail, upstream_request};
 use crate::Text;
 use crate::pass::{BindTo, Pass, SliceSize, Slices};
 use crate::runtime::Content;
-use limpet_log::clock;
-use limpet_upstream::{Dial, Slice, Trace};
-use limpet_upstream::{Members, Upstream};
 
 /// Chooses a server. After `Pass` the request's flight says how it is reached.
 pub(super) async fn choose(request: &mut Request) -> Decision {

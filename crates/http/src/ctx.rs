@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use limpet_balance::Tried;
-use limpet_log::LogLevel;
+use limpet_log::clock::Moment;
+use limpet_log::{LogLevel, clock};
 use limpet_message::field::Known;
-use limpet_message::request::Head;
-use limpet_message::request::host_name;
+use limpet_message::request::{Head, host_name};
 use limpet_message::response::ResponseHead;
+use limpet_upstream::{Dial, Members, Trace, Upstream};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::accel::HandedBack;
@@ -20,10 +21,6 @@ use super::sticky::Stickiness;
 use crate::front::{Conn, Exchange};
 use crate::phase::BodyFilter;
 use crate::runtime::{Location, Runtime, Server};
-use limpet_log::clock;
-use limpet_log::clock::Moment;
-use limpet_upstream::{Dial, Trace};
-use limpet_upstream::{Members, Upstream};
 
 /// A request. Its server is of the configuration that it began with, and keeps that alive.
 pub struct Request {

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::pass::Condition;
-use limpet_log::LogLevel;
+use limpet_log::{LogLevel, clock};
 use limpet_message::body::Body;
+use limpet_upstream::{Failure, FailureKind};
 
 use super::ctx::{Flight, Request};
 use super::decision::Decision;
 use super::page;
 use super::routing::error_page;
 use crate::front::exchange::BodyFault;
-use limpet_log::clock;
-use limpet_upstream::{Failure, FailureKind};
+use crate::pass::Condition;
 
 /// nginx's words for chunks of a client that can't be read.
 pub(super) const BROKEN_BODY: &str = "client sent invalid chunked body";

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use limpet_log::LogLevel;
+use limpet_log::{LogLevel, clock};
 
 use super::ctx::Request;
 use crate::front::tunnel::{Carried, Side, Tunnel};
-use limpet_log::clock;
 
 /// `failed`: the response did not go out whole.
 pub(super) fn conclude(mut request: Box<Request>, failed: bool) {

@@ -1,7 +1,8 @@
 //! nginx's built-in pages.
 
-use crate::runtime::ServerTokens;
 use memchr::memmem;
+
+use crate::runtime::ServerTokens;
 
 /// The reason phrase of a status line; empty where nginx has none.
 pub(super) fn reason(status: u16) -> &'static str {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::runtime::ServerTokens;
 use bytes::Bytes;
+use limpet_log::clock;
 use limpet_message::field::Known;
 
 use super::ctx::Request;
 use super::page;
-use limpet_log::clock;
+use crate::runtime::ServerTokens;
 
 /// How the client knows where the body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

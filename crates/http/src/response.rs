@@ -8,13 +8,11 @@ use limpet_message::response::{Framing, ResponseHead};
 use limpet_sticky::write::{is_own, prefixed, rewritten};
 use limpet_sticky::{CookieAction, Policy};
 
-use super::accel;
-use super::body;
 use super::ctx::Request;
 use super::decision::Decision;
-use super::fail;
 use super::reply::{self, Length, Reply};
 use super::sticky::SessionCookies;
+use super::{accel, body, fail};
 use crate::runtime::Content;
 
 /// Headers of the backend that are not passed on: they are about its own connection, nginx's own business, or written

@@ -10,8 +10,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use limpet_log::{ErrorLog, LogFiles};
 use limpet_message::request::HeadLimits;
 use limpet_text::Regex;
+use limpet_upstream::{Background, Kept, Upstream};
 use limpet_wire::Address;
 
 use crate::Text;
@@ -22,8 +24,6 @@ use crate::phase::{Filter, HeaderFilter, Log, Step, Steps};
 use crate::route::host::HostMap;
 use crate::route::location::Level;
 use crate::routing::error_page;
-use limpet_log::{ErrorLog, LogFiles};
-use limpet_upstream::{Background, Kept, Upstream};
 
 /// What lives as long as the process.
 #[derive(Default)]

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use limpet_balance::{Ask, Choice};
-use limpet_log::LogLevel;
+use limpet_log::{LogLevel, clock};
 use limpet_message::field::Known;
 use limpet_sticky::write::set_cookie;
 use limpet_sticky::{CookieAction, FoundSession, Policy, answer, read};
+use limpet_upstream::{Backend, Members};
 
 use super::ctx::Request;
 use crate::pass::HashKey;
 use crate::runtime::{Content, Location};
-use limpet_log::clock;
-use limpet_upstream::{Backend, Members};
 
 /// `$session_sticky_state`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,6 +1,5 @@
 //! The request's head as the backend gets it: the configured headers, nginx's own, then the client's.
 
-use crate::pass::HttpVersion;
 use bytes::Bytes;
 use limpet_message::body::Body;
 use limpet_message::field::{Known, has_word};
@@ -9,7 +8,7 @@ use limpet_sticky::{Hidden, hide};
 
 use super::ctx::Request;
 use super::reply::ends_line;
-use crate::pass::Pass;
+use crate::pass::{HttpVersion, Pass};
 
 /// Headers of the client that go no further, because they are about its own connection or are written anew.
 fn is_kept_back(known: Known) -> bool {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use limpet_syntax::{self as syntax, Diagnostic, FileId, Item, Origin, Sources, Span, Word};
 use limpet_text::{Names, Standing, Template};
 
-use crate::Outside;
 use crate::directive::{Accepted, Contexts, Directive, Form, POOL_LEAST, POOL_STEP, State, Table, contexts};
 use crate::hint::{nearest, nearest_parameter};
-use crate::value;
+use crate::setters::not_a_flag;
+use crate::{Outside, value};
 
 /// A message that is no error: a warning, or a notice about a directive without effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -416,28 +416,4 @@ fn check_needed(known: &[(&str, Form)], directive: &syntax::Directive) -> Result
     }
     let needed = needed.trim_end_matches('=');
     Err(Fault::Message(format!("\"{}\" must have the \"{needed}\" parameter", directive.name.text())))
-}
-
-/// nginx's words for what is neither `on` nor `off`.
-pub fn not_a_flag(word: &Word, directive: &syntax::Directive) -> String {
-    let (word, name) = (word.text(), directive.name.text());
-    format!("invalid value \"{word}\" in \"{name}\" directive, it must be \"on\" or \"off\"")
-}
-
-/// An argument by its index from 0. The table has checked that it is there.
-pub fn arg(directive: &syntax::Directive, index: usize) -> Result<&Word, Fault> {
-    directive.args.get(index).ok_or(Fault::Directive("has too few arguments"))
-}
-
-/// An argument as text; names, addresses and paths must be UTF-8.
-pub fn text(word: &Word) -> Result<&str, Fault> {
-    match std::str::from_utf8(&word.bytes) {
-        Ok(text) => Ok(text),
-        Err(_) => fault(word, format!("\"{}\" is not UTF-8", word.text())),
-    }
-}
-
-/// Sets a value once.
-pub fn set<T>(slot: &mut Option<T>, value: T) {
-    *slot = Some(value);
 }

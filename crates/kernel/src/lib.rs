@@ -8,6 +8,7 @@ pub mod directive;
 pub mod dump;
 mod hint;
 pub mod page;
+pub mod setters;
 mod settings;
 pub mod value;
 

@@ -4,17 +4,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use limpet_http::Shared;
-use limpet_kernel::Disk;
-use limpet_kernel::dump;
 use limpet_kernel::dump::Notation;
+use limpet_kernel::{Disk, dump};
 use limpet_log::LogLevel;
 use limpet_modules::Loaded;
 use limpet_modules::build::{Built, Environment};
 use limpet_modules::core::Workers;
 use limpet_modules::model::Config;
 use limpet_wire::Address;
-use limpet_wire::listen::ListenOptions;
-use limpet_wire::listen::Listener;
+use limpet_wire::listen::{ListenOptions, Listener};
 
 use crate::cli::Options;
 use crate::machine::Machine;

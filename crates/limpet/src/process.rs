@@ -15,8 +15,7 @@ use limpet_modules::build::{Environment, Remarks};
 use limpet_modules::model::Config;
 use limpet_upstream::Background;
 use limpet_wire::Address;
-use limpet_wire::listen::ListenOptions;
-use limpet_wire::listen::Listener;
+use limpet_wire::listen::{ListenOptions, Listener};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe, setsid};
 use signal_hook::consts::signal::{

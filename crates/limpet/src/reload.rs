@@ -6,8 +6,7 @@ use limpet_log::LogLevel;
 use limpet_modules::core::Workers;
 use limpet_modules::model::Config;
 use limpet_wire::Address;
-use limpet_wire::listen::ListenOptions;
-use limpet_wire::listen::Listener;
+use limpet_wire::listen::{ListenOptions, Listener};
 
 use crate::load;
 use crate::messages::Failure;

@@ -3,11 +3,10 @@
 use std::io::Write;
 use std::sync::{Arc, LazyLock};
 
-use crate::LogLevel;
 use arc_swap::ArcSwap;
 
 use super::file::LogFile;
-use crate::clock;
+use crate::{LogLevel, clock};
 
 /// The longest line; what is longer is cut, as in nginx.
 const MAX_LINE: usize = 2048;

@@ -4,8 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
-use crate::body::Body;
-use crate::body::Cursor;
+use crate::body::{Body, Cursor};
 use crate::field::Known;
 use crate::request::{Head, HeadLimits, Unread};
 use crate::response::ResponseHead;

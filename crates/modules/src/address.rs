@@ -3,9 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use limpet_wire::Address;
-
 use limpet_kernel::Outside;
+use limpet_wire::Address;
 
 /// A host and port, or a path, before any name is looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]

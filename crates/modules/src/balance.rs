@@ -1,17 +1,16 @@
 //! The methods by which an upstream chooses among its servers.
 
+use limpet_http::pass::HashKey;
+use limpet_kernel::builder::{Fault, fault, unknown};
+use limpet_kernel::directive::prelude::{N0, N1, N12, UPSTREAM, works};
+use limpet_kernel::setters::arg;
+use limpet_kernel::{Level, value};
 use limpet_syntax as syntax;
+use limpet_upstream::written::{Method, Until};
 
 use crate::module::Module;
-use crate::reading::Builder;
-use crate::reading::Directive;
+use crate::reading::{Builder, Directive};
 use crate::site::Site;
-use limpet_http::pass::HashKey;
-use limpet_kernel::Level;
-use limpet_kernel::builder::{Fault, arg, fault, unknown};
-use limpet_kernel::directive::prelude::{N0, N1, N12, UPSTREAM, works};
-use limpet_kernel::value;
-use limpet_upstream::written::{Method, Until};
 
 /// The modules that choose a server: nginx's hash, ip_hash, least_conn, least_time, random, Tengine's consistent_hash,
 /// vnswrr, iwrr.

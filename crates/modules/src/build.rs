@@ -13,12 +13,12 @@ use limpet_wire::Address;
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::balance::hash_key;
-use crate::files;
-use crate::list;
 use crate::log::{self, ErrorLogTarget};
 use crate::model::{Config, Http, Location, Matcher, Server, ServerName};
 use crate::module::Spot;
 use crate::site::{Balanced, regex};
+use crate::{files, list};
+
 pub use crate::site::{BuildError, Environment, Site};
 use crate::upstream::compile_slices;
 

@@ -8,6 +8,7 @@ use limpet_wire::Address;
 use limpet_wire::listen::ListenOptions;
 
 use crate::core::Main;
+
 pub use crate::list::{Mains, Settings};
 use crate::module::Content;
 pub use crate::upstream::Upstream;

@@ -3,15 +3,25 @@
 use limpet_kernel::{self as kernel, Diagnostic, Inherit, contexts};
 use limpet_syntax as syntax;
 
-use crate::list;
 use crate::model::{Config, Http, Location, PassTarget, Server, Settings, Upstream};
 use crate::module::Verifying;
-use crate::{address, http_core};
+use crate::{address, http_core, list};
 
 /// The walk over a file with the model of all modules.
 pub(crate) type Builder<'t> = kernel::Builder<'t, Reading>;
 /// A row of a module.
 pub(crate) type Directive = kernel::Directive<Reading>;
+
+/// The function of a row that does no more than to set a setting: where it goes, and what its argument is.
+macro_rules! set {
+    ($module:ident.$setting:ident, $value:path) => {
+        |builder, directive| {
+            $crate::reading::Blocks::settings(builder).$module.$setting = Some($value(directive)?);
+            Ok(())
+        }
+    };
+}
+pub(crate) use set;
 
 /// The model while it is put together. What is being read stands in one field a kind of block.
 #[derive(Default)]

@@ -2,18 +2,17 @@
 
 use std::net::SocketAddr;
 
-use limpet_syntax as syntax;
-
-use crate::address;
-use crate::http_core::milliseconds;
-use crate::module::Module;
-use crate::reading::Builder;
-use crate::reading::Directive;
-use limpet_kernel::builder::{Fault, fault, text, unknown};
+use limpet_kernel::builder::{Fault, fault, unknown};
 use limpet_kernel::directive::prelude::{HTTP, MORE1, N0, N1, N12, UPSTREAM, works};
+use limpet_kernel::setters::{milliseconds, text};
 use limpet_kernel::value;
+use limpet_syntax as syntax;
 use limpet_upstream::written::{DynamicResolve, Fallback, Resolver};
 use limpet_wire::Address;
+
+use crate::address;
+use crate::module::Module;
+use crate::reading::{Builder, Directive};
 
 /// nginx's `resolver`, and Tengine's `ngx_http_upstream_dynamic_module`.
 pub(crate) struct Resolving;

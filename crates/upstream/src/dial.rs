@@ -1,15 +1,14 @@
 //! One try at one backend: an idle connection, or a new one.
 
-use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::Bytes;
-use limpet_log::LogLevel;
+use limpet_log::{LogLevel, clock, os_error};
 use limpet_message::body::Body;
-use limpet_wire::Address;
+use limpet_wire::{Address, Slot, Socket};
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use tokio::net::{TcpSocket, UnixStream};
@@ -19,9 +18,6 @@ use super::members::Backend;
 use super::pool::{Connection, Endpoint, Pools, Slice};
 use super::trace::{Failure, FailureKind, Trace};
 use super::transaction::Transaction;
-use limpet_log::clock;
-use limpet_log::os_error;
-use limpet_wire::{Slot, Socket};
 
 /// What a try is made with.
 pub struct Dial {

@@ -4,12 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::written::{
-    Hash, Keepalive, Method, Resolver, SessionSticky, StickyMode, Until, Upstream as Written, UpstreamServer,
-};
 use arc_swap::ArcSwap;
 use limpet_balance as balance;
-use limpet_log::LogLevel;
+use limpet_log::{LogLevel, clock};
 use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
 use limpet_wire::Address;
 use parking_lot::Mutex;
@@ -19,7 +16,9 @@ use super::check::{Rules, is_probed};
 use super::kept::Kept;
 use super::names::Names;
 use super::pool::Pools;
-use limpet_log::clock;
+use crate::written::{
+    Hash, Keepalive, Method, Resolver, SessionSticky, StickyMode, Until, Upstream as Written, UpstreamServer,
+};
 
 /// An upstream of a configuration.
 pub struct Upstream {

@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
-use crate::written::Keepalive;
 use foldhash::HashMap;
 use limpet_balance::Peer;
+use limpet_log::clock;
+use limpet_log::clock::Moment;
+use limpet_wire::{IoTimeout, Slot, Socket};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use limpet_log::clock;
-use limpet_log::clock::Moment;
-use limpet_wire::IoTimeout;
-use limpet_wire::Slot;
-use limpet_wire::Socket;
+use crate::written::Keepalive;
 
 /// What is kept of an upstream's connections, one part for each worker.
 #[derive(Debug)]

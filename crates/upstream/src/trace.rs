@@ -2,19 +2,17 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use limpet_log::LogLevel;
+use limpet_log::clock::Moment;
+use limpet_log::{LogLevel, clock, os_error};
 use limpet_message::body::Body;
 use limpet_message::response::ResponseHead;
-use parking_lot::Mutex;
-
-use limpet_log::clock;
-use limpet_log::clock::Moment;
-use limpet_log::os_error;
 use limpet_wire::Socket;
+use parking_lot::Mutex;
 
 /// Why a try came to nothing.
 #[derive(Debug, Clone)]

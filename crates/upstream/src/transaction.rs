@@ -9,17 +9,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use limpet_message::body::Body;
-use limpet_message::body::Cursor;
+use limpet_log::clock;
+use limpet_message::body::{Body, Cursor};
 use limpet_message::response::{self, ResponseHead, Unread};
+use limpet_wire::{IoTimeout, Turn, scratch};
 
 use super::dial::Dial;
 use super::pool::{Connection, Endpoint};
 use super::trace::{Failure, FailureKind, Trace};
-use limpet_log::clock;
-use limpet_wire::IoTimeout;
-use limpet_wire::Turn;
-use limpet_wire::scratch;
 
 /// How much is read at a time while the head is awaited.
 const HEAD_READ: usize = 8192;

@@ -1,10 +1,9 @@
 //! How long a socket may make no progress.
 
-use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use std::{fmt, io};
 
 use limpet_log::clock;
 use limpet_log::clock::Moment;

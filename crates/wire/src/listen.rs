@@ -6,10 +6,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 
-use crate::Address;
+use limpet_log::os_error;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use limpet_log::os_error;
+use crate::Address;
 
 /// nginx's own on Linux.
 const BACKLOG: i32 = 511;

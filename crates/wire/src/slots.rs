@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use limpet_log::LogLevel;
+use limpet_log::clock::Moment;
+use limpet_log::{LogLevel, clock};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-
-use limpet_log::clock;
-use limpet_log::clock::Moment;
 
 /// How many connections a worker has.
 #[derive(Debug, Default)]

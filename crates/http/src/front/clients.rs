@@ -6,12 +6,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use limpet_log::LogLevel;
+use limpet_upstream::Kept;
+use limpet_wire::Slots;
 use parking_lot::Mutex;
 
 use super::conn::Conn;
 use super::counters::Counters;
-use limpet_upstream::Kept;
-use limpet_wire::Slots;
 
 /// How soon it is looked again whether there is room for a client, if nothing says so.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);

@@ -4,13 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use limpet_wire::Address;
+use limpet_log::clock;
+use limpet_log::clock::Moment;
+use limpet_wire::{Address, Slot, Slots, Socket};
 
 use super::clients::Clients;
 use super::counters::Counters;
-use limpet_log::clock;
-use limpet_log::clock::Moment;
-use limpet_wire::{Slot, Slots, Socket};
 
 /// A connection for as long as it lasts.
 pub struct Conn {

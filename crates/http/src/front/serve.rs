@@ -12,7 +12,7 @@ use std::time::Duration;
 use limpet_log::LogLevel;
 use limpet_message::body::Cursor;
 use limpet_message::request::{Head, HeadLimits, Unread};
-use limpet_wire::Address;
+use limpet_wire::{Address, IoTimeout, Socket, Turn, scratch};
 use nix::errno::Errno;
 use parking_lot::Mutex;
 use rustix::net::SocketFlags;
@@ -26,10 +26,6 @@ use super::conn::Conn;
 use super::exchange::{BodyFault, Exchange};
 use super::handler::Handler;
 use super::tunnel;
-use limpet_wire::IoTimeout;
-use limpet_wire::Socket;
-use limpet_wire::Turn;
-use limpet_wire::scratch;
 
 /// How long what a client still sends is read before its connection is closed (`lingering_timeout`, `lingering_time`).
 const LINGER_IDLE: Duration = Duration::from_secs(5);

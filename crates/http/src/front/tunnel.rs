@@ -5,9 +5,10 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::conn::Conn;
 use limpet_log::clock;
 use limpet_wire::{IoTimeout, Socket, scratch};
+
+use super::conn::Conn;
 
 /// What a 101 leaves behind: the backend's connection, and what it sent behind its head.
 pub struct Tunnel {

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
+use limpet_log::clock;
 use limpet_text::Registry;
 
 use super::{number, seconds, text};
 use crate::Request;
-use limpet_log::clock;
 
 pub(super) fn add(registry: &mut Registry<Request>) {
     registry.add("binary_remote_addr", |request: &Request, out: &mut Vec<u8>| match request.conn.peer_ip() {

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use limpet_log::LogLevel;
+use limpet_log::{LogLevel, os_error};
 use limpet_message::field::Known;
 use limpet_message::request::LineRead;
 use limpet_text::Registry;
@@ -13,7 +13,6 @@ use memchr::memmem;
 
 use super::{header_name, join, maybe, number, text};
 use crate::Request;
-use limpet_log::os_error;
 
 pub(super) fn add(registry: &mut Registry<Request>) {
     for name in ["args", "query_string"] {

@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
+use limpet_log::clock;
 use limpet_text::Registry;
 
 use super::{header_name, join, number, seconds, text};
 use crate::Request;
-use limpet_log::clock;
 
 pub(super) fn add(registry: &mut Registry<Request>) {
     registry.add("body_bytes_sent", |request: &Request, out: &mut Vec<u8>| number(out, request.body_bytes_sent()));

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
+use limpet_log::clock;
 use limpet_text::Registry;
 
 use super::{number, seconds, text};
 use crate::Request;
-use limpet_log::clock;
 
 /// A part of `2026-11-26T03:14:35+00:00`.
 fn time_part(part: TimePart, time: &str) -> String {

@@ -1,26 +1,24 @@
 //! `charset` and its like: which character set a response says it has, and recoding from another one.
 
-use std::sync::Arc;
-
-use limpet_syntax::{self as syntax, Item, Word};
-use limpet_text::{Part, Template};
-
-use crate::core::flag;
-use crate::reading::Directive;
-use crate::reading::{Blocks, Builder};
-use limpet_kernel::Level;
-use limpet_kernel::builder::{Fault, arg, fault, text};
-use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, SERVER, works};
 mod recode;
 mod run;
+
+use std::sync::Arc;
+
+use limpet_http::runtime::Location;
+use limpet_kernel::builder::{Fault, fault};
+use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, SERVER, works};
+use limpet_kernel::setters::{arg, flag, text};
+use limpet_kernel::{Diagnostic, Level, Place};
+use limpet_syntax::{self as syntax, Item, Word};
+use limpet_text::{Part, Template};
+use recode::{CharsetMap, Map};
 
 use crate::model::{self, Http};
 use crate::module::{Module, Spot, Verifying};
 use crate::proxy::BackendHeader;
+use crate::reading::{Blocks, Builder, Directive, set};
 use crate::site::{BuildError, Site};
-use limpet_http::runtime::Location;
-use limpet_kernel::{Diagnostic, Place};
-use recode::{CharsetMap, Map};
 
 /// nginx's `ngx_http_charset_module`.
 pub(crate) struct Charset;
@@ -144,7 +142,7 @@ const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION | LOCATION_IF,
         FLAG,
         "Whether a backend's response that names a character set is recoded as well. Default: off.",
-        override_charset,
+        set!(charset.override_charset, flag),
     ),
     works(
         "charset_types",
@@ -200,11 +198,6 @@ fn spelt(builder: &mut Builder<'_>, name: &str) -> String {
             name.to_owned()
         }
     }
-}
-
-fn override_charset(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().charset.override_charset = Some(flag(directive)?);
-    Ok(())
 }
 
 fn charset_types(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {

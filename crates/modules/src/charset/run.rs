@@ -4,12 +4,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use limpet_log::LogLevel;
-use limpet_message::field::Known;
-
 use limpet_http::phase::{BodyFilter, Filter};
 use limpet_http::reply::{Length, Reply};
 use limpet_http::{Request, Text};
+use limpet_log::LogLevel;
+use limpet_message::field::Known;
 
 use super::recode::{Map, Recoder};
 

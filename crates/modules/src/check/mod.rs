@@ -1,19 +1,19 @@
 //! `check` and what goes with it, and the page about it.
 
-use limpet_syntax as syntax;
-
-use crate::reading::Builder;
-use crate::reading::Directive;
-use limpet_kernel::Level;
-use limpet_kernel::builder::{Fault, arg, fault, text, unknown};
-use limpet_kernel::directive::prelude::{LOCATION, MORE1, N0, N1, N2, SERVER, UPSTREAM, works};
-use limpet_kernel::value;
-use limpet_upstream::written::{Check, CheckKind};
 mod status;
 
-use crate::module::Module;
-use status::{CheckStatus, StatusFormat};
 use std::sync::Arc;
+
+use limpet_kernel::builder::{Fault, fault, unknown};
+use limpet_kernel::directive::prelude::{LOCATION, MORE1, N0, N1, N2, SERVER, UPSTREAM, works};
+use limpet_kernel::setters::{arg, text};
+use limpet_kernel::{Level, value};
+use limpet_syntax as syntax;
+use limpet_upstream::written::{Check, CheckKind};
+use status::{CheckStatus, StatusFormat};
+
+use crate::module::Module;
+use crate::reading::{Builder, Directive};
 
 /// Tengine's `ngx_http_upstream_check_module`.
 pub(crate) struct Checks;

@@ -5,17 +5,16 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use limpet_log::LogLevel;
-
 use limpet_http::Request;
 use limpet_http::decision::{Answer, Decision};
 use limpet_http::reply::{Length, Reply};
 use limpet_http::runtime::Content;
+use limpet_log::LogLevel;
+use limpet_upstream::check::is_probed;
 use limpet_upstream::{Kept, Upstream};
 
 use crate::module::{self, Spot};
 use crate::site::{BuildError, Site};
-use limpet_upstream::check::is_probed;
 
 /// How `check_status` shows the servers where the request does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

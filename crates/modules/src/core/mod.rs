@@ -1,18 +1,18 @@
 //! The main level (nginx's core): processes, the pid file, and `include`, which may stand anywhere.
 
+use std::path::PathBuf;
+
+use limpet_kernel::builder::Fault;
+use limpet_kernel::directive::contexts;
+use limpet_kernel::directive::prelude::{ANYWHERE, EVENTS, FLAG, MAIN, N0, N1, N12, works};
+use limpet_kernel::setters::{arg, flag, set, text};
+use limpet_kernel::{Level, value};
 use limpet_syntax as syntax;
 use nix::unistd::geteuid;
 
 use crate::log::ErrorLog;
 use crate::module::Module;
-use crate::reading::Builder;
-use crate::reading::Directive;
-use limpet_kernel::Level;
-use limpet_kernel::builder::{Fault, arg, fault, not_a_flag, set, text};
-use limpet_kernel::directive::contexts;
-use limpet_kernel::directive::prelude::{ANYWHERE, EVENTS, FLAG, MAIN, N0, N1, N12, works};
-use limpet_kernel::value;
-use std::path::PathBuf;
+use crate::reading::{Builder, Directive};
 
 /// The main level.
 pub(crate) struct Core;
@@ -109,15 +109,6 @@ const ROWS: &[Directive] = &[
 
 fn include(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     Ok(builder.items(&directive.included)?)
-}
-
-/// `on` or `off`.
-pub(super) fn flag(directive: &syntax::Directive) -> Result<bool, Fault> {
-    let word = arg(directive, 0)?;
-    match value::flag(&word.bytes) {
-        Some(flag) => Ok(flag),
-        None => fault(word, not_a_flag(word, directive)),
-    }
 }
 
 fn daemon(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {

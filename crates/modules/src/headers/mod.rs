@@ -1,20 +1,19 @@
 //! `add_header`.
 
-use std::sync::Arc;
-
-use limpet_syntax as syntax;
-
-use crate::reading::Directive;
-use crate::reading::{Blocks, Builder};
-use limpet_kernel::Level;
-use limpet_kernel::builder::{Fault, arg, unknown};
-use limpet_kernel::directive::prelude::{HTTP, LOCATION, LOCATION_IF, N23, SERVER, works};
 mod run;
 
-use crate::module::{Module, Spot};
-use crate::site::{BuildError, Site};
+use std::sync::Arc;
+
 use limpet_http::runtime::Location;
+use limpet_kernel::builder::{Fault, unknown};
+use limpet_kernel::directive::prelude::{HTTP, LOCATION, LOCATION_IF, N23, SERVER, works};
+use limpet_kernel::setters::{arg, header_name};
+use limpet_syntax as syntax;
 use limpet_text::Template;
+
+use crate::module::{Module, Spot};
+use crate::reading::{Blocks, Builder, Directive};
+use crate::site::{BuildError, Site};
 
 /// nginx's `ngx_http_headers_module`.
 pub(crate) struct Headers;
@@ -71,23 +70,4 @@ fn add_header(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
         Arc::make_mut(headers).push(AddHeader { name, value, always });
     }
     Ok(())
-}
-
-/// The name of a header, the first argument. One that can't be sent (RFC 9110, section 5.6.2) is accepted, as nginx does, and
-/// warned of: it comes to nothing here, where nginx sends a broken line.
-pub(super) fn header_name(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<Option<String>, Fault> {
-    let name = arg(directive, 0)?.text().into_owned();
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if !name.is_empty() && name.bytes().all(token) {
-        return Ok(Some(name));
-    }
-    let colon = if name.ends_with(':') { ", the colon is not of the name" } else { "" };
-    let message = format!("\"{name}\" is no name of a header{colon}: \"{}\" does not send it", directive.name.text());
-    builder.notice(Level::Warn, message, directive);
-    Ok(None)
-}
-
-/// Adds to a list that blocks share with those inside of them.
-pub(super) fn append<T: Clone>(list: &mut Option<Arc<Vec<T>>>, item: T) {
-    Arc::make_mut(list.get_or_insert_default()).push(item);
 }

@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
+use limpet_http::{Types, runtime};
+use limpet_kernel::Level;
+use limpet_kernel::builder::{Fault, fault};
+use limpet_kernel::directive::contexts;
+use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, LOCATION_IF, N0, N1, N12, SERVER, works};
+use limpet_kernel::setters::{arg, check_regex, flag, text};
 use limpet_syntax::{self as syntax, Item, Word};
+use limpet_text::{Part, Template};
 
 use crate::model::{Location, Matcher};
 use crate::module::{Module, Spot};
-use crate::reading::Directive;
-use crate::reading::{Blocks, Builder};
+use crate::reading::{Blocks, Builder, Directive, set};
 use crate::site::{BuildError, Site};
-use limpet_http::Types;
-use limpet_http::runtime;
-use limpet_kernel::Level;
-use limpet_kernel::builder::{Fault, arg, fault, text};
-use limpet_kernel::directive::contexts;
-use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, LOCATION_IF, N0, N1, N12, SERVER, works};
-use limpet_text::{Part, Template};
 
 /// The part of nginx's `ngx_http_core_module` that is about locations.
 pub(crate) struct Locations;
@@ -120,14 +119,9 @@ const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         FLAG,
         "Whether files that are not there are told to the error log. Default: on.",
-        log_not_found,
+        set!(location.log_not_found, flag),
     ),
 ];
-
-fn log_not_found(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().location.log_not_found = Some(crate::core::flag(directive)?);
-    Ok(())
-}
 
 fn location(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let matcher = matcher(directive)?;
@@ -183,24 +177,6 @@ fn matcher(directive: &syntax::Directive) -> Result<Matcher, Fault> {
 fn regex(word: &Word, pattern: &str, caseless: bool) -> Result<Matcher, Fault> {
     check_regex(word, pattern, caseless)?;
     Ok(Matcher::Regex { pattern: pattern.to_owned(), caseless })
-}
-
-/// A pattern that PCRE does not take is an error at load.
-pub(crate) fn check_regex(word: &Word, pattern: &str, caseless: bool) -> Result<(), Fault> {
-    match limpet_text::regex(pattern, caseless) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let at = error.offset().and_then(|offset| pattern.get(offset..)).unwrap_or_default();
-            let at = if at.is_empty() { String::new() } else { format!(" at \"{at}\"") };
-            fault(word, format!("pcre2_compile() failed: {} in \"{pattern}\"{at}", error_text(&error)))
-        }
-    }
-}
-
-/// PCRE's own words, without the crate's words around them.
-fn error_text(error: &limpet_text::RegexError) -> String {
-    let text = error.to_string();
-    text.rsplit(": ").next().unwrap_or_default().to_owned()
 }
 
 fn check_nesting(builder: &Builder<'_>, matcher: &Matcher, word: &Word) -> Result<(), Fault> {

@@ -1,26 +1,25 @@
 //! `http`, `server`, `listen`, `server_name`: who is asked, and how connections are kept.
 
-use limpet_syntax as syntax;
-
-use crate::address;
-use crate::reading::Directive;
-use crate::reading::{Blocks, Builder};
-use limpet_http::ServerTokens;
-use limpet_kernel::Level;
-use limpet_kernel::builder::{Fault, arg, fault, text, unknown};
-use limpet_kernel::directive::contexts;
-use limpet_kernel::directive::prelude::{HTTP, LOCATION, MAIN, MORE1, N0, N1, N2, N12, SERVER, works};
-use limpet_kernel::value;
-use limpet_wire::listen::ListenOptions;
 pub(crate) mod location;
 
+use std::collections::HashSet;
+
+use limpet_http::ServerTokens;
+use limpet_http::runtime::{self, Location};
+use limpet_kernel::builder::{Fault, fault, unknown};
+use limpet_kernel::directive::contexts;
+use limpet_kernel::directive::prelude::{HTTP, LOCATION, MAIN, MORE1, N0, N1, N2, N12, SERVER, works};
+use limpet_kernel::setters::{arg, check_regex, milliseconds, size, text};
+use limpet_kernel::{Diagnostic, Level, Notice, value};
+use limpet_message::request::HeadLimits;
+use limpet_syntax as syntax;
+use limpet_wire::listen::ListenOptions;
+
+use crate::address;
 use crate::model::{self, Http, Listen, Server, ServerName};
 use crate::module::{Module, Spot};
+use crate::reading::{Blocks, Builder, Directive, set};
 use crate::site::{self, BuildError, Site};
-use limpet_http::runtime::{self, Location};
-use limpet_kernel::{Diagnostic, Notice};
-use limpet_message::request::HeadLimits;
-use std::collections::HashSet;
 
 /// The part of nginx's `ngx_http_core_module` that is about servers and connections.
 pub(crate) struct Servers;
@@ -131,14 +130,14 @@ const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         N1,
         "Age after which a client connection serves its last request. Default: 1h.",
-        keepalive_time,
+        set!(http.keepalive_time, milliseconds),
     ),
     works(
         "client_header_timeout",
         HTTP | SERVER,
         N1,
         "Longest time to read a request's head. Default: 60s.",
-        client_header_timeout,
+        set!(http.client_header_timeout, milliseconds),
     ),
     works(
         "client_header_buffer_size",
@@ -146,7 +145,7 @@ const ROWS: &[Directive] = &[
         N1,
         "The first buffer for a request's head: a request line or a head that fits in it is taken, however small those of \
          `large_client_header_buffers` are. Default: 1k.",
-        client_header_buffer_size,
+        set!(http.client_header_buffer_size, size),
     ),
     works(
         "large_client_header_buffers",
@@ -160,14 +159,14 @@ const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait between two reads of a request's body. Default: 60s.",
-        client_body_timeout,
+        set!(http.client_body_timeout, milliseconds),
     ),
     works(
         "send_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait between two writes of a response. Default: 60s.",
-        send_timeout,
+        set!(http.send_timeout, milliseconds),
     ),
     works(
         "client_max_body_size",
@@ -319,7 +318,7 @@ fn server_name(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resu
             if pattern.is_empty() {
                 return fault(word, format!("empty regex in server name \"{written}\""));
             }
-            location::check_regex(word, pattern, true)?;
+            check_regex(word, pattern, true)?;
             builder.server.names.push(ServerName::Regex(pattern.to_owned()));
             continue;
         }
@@ -372,46 +371,11 @@ fn keepalive_requests(builder: &mut Builder<'_>, directive: &syntax::Directive) 
     Ok(())
 }
 
-fn keepalive_time(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().http.keepalive_time = Some(milliseconds(directive)?);
-    Ok(())
-}
-
-/// A time in milliseconds as nginx's generic setter takes it.
-pub(super) fn milliseconds(directive: &syntax::Directive) -> Result<u64, Fault> {
-    value::milliseconds(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))
-}
-
-fn client_header_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().http.client_header_timeout = Some(milliseconds(directive)?);
-    Ok(())
-}
-
-fn client_header_buffer_size(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().http.client_header_buffer_size = Some(size(directive)?);
-    Ok(())
-}
-
-/// A size in bytes as nginx's generic setter takes it.
-pub(super) fn size(directive: &syntax::Directive) -> Result<u64, Fault> {
-    value::size(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))
-}
-
 fn large_client_header_buffers(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let invalid = || Fault::Directive("invalid value");
     let number = value::number(&arg(directive, 0)?.bytes).filter(|number| *number > 0).ok_or_else(invalid)?;
     let size = value::size(&arg(directive, 1)?.bytes).filter(|size| *size > 0).ok_or_else(invalid)?;
     builder.settings().http.large_client_header_buffers = Some((number, size));
-    Ok(())
-}
-
-fn client_body_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().http.client_body_timeout = Some(milliseconds(directive)?);
-    Ok(())
-}
-
-fn send_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().http.send_timeout = Some(milliseconds(directive)?);
     Ok(())
 }
 

@@ -1,30 +1,25 @@
 //! `error_log`, `access_log` and `log_format`.
 
-use std::sync::Arc;
-
-use limpet_syntax::{self as syntax, Word};
-use limpet_text::Template;
-
-use crate::headers::append;
-use crate::reading::Directive;
-use crate::reading::{Blocks, Builder};
-use limpet_kernel::Level;
-use limpet_kernel::builder::{Fault, arg, fault, text, unknown};
-use limpet_kernel::directive::contexts;
-use limpet_kernel::directive::prelude::{HTTP, LOCATION, LOCATION_IF, MAIN, MORE1, MORE2, SERVER, works};
-use limpet_kernel::nearest;
-use limpet_kernel::value;
-use limpet_log::LogLevel;
 mod run;
 
-use crate::module::{Module, Spot};
-use crate::site::{BuildError, Environment, Site, open_log};
-use limpet_http::runtime::{Location, Shared};
-use limpet_log::LogFile;
-use run::{Escape, LineFormat};
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+use limpet_http::runtime::{Location, Shared};
+use limpet_kernel::builder::{Fault, fault, unknown};
+use limpet_kernel::directive::contexts;
+use limpet_kernel::directive::prelude::{HTTP, LOCATION, LOCATION_IF, MAIN, MORE1, MORE2, SERVER, works};
+use limpet_kernel::setters::{append, arg, text};
+use limpet_kernel::{Level, nearest, value};
+use limpet_log::{LogFile, LogLevel};
+use limpet_syntax::{self as syntax, Word};
+use limpet_text::Template;
+use run::{Escape, LineFormat};
+
+use crate::module::{Module, Spot};
+use crate::reading::{Blocks, Builder, Directive};
+use crate::site::{BuildError, Environment, Site, open_log};
 
 /// nginx's `ngx_http_log_module`, and the error log.
 pub(crate) struct Logs;

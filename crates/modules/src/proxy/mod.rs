@@ -1,28 +1,23 @@
 //! `proxy_pass` and how requests are handed on.
 
-use std::sync::Arc;
-
-use limpet_syntax as syntax;
-
-use crate::core::flag;
-use crate::headers::header_name;
-use crate::http_core::milliseconds;
-use crate::reading::Directive;
-use crate::reading::{Blocks, Builder};
-use limpet_http::{Condition, HttpVersion, NextUpstream};
-use limpet_kernel::Level;
-use limpet_kernel::builder::{Fault, arg, fault, text, unknown};
-use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, N12, SERVER, works};
-use limpet_kernel::value;
 mod pass;
 mod variables;
 
-use crate::model::Matcher;
-use crate::module::Module;
-use limpet_http::Request;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use limpet_http::{Condition, HttpVersion, NextUpstream, Request};
+use limpet_kernel::builder::{Fault, fault, unknown};
+use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, N12, SERVER, works};
+use limpet_kernel::setters::{arg, flag, header_name, milliseconds, text};
+use limpet_kernel::{Level, value};
+use limpet_syntax as syntax;
 use limpet_text::{Registry, Template};
 use pass::{PassUri, ProxyPass};
-use std::net::SocketAddr;
+
+use crate::model::Matcher;
+use crate::module::Module;
+use crate::reading::{Blocks, Builder, Directive, set};
 
 /// nginx's `ngx_http_proxy_module`.
 pub(crate) struct Proxy;
@@ -142,21 +137,21 @@ const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         N1,
         "Longest time to connect to a backend. Default: 60s.",
-        proxy_connect_timeout,
+        set!(proxy.proxy_connect_timeout, milliseconds),
     ),
     works(
         "proxy_read_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait between two reads from a backend. Default: 60s.",
-        proxy_read_timeout,
+        set!(proxy.proxy_read_timeout, milliseconds),
     ),
     works(
         "proxy_send_timeout",
         HTTP | SERVER | LOCATION,
         N1,
         "Longest wait between two writes to a backend. Default: 60s.",
-        proxy_send_timeout,
+        set!(proxy.proxy_send_timeout, milliseconds),
     ),
     works(
         "proxy_next_upstream",
@@ -186,7 +181,7 @@ const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         N1,
         "Time after which no other server is asked for a request. Default: 0, never.",
-        proxy_next_upstream_timeout,
+        set!(proxy.proxy_next_upstream_timeout, milliseconds),
     ),
     works(
         "proxy_bind",
@@ -208,7 +203,7 @@ const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         FLAG,
         "TCP keepalive probes on connections to backends. Default: off.",
-        proxy_socket_keepalive,
+        set!(proxy.proxy_socket_keepalive, flag),
     ),
     works(
         "proxy_allow_upstream",
@@ -347,21 +342,6 @@ fn proxy_http_version(builder: &mut Builder<'_>, directive: &syntax::Directive) 
     Ok(())
 }
 
-fn proxy_connect_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().proxy.proxy_connect_timeout = Some(milliseconds(directive)?);
-    Ok(())
-}
-
-fn proxy_read_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().proxy.proxy_read_timeout = Some(milliseconds(directive)?);
-    Ok(())
-}
-
-fn proxy_send_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().proxy.proxy_send_timeout = Some(milliseconds(directive)?);
-    Ok(())
-}
-
 fn proxy_next_upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let mut off = false;
     for word in &directive.args {
@@ -409,11 +389,6 @@ fn proxy_next_upstream_tries(builder: &mut Builder<'_>, directive: &syntax::Dire
     Ok(())
 }
 
-fn proxy_next_upstream_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().proxy.proxy_next_upstream_timeout = Some(milliseconds(directive)?);
-    Ok(())
-}
-
 fn proxy_bind(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let word = arg(directive, 0)?;
     let transparent = match directive.args.get(1) {
@@ -436,12 +411,7 @@ fn proxy_bind(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Resul
 }
 
 fn proxy_buffer_size(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().proxy.proxy_buffer_size = Some(crate::http_core::size(directive)?);
-    Ok(())
-}
-
-fn proxy_socket_keepalive(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().proxy.proxy_socket_keepalive = Some(flag(directive)?);
+    builder.settings().proxy.proxy_buffer_size = Some(limpet_kernel::setters::size(directive)?);
     Ok(())
 }
 

@@ -1,10 +1,9 @@
 //! Of the location's `proxy_pass`.
 
-use limpet_message::field::Known;
-use limpet_text::Registry;
-
 use limpet_http::Request;
 use limpet_http::variables::{join, maybe};
+use limpet_message::field::Known;
+use limpet_text::Registry;
 
 pub(super) fn add(registry: &mut Registry<Request>) {
     registry.add("proxy_add_x_forwarded_for", |request: &Request, out: &mut Vec<u8>| {

@@ -1,22 +1,21 @@
 //! `if` and `return`.
 
+mod run;
+
+use limpet_http::phase::Step;
+use limpet_http::runtime::{self, Server};
+use limpet_kernel::builder::{Fault, fault};
+use limpet_kernel::directive::contexts;
+use limpet_kernel::directive::prelude::{LOCATION, LOCATION_IF, MORE1, N12, SERVER, SERVER_IF, works};
+use limpet_kernel::setters::{arg, text};
+use limpet_kernel::{Inherit, value};
 use limpet_syntax::{self as syntax, Word};
 use limpet_text::{Part, Template};
 
-use crate::reading::Builder;
-use crate::reading::Directive;
-use limpet_kernel::builder::{Fault, arg, fault, text};
-use limpet_kernel::directive::contexts;
-use limpet_kernel::directive::prelude::{LOCATION, LOCATION_IF, MORE1, N12, SERVER, SERVER_IF, works};
-use limpet_kernel::value;
-mod run;
-
 use crate::model::{self, Location, Matcher};
 use crate::module::{Module, Spot};
+use crate::reading::{Builder, Directive};
 use crate::site::{BuildError, Site, regex};
-use limpet_http::phase::Step;
-use limpet_http::runtime::{self, Server};
-use limpet_kernel::Inherit;
 
 /// nginx's `ngx_http_rewrite_module`.
 pub(crate) struct Rewrite;
@@ -200,7 +199,7 @@ fn condition(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result
     match (operator.bytes.as_slice(), rest) {
         (b"=" | b"!=", [right]) => Ok(Condition::Equal { left, right: builder.template(right)?, negated }),
         (b"~" | b"~*" | b"!~" | b"!~*", [pattern]) => {
-            crate::http_core::location::check_regex(pattern, text(pattern)?, caseless)?;
+            limpet_kernel::setters::check_regex(pattern, text(pattern)?, caseless)?;
             Ok(Condition::Matches { left, pattern: text(pattern)?.to_owned(), caseless, negated })
         }
         (b"=" | b"!=" | b"~" | b"~*" | b"!~" | b"!~*", _) => invalid(last),

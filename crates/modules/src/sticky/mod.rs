@@ -1,27 +1,24 @@
 //! Tengine's `session_sticky` and `session_sticky_hide_cookie`.
 
-use limpet_syntax::{self as syntax, Word};
-
-use crate::reading::Directive;
-use crate::reading::{Blocks, Builder};
-use limpet_kernel::Level;
-use limpet_kernel::builder::{Fault, arg, fault, text};
-use limpet_kernel::directive::prelude::{ANY, HTTP, LOCATION, N1, SERVER, UPSTREAM, works};
-use limpet_kernel::nearest_parameter;
-use limpet_kernel::value;
-use limpet_upstream::written::{Hash, StickyMode};
 mod variables;
 mod verify;
 
-use crate::model::Http;
-use crate::module::{Module, Spot, Verifying};
-use crate::site::{BuildError, Site};
 use limpet_http::Request;
 use limpet_http::runtime::{Content, Location};
-use limpet_kernel::Diagnostic;
+use limpet_kernel::builder::{Fault, fault};
+use limpet_kernel::directive::prelude::{ANY, HTTP, LOCATION, N1, SERVER, UPSTREAM, works};
+use limpet_kernel::setters::{arg, text};
+use limpet_kernel::{Diagnostic, Level, nearest_parameter, value};
 use limpet_sticky::Policy;
+use limpet_syntax::{self as syntax, Word};
 use limpet_text::Registry;
 use limpet_upstream::written;
+use limpet_upstream::written::{Hash, StickyMode};
+
+use crate::model::Http;
+use crate::module::{Module, Spot, Verifying};
+use crate::reading::{Blocks, Builder, Directive};
+use crate::site::{BuildError, Site};
 
 /// Tengine's `ngx_http_upstream_session_sticky_module`.
 pub(crate) struct SessionSticky;

@@ -1,9 +1,8 @@
 //! Of the request's session.
 
-use limpet_text::Registry;
-
 use limpet_http::Request;
 use limpet_http::variables::{maybe, text};
+use limpet_text::Registry;
 
 pub(super) fn add(registry: &mut Registry<Request>) {
     registry.add("session_sticky_server", |request: &Request, out: &mut Vec<u8>| {

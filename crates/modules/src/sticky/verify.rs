@@ -50,7 +50,7 @@ pub(super) fn warn_of_sticky(http: &Http, notices: &mut Vec<Notice>) {
         };
         let upstreams: Vec<&Upstream> =
             unhidden.iter().filter_map(|target| http.upstreams.get(*target)).filter(is_meant).collect();
-        let Some(place) = upstreams.first().and_then(|first| Some(&first.sticky_place)) else { continue };
+        let Some(place) = upstreams.first().map(|first| &first.sticky_place) else { continue };
         let message = format!("{}: {what} has no effect without session_sticky_hide_cookie", named(&upstreams));
         warn(notices, place, message);
     }

@@ -1,25 +1,23 @@
 //! `upstream`, its `server` lines and `keepalive`.
 
-use limpet_syntax::{self as syntax, Word};
-
-use crate::address;
-use crate::http_core::milliseconds;
-use crate::model::Http;
-use crate::module::{Module, Verifying};
-use crate::reading::Builder;
-use crate::reading::Directive;
-use crate::site::Site;
-use limpet_http::pass;
-use limpet_kernel::Level;
-use limpet_kernel::builder::{Fault, arg, fault, text, unknown};
-use limpet_kernel::directive::contexts;
-use limpet_kernel::directive::prelude::{HTTP, MORE1, N1, N12, UPSTREAM, works};
-use limpet_kernel::value;
-use limpet_kernel::{Diagnostic, Outside, Place};
-use limpet_upstream::written;
-use limpet_upstream::written::{Lookup, Method, SliceSize, Slices, UpstreamServer};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::{Deref, DerefMut};
+
+use limpet_http::pass;
+use limpet_kernel::builder::{Fault, fault, unknown};
+use limpet_kernel::directive::contexts;
+use limpet_kernel::directive::prelude::{HTTP, MORE1, N1, N12, UPSTREAM, works};
+use limpet_kernel::setters::{arg, milliseconds, text};
+use limpet_kernel::{Diagnostic, Level, Outside, Place, value};
+use limpet_syntax::{self as syntax, Word};
+use limpet_upstream::written;
+use limpet_upstream::written::{Lookup, Method, SliceSize, Slices, UpstreamServer};
+
+use crate::address;
+use crate::model::Http;
+use crate::module::{Module, Verifying};
+use crate::reading::{Builder, Directive};
+use crate::site::Site;
 
 /// nginx's `ngx_http_upstream_module` and its connections that are kept.
 pub(crate) struct Upstreams;

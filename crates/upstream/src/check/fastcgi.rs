@@ -1,8 +1,7 @@
 //! A FastCGI request of one server's check, and what its answer says (FastCGI specification 1.0, sections 3 to 6).
 
-use crate::written::Expected;
-
 use super::probe::Verdict;
+use crate::written::Expected;
 
 const VERSION: u8 = 1;
 const BEGIN_REQUEST: u8 = 1;

@@ -13,8 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::written::{Check, CheckKind, Expected, Upstream as Written};
-use limpet_log::LogLevel;
+use limpet_log::{LogLevel, clock};
 use limpet_wire::Address;
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::health_check::HealthCheck;
@@ -22,7 +21,7 @@ use probe::{Probe, ProbeFailure};
 use tokio::task::JoinSet;
 
 use super::members::{Members, Upstream};
-use limpet_log::clock;
+use crate::written::{Check, CheckKind, Expected, Upstream as Written};
 
 /// How the servers of an upstream are probed.
 pub struct Rules {

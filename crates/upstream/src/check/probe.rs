@@ -4,8 +4,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use crate::written::{CheckKind, Expected};
 use async_trait::async_trait;
+use limpet_log::os_error;
 use limpet_wire::Address;
 use pingora_error::{Error, ErrorType};
 use pingora_load_balancing::Backend;
@@ -16,7 +16,7 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use super::hello::client_hello;
 use super::{Rules, fastcgi};
 use crate::dial::is_our_own;
-use limpet_log::os_error;
+use crate::written::{CheckKind, Expected};
 
 /// CPong of the Apache JServ Protocol 1.3.
 const AJP_PONG: [u8; 5] = [0x41, 0x42, 0x00, 0x01, 0x09];

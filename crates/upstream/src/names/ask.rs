@@ -3,21 +3,22 @@
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use crate::written::{Lookup, Resolver, UpstreamServer};
 use futures_util::future::{Either, select};
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
-use hickory_resolver::lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_resolver::{TokioResolver, lookup};
 use limpet_wire::Address;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+use crate::written::{Lookup, Resolver, UpstreamServer};
 
 /// No line of an upstream stands for more servers, whatever its answers say.
 pub(super) const MOST: usize = 10_000;

@@ -11,17 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::written::{Fallback, Lookup, Resolver, Upstream as Written, UpstreamServer};
 use ask::{Asker, MOST, is_none};
 use hickory_resolver::net::NetError;
-use limpet_log::LogLevel;
+use limpet_log::{LogLevel, clock};
 use limpet_wire::Address;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::kept::Kept;
 use super::members::{Members, Upstream, members};
-use limpet_log::clock;
+use crate::written::{Fallback, Lookup, Resolver, Upstream as Written, UpstreamServer};
 
 /// The names of an upstream, and the servers that they stand for at present.
 pub struct Names {

@@ -3,22 +3,20 @@
 //! The head that Pingora writes is swallowed and ours goes out in its place. Of the head that the backend sends Pingora gets
 //! one of our making; of the body its data, and then its end.
 
-use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::{fmt, io};
 
 use async_trait::async_trait;
 use limpet_message::response::{Framing, ResponseHead};
+use limpet_upstream::{Dial, Transaction};
 use pingora::connectors::L4Connect;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-use limpet_upstream::{Dial, Transaction};
 
 /// What Pingora asks for a connection.
 pub(super) struct Connector(pub(super) Arc<Dial>);

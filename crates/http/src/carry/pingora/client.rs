@@ -11,8 +11,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use limpet_message::body::Cursor;
-use limpet_message::{body::Body, request::Head};
+use limpet_message::body::{Body, Cursor};
+use limpet_message::request::Head;
+use limpet_wire::{IoTimeout, scratch};
 use parking_lot::Mutex;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
@@ -23,8 +24,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::front::conn::Conn;
 use crate::front::exchange::{BodyFault, Exchange};
-use limpet_wire::IoTimeout;
-use limpet_wire::scratch;
 
 /// Small writes are collected up to this size.
 const COLLECT: usize = 8192;

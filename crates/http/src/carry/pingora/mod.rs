@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use backend::Connector;
 use bytes::Bytes;
+use client::ClientStream;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use pingora::apps::HttpServerApp;
 use pingora::http::ResponseHeader;
@@ -31,8 +33,6 @@ use super::super::decision::Decision;
 use super::super::fail::{self, Side};
 use super::super::reply::Length;
 use super::super::{begin, body, choose, logging, response};
-use backend::Connector;
-use client::ClientStream;
 
 /// More servers than any upstream has: the steps say when trying ends.
 const MAX_TRIES: usize = 1_000_000;
