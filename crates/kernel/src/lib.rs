@@ -3,6 +3,8 @@
 //!
 //! It knows no directive. Who does hands in a [`Table`] and a model, which the rows' functions fill.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 pub mod builder;
 pub mod directive;
 pub mod dump;

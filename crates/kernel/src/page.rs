@@ -7,15 +7,9 @@ use crate::directive::{Directive, Table};
 /// The text of the page.
 pub fn render<T>(table: &Table<T>) -> String {
     let mut page = String::from(INTRODUCTION);
-    let mut counts = [("works", 0), ("no effect", 0), ("works at its default", 0), ("refused", 0)];
-    for (_, rows) in table.sections() {
-        for row in *rows {
-            for (state, count) in &mut counts {
-                *count += usize::from(*state == row.state());
-            }
-        }
-    }
-    for (state, count) in counts {
+    for state in ["works", "no effect", "works at its default", "refused"] {
+        let rows = table.sections().iter().flat_map(|(_, rows)| *rows);
+        let count = rows.filter(|row| row.state() == state).count();
         // Writing to a String can't fail.
         let _ = writeln!(page, "- {count} rows are marked *{state}*");
     }

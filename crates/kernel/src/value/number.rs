@@ -6,8 +6,8 @@ pub fn number(word: &[u8]) -> Option<u64> {
         return None;
     }
     word.iter().try_fold(0_u64, |number, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit).filter(|number| *number <= i64::MAX as u64)
+        let digit = char::from(*digit).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(u64::from(digit)).filter(|number| *number <= i64::MAX as u64)
     })
 }
 

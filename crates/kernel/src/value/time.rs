@@ -22,7 +22,7 @@ pub fn milliseconds(word: &[u8]) -> Option<u64> {
 
 fn parse(word: &[u8], mut units: &[(&[u8], u64)]) -> Option<u64> {
     let seconds = units.iter().position(|(name, _)| *name == b"s")?;
-    let behind_seconds = units.len() - seconds - 1;
+    let behind_seconds = units.get(seconds..)?.len().checked_sub(1)?;
     let mut rest = word;
     let mut total = 0_u64;
     loop {
@@ -40,7 +40,7 @@ fn parse(word: &[u8], mut units: &[(&[u8], u64)]) -> Option<u64> {
         } else {
             let at = units.iter().position(|(name, _)| *name == unit)?;
             let (_, factor) = units.get(at)?;
-            units = units.get(at + 1..)?;
+            units = units.split_at_checked(at)?.1.split_first()?.1;
             *factor
         };
         total = value.checked_mul(factor)?.checked_add(total).filter(|total| *total <= i64::MAX as u64)?;
