@@ -342,7 +342,7 @@ fn every_test_that_the_documents_name_is_there() {
     let text = std::fs::read_to_string(root().join("docs/compatibility.md")).expect("the page");
     let named: BTreeSet<(&str, &str)> =
         text.split('`').filter_map(|word| word.split_once(".rs::")).filter(|(_, test)| !test.contains(' ')).collect();
-    assert!(named.len() > 100, "{}", named.len());
+    assert!(named.len() > 50, "{}", named.len());
     for (file, test) in named {
         let source = std::fs::read_to_string(root().join(format!("{file}.rs"))).unwrap_or_default();
         assert!(source.contains(&format!("fn {test}(")), "docs/compatibility.md names {file}.rs::{test}");
