@@ -1,7 +1,7 @@
 //! Walks the tree in the order of the files, checks each directive against the table and lets its row put the words
 //! into the model.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ pub struct Builder<'t, T: 'static> {
     without_effect: HashSet<&'static str>,
     uses: Vec<Use>,
     /// The variables that the file itself defines.
-    defined: HashSet<String>,
+    defined: BTreeSet<String>,
     variables: &'t dyn Names,
     pub outside: &'t dyn Outside,
 }
@@ -146,7 +146,7 @@ impl<'t, T: Default> Builder<'t, T> {
             paths: HashMap::new(),
             without_effect: HashSet::new(),
             uses: Vec::new(),
-            defined: HashSet::new(),
+            defined: BTreeSet::new(),
             variables,
             outside,
         }
@@ -367,6 +367,11 @@ impl<T> Builder<'_, T> {
     /// The file defines a variable. Texts above may use it as well.
     pub fn define(&mut self, variable: &str) {
         self.defined.insert(variable.to_owned());
+    }
+
+    /// The variables that the file has defined so far.
+    pub fn defined(&self) -> impl Iterator<Item = &str> {
+        self.defined.iter().map(String::as_str)
     }
 
     /// Whether a text that has been read so far uses a variable.

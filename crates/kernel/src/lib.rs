@@ -81,3 +81,6 @@ pub trait Outside: FileSystem {
     /// The machine's own name, in lower case.
     fn hostname(&self) -> String;
 }
+
+#[cfg(test)]
+mod tests;

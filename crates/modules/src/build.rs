@@ -41,6 +41,7 @@ pub fn build(config: &Config, environment: &Environment, shared: &Shared) -> Res
     let mut runtime = Runtime { worker_connections, ..Runtime::default() };
     if let Some(http) = &config.http {
         let mut registry = crate::variables();
+        http.defined_variables.iter().for_each(|name| registry.declare(name.clone()));
         list::define(http, &mut registry);
         let mut site =
             Site { environment, shared, http, registry, upstreams: Vec::new(), default_log: Arc::clone(&default_log) };

@@ -1,5 +1,28 @@
 //! nginx's and Tengine's modules: what their directives say, and what that makes of a request.
 
+/// All modules, in the order of their sections on the page of directives, in which each has its turn at load: the name of its
+/// settings, and the module.
+macro_rules! modules {
+    ($make:ident) => {
+        $make! {
+            core: crate::core::Core,
+            http: crate::http_core::Servers,
+            location: crate::http_core::location::Locations,
+            files: crate::files::Files,
+            headers: crate::headers::Headers,
+            charset: crate::charset::Charset,
+            rewrite: crate::rewrite::Rewrite,
+            proxy: crate::proxy::Proxy,
+            upstream: crate::upstream::Upstreams,
+            balance: crate::balance::Balance,
+            check: crate::check::Checks,
+            resolver: crate::resolver::Resolving,
+            sticky: crate::sticky::SessionSticky,
+            log: crate::log::Logs,
+        }
+    };
+}
+
 mod address;
 mod balance;
 pub mod build;

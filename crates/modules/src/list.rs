@@ -1,4 +1,4 @@
-//! All modules.
+//! What is made of the list of modules, which stands in `lib.rs`: the settings of all of them, and calls of each in turn.
 
 use std::fmt::Debug;
 
@@ -6,16 +6,14 @@ use limpet_http::runtime;
 use limpet_kernel::Inherit;
 use limpet_kernel::directive::Section;
 
+use crate::known;
 use crate::model::Http;
 use crate::module::{Module, Spot, Verifying};
 use crate::reading::Reading;
 use crate::site::{BuildError, Site};
-use crate::{
-    balance, charset, check, core, files, headers, http_core, known, log, proxy, resolver, rewrite, sticky, upstream,
-};
 
 /// Calls the same of all modules, in the order of their lines.
-macro_rules! modules {
+macro_rules! make {
     ($($name:ident: $module:path,)*) => {
         /// What blocks inherit, by module.
         #[derive(Debug, Clone, Default)]
@@ -91,19 +89,4 @@ macro_rules! modules {
 
 type Registry = limpet_text::Registry<limpet_http::Request>;
 
-modules! {
-    core: core::Core,
-    http: http_core::Servers,
-    location: http_core::location::Locations,
-    files: files::Files,
-    headers: headers::Headers,
-    charset: charset::Charset,
-    rewrite: rewrite::Rewrite,
-    proxy: proxy::Proxy,
-    upstream: upstream::Upstreams,
-    balance: balance::Balance,
-    check: check::Checks,
-    resolver: resolver::Resolving,
-    sticky: sticky::SessionSticky,
-    log: log::Logs,
-}
+modules!(make);

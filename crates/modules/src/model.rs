@@ -29,6 +29,8 @@ pub struct Http {
     pub main: Mains,
     /// `$request_body` stands somewhere in the file: bodies are to be kept for it.
     pub mentions_request_body: bool,
+    /// The variables that the file defines.
+    pub defined_variables: Vec<String>,
     /// What the servers inherit.
     pub settings: Settings,
 }

@@ -78,6 +78,7 @@ impl Blocks for Builder<'_> {
         let mut http = std::mem::take(&mut self.http);
         self.check_variables()?;
         http.mentions_request_body = self.mentions("request_body");
+        http.defined_variables = self.defined().map(str::to_owned).collect();
         merge(&mut http);
         list::verify(&mut http, &mut Verifying { outside: self.outside, notices: &mut self.notices })?;
         http_core::verify_servers(&http, &mut self.notices)?;

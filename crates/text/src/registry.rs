@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What a variable stands for.
 pub trait Variable<S>: Send + Sync {
@@ -44,7 +44,18 @@ pub struct Registry<S> {
 
 enum Entry<S> {
     Variable(Arc<dyn Variable<S>>),
+    /// One that is added later: where it goes, and what stands for it until then.
+    Declared(Arc<Declared<S>>, Arc<dyn Variable<S>>),
     Unsupported,
+}
+
+/// A variable that is added later.
+struct Declared<S>(OnceLock<Arc<dyn Variable<S>>>);
+
+impl<S> Variable<S> for Declared<S> {
+    fn append(&self, scope: &S, out: &mut Vec<u8>) -> bool {
+        self.0.get().is_some_and(|variable| variable.append(scope, out))
+    }
 }
 
 /// Makes the variable for what stands behind the beginning of a family.
@@ -62,9 +73,22 @@ impl<S> Default for Registry<S> {
 }
 
 impl<S> Registry<S> {
-    /// Adds a variable. Of two with one name the later counts.
+    /// Adds a variable. Of two with one name the later counts; one that was declared is what was meant by then.
     pub fn add(&mut self, name: impl Into<Cow<'static, str>>, variable: impl Variable<S> + 'static) {
-        self.named.insert(name.into(), Entry::Variable(Arc::new(variable)));
+        let (name, variable) = (name.into(), Arc::new(variable));
+        if let Some(Entry::Declared(declared, _)) = self.named.get(&name) {
+            let _ = declared.0.set(Arc::clone(&variable) as _);
+        }
+        self.named.insert(name, Entry::Variable(variable));
+    }
+
+    /// There will be a variable of this name. Texts may use it before it is added.
+    pub fn declare(&mut self, name: impl Into<Cow<'static, str>>)
+    where
+        S: 'static,
+    {
+        let declared = Arc::new(Declared(OnceLock::new()));
+        self.named.insert(name.into(), Entry::Declared(Arc::clone(&declared), declared));
     }
 
     /// Adds a family: what follows its beginning names a header, a cookie or an argument. The beginning alone is known and
@@ -88,10 +112,12 @@ impl<S> Registry<S> {
     pub fn get(&self, name: &str) -> Option<Arc<dyn Variable<S>>> {
         match self.named.get(name) {
             Some(Entry::Variable(variable)) => return Some(Arc::clone(variable)),
+            Some(Entry::Declared(_, variable)) => return Some(Arc::clone(variable)),
             Some(Entry::Unsupported) => return None,
             None => {}
         }
-        self.families.iter().find_map(|(prefix, family)| match family {
+        // Of two families the later one counts, too.
+        self.families.iter().rev().find_map(|(prefix, family)| match family {
             Family::Variables(make) => name.strip_prefix(prefix).filter(|rest| !rest.is_empty()).map(make),
             Family::Unsupported => None,
         })
@@ -101,11 +127,11 @@ impl<S> Registry<S> {
 impl<S> Names for Registry<S> {
     fn standing(&self, name: &str) -> Standing {
         match self.named.get(name) {
-            Some(Entry::Variable(_)) => return Standing::Known,
+            Some(Entry::Variable(_) | Entry::Declared(..)) => return Standing::Known,
             Some(Entry::Unsupported) => return Standing::Unsupported,
             None => {}
         }
-        match self.families.iter().find(|(prefix, _)| name.starts_with(prefix)) {
+        match self.families.iter().rev().find(|(prefix, _)| name.starts_with(prefix)) {
             Some((_, Family::Variables(_))) => Standing::Known,
             Some((_, Family::Unsupported)) => Standing::Unsupported,
             None => Standing::Unknown,
@@ -113,7 +139,7 @@ impl<S> Names for Registry<S> {
     }
 
     fn known(&self) -> Box<dyn Iterator<Item = &str> + '_> {
-        let is_known = |entry: &Entry<S>| matches!(entry, Entry::Variable(_));
+        let is_known = |entry: &Entry<S>| !matches!(entry, Entry::Unsupported);
         Box::new(self.named.iter().filter(move |(_, entry)| is_known(entry)).map(|(name, _)| &**name))
     }
 }
@@ -141,5 +167,21 @@ mod tests {
             assert_eq!(registry.get(name).is_some(), standing == Standing::Known && name != "http_", "{name}");
         }
         assert_eq!(registry.known().collect::<Vec<_>>(), ["uri"]);
+    }
+
+    #[test]
+    fn a_text_may_use_what_is_added_later() {
+        let mut registry = Registry::<()>::default();
+        registry.declare("late");
+        assert_eq!(registry.standing("late"), Standing::Known);
+        let early = registry.get("late").unwrap();
+        let mut out = Vec::new();
+        assert!(!early.append(&(), &mut out));
+        registry.add("late", |_: &(), out: &mut Vec<u8>| {
+            out.extend_from_slice(b"here");
+            true
+        });
+        assert!(early.append(&(), &mut out) && registry.get("late").unwrap().append(&(), &mut out));
+        assert_eq!(out, b"herehere");
     }
 }
