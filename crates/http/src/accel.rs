@@ -93,7 +93,7 @@ pub(super) fn take_back(request: &mut Request, may_resend: bool) -> Decision {
     let Some(response) = &request.response else { return Decision::Pass };
     let Some(target) = response.fields.value(Known::XAccelRedirect) else { return Decision::Pass };
     let (target, response, members) = (target.to_vec(), Arc::clone(response), request.members.clone());
-    let Some(members) = members.filter(|_| request.pass().is_some_and(|pass| pass.takes_back)) else {
+    let Some(members) = members.filter(|_| request.pass().is_some_and(|pass| pass.terms.takes_back)) else {
         return Decision::Pass;
     };
     request.end_try(None);

@@ -31,7 +31,7 @@ pub(super) fn begin(request: &mut Request) -> Decision {
 pub(super) fn reads_body(request: &Request) -> bool {
     let (Body::Length(length), Some(body)) = (request.head.body, &request.body) else { return false };
     let is_kept = length <= (request.location.settings.kept_body as u64).min(KEPT_BODY);
-    is_kept && (body.len() as u64) < length && request.pass().is_some_and(|pass| pass.reads_body)
+    is_kept && (body.len() as u64) < length && request.pass().is_some_and(|pass| pass.terms.reads_body)
 }
 
 /// The time that the client has, and how much it may send, are its location's.

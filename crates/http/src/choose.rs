@@ -33,7 +33,7 @@ pub(super) async fn choose(request: &mut Request) -> Decision {
             without => return without,
         }
         let is_true = |text: &Text| !matches!(text.render(request).as_slice(), b"" | b"0");
-        if pass.allow.iter().all(is_true) {
+        if pass.terms.allow.iter().all(is_true) {
             return Decision::Pass;
         }
         match fail::denied(request) {
@@ -75,15 +75,15 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
         head: head.clone(),
         fresh: request.again.take().is_some(),
         careful: !fail::is_repeatable(request),
-        connect_timeout: pass.connect_timeout,
-        read_timeout: pass.read_timeout,
-        send_timeout: pass.send_timeout,
+        connect_timeout: pass.terms.connect_timeout,
+        read_timeout: pass.terms.read_timeout,
+        send_timeout: pass.terms.send_timeout,
         bind: bind(request, pass),
-        socket_keepalive: pass.socket_keepalive,
+        socket_keepalive: pass.terms.socket_keepalive,
         slice: pass.slices.as_ref().map(|slices| slice(request, slices)),
         body: request.head.body,
         upgrades: upstream_request::asks_for_upgrade(request, &head),
-        most_head: pass.most_head,
+        most_head: pass.terms.most_head,
         is_head: request.head.is_head(),
         trace,
         client: Arc::clone(&request.conn) as _,
@@ -107,7 +107,7 @@ fn head_for_backend(request: &mut Request, pass: &Pass) -> Bytes {
 
 /// The local address for the connection. Text that is none is told, and leaves the choice to the system.
 fn bind(request: &Request, pass: &Pass) -> Option<(SocketAddr, bool)> {
-    let bind = pass.bind.as_ref()?;
+    let bind = pass.terms.bind.as_ref()?;
     let address = match &bind.address {
         BindTo::Address(address) => *address,
         BindTo::Text(text) => {

@@ -79,10 +79,10 @@ fn meaning(kind: FailureKind) -> (u16, Condition) {
 /// (`proxy_next_upstream http_503` and the like). The server is marked then.
 pub(super) fn by_status(request: &mut Request, status: u16, may_resend: bool) -> bool {
     let Some(pass) = request.pass() else { return false };
-    if !pass.next_upstream.has(Condition::Status(status)) {
+    if !pass.terms.next_upstream.has(Condition::Status(status)) {
         return false;
     }
-    let tries = pass.next_tries;
+    let tries = pass.terms.next_tries;
     let (Some(flight), Some(members)) = (&request.flight, &request.members) else { return false };
     let mut tried = request.tried.clone();
     tried.add(flight.index);
@@ -184,16 +184,16 @@ fn server_failed(request: &mut Request, status: u16, doing: &str) -> bool {
 fn may_retry(request: &Request, condition: Condition) -> bool {
     let Some(pass) = request.pass() else { return false };
     let any_left = request.members.as_ref().is_some_and(|members| members.group.others(&request.tried) > 0);
-    pass.next_upstream.has(condition)
+    pass.terms.next_upstream.has(condition)
         && any_left
-        && request.tried.len() < pass.next_tries
+        && request.tried.len() < pass.terms.next_tries
         && in_time(request)
         && !request.sticky.is_held()
 }
 
 /// `proxy_next_upstream_timeout`
 fn in_time(request: &Request) -> bool {
-    let Some(bound) = request.pass().map(|pass| pass.next_timeout).filter(|bound| !bound.is_zero()) else {
+    let Some(bound) = request.pass().map(|pass| pass.terms.next_timeout).filter(|bound| !bound.is_zero()) else {
         return true;
     };
     request.first_try.is_none_or(|first| clock::now().since(first) < bound)
@@ -201,7 +201,7 @@ fn in_time(request: &Request) -> bool {
 
 /// Whether a request that was sent may be sent again: all of its body is still there, and doing it twice does no harm.
 fn is_safe(request: &Request, may_resend: bool) -> bool {
-    let asked_for = || request.pass().is_some_and(|pass| pass.next_upstream.has(Condition::NonIdempotent));
+    let asked_for = || request.pass().is_some_and(|pass| pass.terms.next_upstream.has(Condition::NonIdempotent));
     may_resend && (is_idempotent(request) || asked_for())
 }
 

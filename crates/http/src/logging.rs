@@ -16,7 +16,7 @@ pub(super) fn conclude(mut request: Box<Request>, failed: bool) {
     if let Some(flight) = &request.flight {
         if let Some((backend, early)) = flight.dial.trace.take_tunnel().filter(|_| !failed) {
             let exchange = Arc::clone(&request.exchange);
-            let timeouts = request.pass().map(|pass| (pass.read_timeout, pass.send_timeout));
+            let timeouts = request.pass().map(|pass| (pass.terms.read_timeout, pass.terms.send_timeout));
             let (read_timeout, send_timeout) = timeouts.unwrap_or_default();
             let client_send_timeout = request.location.settings.send_timeout;
             let ended = Box::new(move |carried: Carried| {

@@ -25,6 +25,13 @@ pub struct Pass {
     pub host: String,
     /// `$proxy_port`
     pub port: String,
+    pub terms: Terms,
+    /// By which the session's cookie is kept from the backend (`session_sticky_hide_cookie`).
+    pub hides: Option<Policy>,
+}
+
+/// How requests are handed on: the settings of a `proxy_pass`.
+pub struct Terms {
     pub set_header: Vec<(String, Text)>,
     /// A header for the backend has the request's body in it, which is read first then.
     pub reads_body: bool,
@@ -45,8 +52,6 @@ pub struct Pass {
     pub socket_keepalive: bool,
     /// The longest head of a response, in bytes.
     pub most_head: usize,
-    /// By which the session's cookie is kept from the backend (`session_sticky_hide_cookie`).
-    pub hides: Option<Policy>,
 }
 
 /// `proxy_bind`

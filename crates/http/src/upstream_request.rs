@@ -32,13 +32,14 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
     out.extend_from_slice(client.method());
     out.push(b' ');
     append_uri(request, pass, &mut out);
-    out.extend_from_slice(match pass.http_version {
+    out.extend_from_slice(match pass.terms.http_version {
         // Chunks are beyond 1.0, and a body of unknown length can be sent in no other way.
         HttpVersion::Http10 if client.body != Body::Chunked => b" HTTP/1.0\r\n",
         _ => b" HTTP/1.1\r\n",
     });
-    let configured = |name: &[u8]| pass.set_header.iter().any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
-    for (name, value) in &pass.set_header {
+    let configured =
+        |name: &[u8]| pass.terms.set_header.iter().any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
+    for (name, value) in &pass.terms.set_header {
         // How the body is delimited is not for a setting to say.
         if is_framing(name.as_bytes()) {
             continue;

@@ -2,22 +2,25 @@
 
 mod pass;
 mod variables;
+mod words;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use limpet_http::{Condition, HttpVersion, NextUpstream, Request};
-use limpet_kernel::builder::{Fault, fault, unknown};
+use limpet_http::pass::{Bind, BindTo, Terms};
+use limpet_http::{HttpVersion, NextUpstream, Request};
 use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, N12, SERVER, works};
-use limpet_kernel::setters::{arg, flag, header_name, milliseconds, text};
-use limpet_kernel::{Level, value};
-use limpet_syntax as syntax;
+use limpet_kernel::setters::{flag, milliseconds};
+use limpet_message::response::MAX_HEAD;
 use limpet_text::{Registry, Template};
-use pass::{PassUri, ProxyPass};
+use words::{
+    proxy_allow_upstream, proxy_bind, proxy_buffer_size, proxy_http_version, proxy_ignore_headers, proxy_next_upstream,
+    proxy_next_upstream_tries, proxy_pass, proxy_redirect, proxy_set_header,
+};
 
-use crate::model::Matcher;
 use crate::module::Module;
-use crate::reading::{Blocks, Builder, Directive, set};
+use crate::reading::{Directive, set};
+use crate::site::{self, Site};
 
 /// nginx's `ngx_http_proxy_module`.
 pub(crate) struct Proxy;
@@ -59,6 +62,32 @@ limpet_kernel::settings! {
 }
 
 impl Settings {
+    /// The settings with nginx's defaults filled in.
+    fn terms(&self, site: &Site<'_>) -> Terms {
+        let set_header = self.proxy_set_header.iter().flat_map(|headers| headers.iter());
+        let mentions_body = |(_, value): &(String, Template)| value.variables().any(|name| name == "request_body");
+        let allow = self.proxy_allow_upstream.iter().flat_map(|texts| texts.iter());
+        Terms {
+            reads_body: set_header.clone().any(mentions_body),
+            set_header: set_header.map(|(name, value)| (name.clone(), site.compile(value))).collect(),
+            http_version: self.proxy_http_version.unwrap_or(HttpVersion::Http11),
+            connect_timeout: site::milliseconds(self.proxy_connect_timeout, 60_000),
+            read_timeout: site::milliseconds(self.proxy_read_timeout, 60_000),
+            send_timeout: site::milliseconds(self.proxy_send_timeout, 60_000),
+            next_upstream: self.proxy_next_upstream.unwrap_or(NextUpstream::DEFAULT),
+            next_tries: match self.proxy_next_upstream_tries {
+                None | Some(0) => usize::MAX,
+                Some(tries) => usize::try_from(tries).unwrap_or(usize::MAX),
+            },
+            next_timeout: site::milliseconds(self.proxy_next_upstream_timeout, 0),
+            allow: allow.map(|text| site.compile(text)).collect(),
+            takes_back: !self.ignores(BackendHeader::Redirect),
+            bind: self.proxy_bind.as_ref().and_then(|written| bind(site, written)),
+            most_head: usize::try_from(self.proxy_buffer_size.unwrap_or(0)).unwrap_or(usize::MAX).max(MAX_HEAD),
+            socket_keepalive: self.proxy_socket_keepalive.unwrap_or(false),
+        }
+    }
+
     /// Whether `proxy_ignore_headers` names a header.
     pub(crate) fn ignores(&self, header: BackendHeader) -> bool {
         self.proxy_ignore_headers.as_ref().is_some_and(|ignored| ignored.contains(&header))
@@ -98,6 +127,14 @@ pub enum BindAddress {
     /// A port of 0 is any.
     Literal(SocketAddr),
     Variable(Template),
+}
+
+fn bind(site: &Site<'_>, bind: &ProxyBind) -> Option<Bind> {
+    let address = match bind.address.as_ref()? {
+        BindAddress::Literal(address) => BindTo::Address(*address),
+        BindAddress::Variable(text) => BindTo::Text(site.compile(text)),
+    };
+    Some(Bind { address, transparent: bind.transparent })
 }
 
 const ROWS: &[Directive] = &[
@@ -222,231 +259,3 @@ const ROWS: &[Directive] = &[
     )
     .repeatable(),
 ];
-
-fn proxy_pass(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let word = arg(directive, 0)?;
-    if passes(builder) {
-        return Err(Fault::Directive("is duplicate"));
-    }
-    if word.bytes.contains(&b'$') {
-        return fault(word, "variables in \"proxy_pass\" are not supported by limpet");
-    }
-    let url = text(word)?;
-    let scheme = |name: &str| url.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    if scheme("https://") {
-        return fault(word, "\"https://\" in \"proxy_pass\" is not supported by limpet");
-    }
-    if !scheme("http://") {
-        return fault(word, "invalid URL prefix");
-    }
-    let rest = url.get("http://".len()..).unwrap_or_default();
-    let (authority, uri) = split_authority(rest);
-    let matcher = builder.locations.last().map(|location| location.matcher.clone());
-    if !uri.is_empty() && !matches!(matcher, Some(Matcher::Exact(_) | Matcher::Prefix { .. })) {
-        return fault(
-            word,
-            "\"proxy_pass\" cannot have URI part in location given by regular expression, \
-             or inside named location, or inside \"if\" statement, or inside \"limit_except\" block",
-        );
-    }
-    let uri = if uri.is_empty() { PassUri::Original } else { PassUri::Replace(uri.as_bytes().to_vec()) };
-    let target = match builder.upstream_of(authority, directive) {
-        Ok(target) => target,
-        Err(message) => return fault(word, message),
-    };
-    let (host, port) = shown(authority);
-    if let Some(location) = builder.locations.last_mut() {
-        location.content = Some(Arc::new(ProxyPass { target, uri, authority: authority.to_owned(), host, port }));
-    }
-    Ok(())
-}
-
-/// Whether the location being read hands its requests on.
-fn passes(builder: &Builder<'_>) -> bool {
-    let content = builder.locations.last().and_then(|location| location.content.as_ref());
-    content.is_some_and(|content| content.target().is_some())
-}
-
-/// `host:port` and the URI behind it. The path of a Unix socket ends at the next colon.
-fn split_authority(rest: &str) -> (&str, &str) {
-    let at = match rest.strip_prefix("unix:") {
-        Some(path) => match path.find(':') {
-            Some(colon) => {
-                let end = "unix:".len() + colon;
-                return (rest.get(..end).unwrap_or_default(), rest.get(end + 1..).unwrap_or_default());
-            }
-            None => rest.len(),
-        },
-        None => rest.find(['/', '?']).unwrap_or(rest.len()),
-    };
-    rest.split_at_checked(at).unwrap_or((rest, ""))
-}
-
-/// What `$proxy_host` and `$proxy_port` are: the port is left out of the host where it is the protocol's own.
-fn shown(authority: &str) -> (String, String) {
-    if authority.starts_with("unix:") {
-        return ("localhost".into(), String::new());
-    }
-    let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
-    match port {
-        Some("80") => (authority.trim_end_matches(":80").to_owned(), "80".into()),
-        Some(port) => (authority.to_owned(), port.to_owned()),
-        None => (authority.to_owned(), "80".into()),
-    }
-}
-
-fn proxy_set_header(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let value = builder.template(arg(directive, 1)?)?;
-    let name = header_name(builder, directive)?;
-    let headers = builder.settings().proxy.proxy_set_header.get_or_insert_default();
-    if let Some(name) = name {
-        Arc::make_mut(headers).push((name, value));
-    }
-    Ok(())
-}
-
-fn proxy_redirect(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let word = arg(directive, 0)?;
-    let redirect = match (word.bytes.as_slice(), directive.args.get(1)) {
-        (b"off", None) => ProxyRedirect::Off,
-        (b"default", None) => ProxyRedirect::Default,
-        (_, None) => return unknown(word, &word.text(), &["off", "default"]),
-        _ => {
-            let message = "rewrites of one's own in \"proxy_redirect\" are not supported by limpet, only \"off\" and \
-                           \"default\" are";
-            return fault(word, message);
-        }
-    };
-    let passes = builder.context() == LOCATION && passes(builder);
-    match (redirect, builder.settings().proxy.proxy_redirect) {
-        (ProxyRedirect::Off, Some(_)) | (_, Some(ProxyRedirect::Off)) => Err(Fault::Directive("is duplicate")),
-        (ProxyRedirect::Default, _) if !passes => {
-            Err(Fault::Message("\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive".into()))
-        }
-        _ => {
-            builder.settings().proxy.proxy_redirect = Some(redirect);
-            Ok(())
-        }
-    }
-}
-
-fn proxy_http_version(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let word = arg(directive, 0)?;
-    let version = match word.bytes.as_slice() {
-        b"1.0" => HttpVersion::Http10,
-        b"1.1" => HttpVersion::Http11,
-        b"2" => return fault(word, "\"proxy_http_version 2\" is not supported by limpet"),
-        _ => return fault(word, format!("invalid value \"{}\"", word.text())),
-    };
-    builder.settings().proxy.proxy_http_version = Some(version);
-    Ok(())
-}
-
-fn proxy_next_upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let mut off = false;
-    for word in &directive.args {
-        let lower = word.bytes.to_ascii_lowercase();
-        let condition = match lower.as_slice() {
-            b"error" => Condition::Error,
-            b"timeout" => Condition::Timeout,
-            b"invalid_header" => Condition::InvalidHeader,
-            b"non_idempotent" => Condition::NonIdempotent,
-            b"http_500" => Condition::Status(500),
-            b"http_502" => Condition::Status(502),
-            b"http_503" => Condition::Status(503),
-            b"http_504" => Condition::Status(504),
-            b"http_403" => Condition::Status(403),
-            b"http_404" => Condition::Status(404),
-            b"http_429" => Condition::Status(429),
-            b"off" => {
-                off = true;
-                continue;
-            }
-            b"denied" => Condition::Denied,
-            // About caches, and there is none.
-            b"updating" => {
-                builder.settings().proxy.proxy_next_upstream.get_or_insert_default();
-                continue;
-            }
-            _ => return fault(word, format!("invalid value \"{}\"", word.text())),
-        };
-        if !builder.settings().proxy.proxy_next_upstream.get_or_insert_default().add(condition) {
-            builder.notice(Level::Warn, format!("duplicate value \"{}\"", word.text()), directive);
-        }
-    }
-    if off {
-        builder.settings().proxy.proxy_next_upstream = Some(NextUpstream::OFF);
-    }
-    Ok(())
-}
-
-fn proxy_next_upstream_tries(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let tries = value::number(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid number"))?;
-    if builder.settings().proxy.proxy_next_upstream_tries.replace(tries).is_some() {
-        // Two names for one setting.
-        return Err(Fault::Directive("is duplicate"));
-    }
-    Ok(())
-}
-
-fn proxy_bind(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let word = arg(directive, 0)?;
-    let transparent = match directive.args.get(1) {
-        None => false,
-        Some(word) if word.bytes == b"transparent" => true,
-        Some(word) => return unknown(word, &word.text(), &["transparent"]),
-    };
-    let address = if word.bytes == b"off" && !transparent {
-        None
-    } else if word.bytes.contains(&b'$') {
-        Some(BindAddress::Variable(builder.template(word)?))
-    } else {
-        match limpet_wire::address::local(text(word)?) {
-            Some(address) => Some(BindAddress::Literal(address)),
-            None => return fault(word, format!("invalid address \"{}\"", word.text())),
-        }
-    };
-    builder.settings().proxy.proxy_bind = Some(ProxyBind { address, transparent });
-    Ok(())
-}
-
-fn proxy_buffer_size(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    builder.settings().proxy.proxy_buffer_size = Some(limpet_kernel::setters::size(directive)?);
-    Ok(())
-}
-
-fn proxy_allow_upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let texts = directive.args.iter().map(|word| builder.template(word)).collect::<Result<Vec<_>, _>>()?;
-    builder.settings().proxy.proxy_allow_upstream = Some(Arc::new(texts));
-    Ok(())
-}
-
-fn proxy_ignore_headers(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    const OTHERS: [&[u8]; 7] = [
-        b"X-Accel-Expires",
-        b"X-Accel-Limit-Rate",
-        b"X-Accel-Buffering",
-        b"Expires",
-        b"Cache-Control",
-        b"Set-Cookie",
-        b"Vary",
-    ];
-    for word in &directive.args {
-        let other = || OTHERS.iter().position(|name| name.eq_ignore_ascii_case(&word.bytes));
-        let header = match () {
-            () if word.bytes.eq_ignore_ascii_case(b"X-Accel-Redirect") => BackendHeader::Redirect,
-            () if word.bytes.eq_ignore_ascii_case(b"X-Accel-Charset") => BackendHeader::Charset,
-            () => match other() {
-                Some(place) => BackendHeader::Other(place),
-                None => return fault(word, format!("invalid value \"{}\"", word.text())),
-            },
-        };
-        let ignored = builder.settings().proxy.proxy_ignore_headers.get_or_insert_default();
-        if ignored.contains(&header) {
-            builder.notice(Level::Warn, format!("duplicate value \"{}\"", word.text()), directive);
-        } else {
-            ignored.push(header);
-        }
-    }
-    Ok(())
-}
