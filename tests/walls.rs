@@ -348,3 +348,15 @@ fn every_test_that_the_documents_name_is_there() {
         assert!(source.contains(&format!("fn {test}(")), "docs/compatibility.md names {file}.rs::{test}");
     }
 }
+
+#[test]
+fn every_file_that_the_journey_names_is_there() {
+    let mut files = Vec::new();
+    sources(&root().join("crates"), &mut files);
+    let text = std::fs::read_to_string(root().join("docs/journey.md")).expect("the page");
+    let named: BTreeSet<&str> = text.split('`').filter(|word| word.ends_with(".rs")).collect();
+    assert!(named.len() > 50, "{}", named.len());
+    for name in named {
+        assert!(files.iter().any(|file| file.ends_with(name)), "docs/journey.md names {name}");
+    }
+}
