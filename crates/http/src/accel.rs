@@ -23,7 +23,7 @@ use crate::runtime::{Content, Location};
 /// What is known of a request that a backend has handed back.
 #[derive(Default)]
 pub struct HandedBack {
-    /// How many servers had been tried each time that it went to a backend again.
+    /// For each time that it went to a backend again: how many servers had been tried before.
     pub starts: Vec<usize>,
     /// Every time that it was handed back, in order.
     phases: Vec<Phase>,
@@ -49,8 +49,8 @@ impl Phase {
         self.upstream().zip(upstream).is_some_and(|(own, other)| Arc::ptr_eq(own, other))
     }
 
-    /// nginx's choice of the header lines that the client gets all the same, and the cookies by the status of the
-    /// response that it gets. `superseded`: another answer brings the cookie of the session.
+    /// Appends the header lines of this answer that the client still gets, as in nginx, and the cookies for a response
+    /// with this status. `superseded`: another answer brings the session's cookie.
     fn append_lines(&self, status: u16, superseded: bool, out: &mut Vec<u8>) {
         let mut expires = false;
         for (known, name, value) in self.response.fields.iter() {
@@ -74,7 +74,7 @@ impl HandedBack {
         self.phases.iter().rev().find_map(|phase| phase.response.fields.value_bytes(Known::ContentType))
     }
 
-    /// The lines for a response of this status, which itself brings the cookie of a session with `sets`.
+    /// The lines for a response of this status. `sets`: the upstream whose session cookie the response itself brings.
     pub(super) fn append_lines(&self, status: u16, sets: Option<&Arc<Upstream>>, out: &mut Vec<u8>) {
         for (index, phase) in self.phases.iter().enumerate() {
             let brings = |later: &Phase| {
@@ -87,8 +87,8 @@ impl HandedBack {
     }
 }
 
-/// Takes back the request of a backend that has just answered with `X-Accel-Redirect`, if that is heeded, and goes where it
-/// points to. `NextServer`: that is a backend again.
+/// Follows the `X-Accel-Redirect` of the answer that a backend has just given, unless it is ignored. `Pass`: there is none
+/// to follow; `NextServer`: it leads to a backend again.
 pub(super) fn take_back(request: &mut Request, may_resend: bool) -> Decision {
     let Some(response) = &request.response else { return Decision::Pass };
     let Some(target) = response.fields.value(Known::XAccelRedirect) else { return Decision::Pass };
@@ -139,7 +139,7 @@ fn follow(request: &mut Request, target: &[u8]) -> Decision {
     reroute(request, Target::Path(uri))
 }
 
-/// The request comes to an upstream as if it were new. The client keeps the server of one that it has been to.
+/// The request comes to an upstream as if it were new. If it has been to that upstream before, it keeps its server there.
 fn begin_anew(request: &mut Request) {
     let Some(handed_back) = &mut request.handed_back else { return };
     handed_back.starts.push(request.tries.len());

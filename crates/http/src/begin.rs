@@ -26,15 +26,16 @@ pub(super) fn begin(request: &mut Request) -> Decision {
     decision
 }
 
-/// Whether the body is to be read before a backend is asked, because a header needs it. One that is announced and small enough
-/// to be kept is; of others `$request_body` has no value, or not in time.
+/// Whether the body is to be read before a backend is asked, because a header for it uses `$request_body`. This is done
+/// only for a body with a `Content-Length` that is small enough to be kept; for others the variable has no value, or not
+/// in time.
 pub(super) fn reads_body(request: &Request) -> bool {
     let (Body::Length(length), Some(body)) = (request.head.body, &request.body) else { return false };
     let is_kept = length <= (request.location.settings.kept_body as u64).min(KEPT_BODY);
     is_kept && (body.len() as u64) < length && request.pass().is_some_and(|pass| pass.terms.reads_body)
 }
 
-/// The time that the client has, and how much it may send, are its location's.
+/// Gives the exchange the location's time-outs and its limit for the body.
 pub(super) fn allow(request: &Request) {
     let settings = &request.location.settings;
     let mut exchange = request.exchange();

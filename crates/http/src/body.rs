@@ -15,7 +15,7 @@ pub(super) fn to_backend(request: &mut Request, piece: &[u8], end: bool) {
     }
 }
 
-/// Keeps what has come of the body for `$request_body`, once if it is sent several times.
+/// Keeps the body for `$request_body`. What is sent again to another server is not kept twice.
 fn keep(request: &mut Request, piece: &[u8]) {
     let Some(body) = &mut request.body else { return };
     let news = (body.len() as u64).checked_sub(request.body_received).and_then(|known| piece.get(known as usize..));

@@ -40,7 +40,7 @@ pub(super) async fn choose(request: &mut Request) -> Decision {
             Decision::NextServer => {}
             other => return other,
         }
-        // There may be many, and other requests wait.
+        // This may go through many servers: let other requests run in between.
         tokio::task::yield_now().await;
     }
 }
@@ -55,7 +55,7 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
             nobody.status = 502;
             request.tries.push(nobody);
             if reason == NoServer::NoneLeft {
-                // For the log, which shows what was to be asked for.
+                // For the error log, which takes the URI from this head.
                 head_for_backend(request, pass);
                 request.log_error(LogLevel::Error, "no live upstreams while connecting to upstream");
             }
@@ -105,7 +105,7 @@ fn head_for_backend(request: &mut Request, pass: &Pass) -> Bytes {
     head
 }
 
-/// The local address for the connection. Text that is none is told, and leaves the choice to the system.
+/// The local address for the connection. A text that is no address is logged, and the system chooses one.
 fn bind(request: &Request, pass: &Pass) -> Option<(SocketAddr, bool)> {
     let bind = pass.terms.bind.as_ref()?;
     let address = match &bind.address {

@@ -37,7 +37,7 @@ pub struct Request {
     pub redirected: bool,
     /// Internal redirects so far.
     pub redirects: usize,
-    /// A backend has named the URI: whatever the method, it is there to be read.
+    /// A backend has named the URI (`X-Accel-Redirect`): it is served whatever the method.
     pub reads: bool,
     /// A backend has handed the request back.
     pub handed_back: Option<Box<HandedBack>>,
@@ -76,7 +76,7 @@ pub struct Request {
     pub first_try: Option<Moment>,
     /// The head for the backend, once it is made.
     pub upstream_head: Option<Bytes>,
-    /// The Cookie headers without the session, where it is hidden and while the backend's head is made.
+    /// The Cookie headers without the session's cookie, if that is hidden; set only while the backend's head is made.
     pub shown_cookies: Option<Vec<Vec<u8>>>,
     pub tries: Vec<Try>,
     pub tried: Tried,
@@ -103,7 +103,7 @@ impl Try {
         Try { name, status: 0, connected: None, header: None, ended: None, body_bytes: 0, trace }
     }
 
-    /// It stands for a server, and not for an upstream without one.
+    /// Whether a server was asked. If not, the try stands for an upstream in which no server could be asked.
     pub fn is_server(&self) -> bool {
         self.trace.is_some()
     }
@@ -117,12 +117,12 @@ impl Try {
     }
 }
 
-/// A request that has entered a server; the server's count of connections goes down with it.
+/// A request at a server. The server's count of connections goes down when this is dropped, or before by `leave`.
 pub struct Flight {
     pub index: usize,
     pub dial: Arc<Dial>,
     pub members: Arc<Members>,
-    /// What the method waits for has come.
+    /// All of the answer that the balancing method waits for has come; otherwise a drop counts as given up.
     landed: bool,
     /// The server's count of connections has gone down.
     left: bool,
@@ -169,7 +169,7 @@ impl Drop for Flight {
     }
 }
 
-/// PCRE gave up on a match, and says why. Whoever asked can't go on as if there were none: it may be a rule of access.
+/// PCRE gave up on a match, and why. It must not be taken for "no match": the pattern may guard access.
 pub struct Undecided(pub(crate) String);
 
 /// The groups of the last regular expression that matched.
@@ -266,7 +266,7 @@ impl Request {
         request
     }
 
-    /// The upstream of the location's `proxy_pass`, and the pass itself.
+    /// The location's `proxy_pass`, if it has one.
     pub fn pass(&self) -> Option<&crate::pass::Pass> {
         match &self.location.content {
             crate::runtime::Content::Upstream(pass) => Some(pass),
@@ -372,7 +372,7 @@ impl Request {
         }
     }
 
-    /// Whether a file or page is wanted, and nothing done to it.
+    /// Whether a file or page is to be served: the method is GET or HEAD, or a backend has named the URI.
     pub fn is_read(&self) -> bool {
         self.reads || matches!(self.head.method(), b"GET" | b"HEAD")
     }

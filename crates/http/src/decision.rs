@@ -1,17 +1,16 @@
-//! What a step of a request says, and how an internal redirect is followed.
+//! What a step of a request decides, and where an internal redirect leads.
 
 use super::file;
 use super::reply::Reply;
 
-/// The word of a step. What it means for the bytes on the wires is the carrier's business; why it came to it has been
-/// logged when it is said.
+/// What a step decides. The carrier carries it out; the reason has been logged by then.
 #[derive(Debug)]
 pub enum Decision {
     /// On to the next step; after routing: to a server of the location's upstream.
     Pass,
     /// This answers the request, and no backend does.
     Answer(Answer),
-    /// The request goes on somewhere else, as an internal redirect. Only routing says it, and to itself.
+    /// An internal redirect. Steps within routing return it, and routing follows it: nobody else sees it.
     Reroute(Target),
     /// The try is over, and another server is chosen, or the same one over a new connection.
     NextServer,

@@ -22,7 +22,7 @@ pub(super) const KEPT_BODY: u64 = 65_536;
 /// Whose fault it is that a request can't go on.
 #[derive(Debug)]
 pub(super) enum Side {
-    /// Its connection is over, or with `is_there` it has sent what can't be read.
+    /// Its connection is over; with `is_there` it still stands, but what the client sent can't be read.
     Client {
         is_there: bool,
     },
@@ -37,7 +37,7 @@ pub(super) fn to_connect(request: &mut Request) -> Decision {
     let Failure { kind, level, message } = failure.unwrap_or_else(|| Failure::broken("no connection"));
     request.log_error(level, &format!("{message} while connecting to upstream"));
     if kind == FailureKind::NoSocket {
-        // Nothing that another server could do better, and nothing that this one did wrong.
+        // The fault is this machine's: another server would not help, and this one is not marked.
         request.flight = None;
         if let Some(last) = request.tries.last_mut() {
             last.name = Arc::from("");
@@ -86,7 +86,7 @@ pub(super) fn by_status(request: &mut Request, status: u16, may_resend: bool) ->
     let (Some(flight), Some(members)) = (&request.flight, &request.members) else { return false };
     let mut tried = request.tried.clone();
     tried.add(flight.index);
-    // The page of the last server is passed on; whether one of the others can be asked now, their turn will tell.
+    // The response of the last server is passed on. Whether another one can be asked now shows when one is chosen.
     let retries = is_safe(request, may_resend)
         && !request.sticky.is_held()
         && tried.len() < tries
@@ -146,8 +146,8 @@ pub(super) fn while_proxying(request: &mut Request, side: Side, may_resend: bool
         return Decision::NextServer;
     }
     let (status, condition) = meaning(failure.kind);
-    // What the client owes is not the server's fault: a connection that breaks while it waits for more of the request. Nor is
-    // what the client has brought about.
+    // Not the server's fault: a connection that breaks while the server waits for more of the client's body, and a change
+    // of protocol that a client may have brought about.
     let is_clients = (trace.is_owed_body() && !timed_out) || failure.kind == FailureKind::Unasked;
     let failed = match is_clients {
         true => try_failed(request, status).is_some(),
@@ -215,8 +215,8 @@ pub(super) fn is_repeatable(request: &Request) -> bool {
     fits && is_idempotent(request)
 }
 
-/// Whether a backend has answered an idle connection's end and not the request: `408`, and that it closes, over a connection
-/// that had served others. The request goes over a new one then.
+/// Whether the response is about the idle connection and not about the request: a `408` that closes a connection which had
+/// served other requests. The request then goes over a new connection.
 pub(super) fn by_stale_connection(request: &mut Request, may_resend: bool) -> bool {
     let Some(flight) = &request.flight else { return false };
     let trace = &flight.dial.trace;
@@ -279,7 +279,7 @@ pub(super) fn finally(request: &mut Request, side: Side) -> Decision {
     if matches!(status, 408 | 499) { Decision::Close } else { error_page(request, status) }
 }
 
-/// Something that can't be, and is told all the same.
+/// Something that should be impossible: it is logged, and answered with 500.
 pub(super) fn internal(request: &mut Request, what: &str) -> Decision {
     request.log_error(LogLevel::Error, &format!("internal error: {what}"));
     error_page(request, 500)

@@ -244,7 +244,7 @@ impl Sending {
         Some(bytes)
     }
 
-    /// All of it was handed over; else the client is to see an early end.
+    /// Notes whether all was handed over; if not, the connection is not kept, so that the client sees an early end.
     pub(super) fn finish(self, request: &mut Request) {
         request.complete = self.left == 0;
         request.keepalive &= request.complete;

@@ -1,4 +1,4 @@
-//! What the front hands over: requests, and what was to become one.
+//! The front's handler: it answers requests, and rejects and logs those whose head could not be read.
 
 use std::sync::Arc;
 use std::time::Duration;

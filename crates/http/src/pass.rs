@@ -1,4 +1,4 @@
-//! What a location hands requests on with: the servers, and the terms.
+//! How a location hands requests on: to which servers, and by which settings.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Pass {
     /// `$proxy_port`
     pub port: String,
     pub terms: Terms,
-    /// By which the session's cookie is kept from the backend (`session_sticky_hide_cookie`).
+    /// The policy whose cookie is kept from the backend (`session_sticky_hide_cookie`).
     pub hides: Option<Policy>,
 }
 

@@ -226,14 +226,14 @@ pub(super) fn send_head_with(request: &mut Request, reply: Reply, body: &[u8]) {
     exchange.ending |= !body.is_empty();
 }
 
-/// Whether the client waits for `100 Continue` in vain. Whether its body still comes is its secret then: no next request
-/// could be told from it.
+/// Whether the client waits for a `100 Continue` that is not sent. Its body may or may not come then, so a next request
+/// could not be told from it.
 fn is_unsure_of_body(request: &Request, reply: &Reply) -> bool {
     if !request.head.expects_continue {
         return false;
     }
     let mut exchange = request.exchange();
-    // nginx sends it but before its own pages about errors.
+    // As in nginx, it is sent unless the response is an error page of our own.
     exchange.continues = reply.status < 400 || request.response.is_some();
     exchange.awaits_continue && !exchange.continues
 }

@@ -129,7 +129,7 @@ fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
     }
 }
 
-/// `proxy_redirect default`: what leads to where `proxy_pass` goes leads to the location.
+/// `proxy_redirect default`: a URL below that of `proxy_pass` becomes one below the location; `None` for any other.
 fn redirected(request: &Request, value: &[u8]) -> Option<Vec<u8>> {
     let Content::Upstream(pass) = &request.location.content else { return None };
     let (from, to) = pass.redirect.as_ref()?;
@@ -144,7 +144,7 @@ fn location(request: &Request, name: &[u8], value: &[u8], reply: &mut Reply) {
     }
 }
 
-/// The same for what stands behind `url=` in a `Refresh`.
+/// A `Refresh` whose URL behind `url=` is rewritten as in a `Location`.
 fn refresh(request: &Request, value: &[u8]) -> Vec<u8> {
     const URL: &[u8] = b"url=";
     let at = value.windows(URL.len()).position(|window| window.eq_ignore_ascii_case(URL)).map(|at| at + URL.len());

@@ -22,7 +22,7 @@ pub(super) fn route(request: &mut Request) -> Decision {
     settle(request, decision)
 }
 
-/// What answers where an internal redirect leads. Whoever sends a request to a named location has let it in.
+/// What answers where an internal redirect leads. A named location is entered without the checks of `forbidden`.
 pub(super) fn reroute(request: &mut Request, target: Target) -> Decision {
     settle(request, Ok(Decision::Reroute(target)))
 }
@@ -62,7 +62,7 @@ fn go(request: &mut Request, target: Target) -> Result<Decision, Undecided> {
     let Some(name) = &name else { return by_uri(request) };
     let server = Arc::clone(&request.server);
     let Some(location) = server.named.get(name).and_then(|index| server.locations.get(*index)) else {
-        // Only a backend names one so far.
+        // So far only `X-Accel-Redirect` leads to a named location.
         let message =
             format!("could not find named location \"{}\" while reading response header from upstream", shown(request));
         request.log_error(LogLevel::Error, &message);

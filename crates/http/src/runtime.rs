@@ -1,7 +1,7 @@
 //! The configuration as requests use it: names resolved to references, texts compiled.
 //!
 //! A [`Runtime`] never changes. A reload puts another one in its place; a request keeps the one it began with. What must
-//! outlive a reload hangs in [`Shared`], by the name of its upstream and the address of its server.
+//! outlive a reload is kept in [`Shared`], under the name of the upstream and the address of the server.
 
 use std::collections::HashMap;
 use std::io;
@@ -102,7 +102,7 @@ impl Runtime {
         background.prepare(self.upstreams.clone());
     }
 
-    /// The servers of the address that a connection came to: the very one, else the one that was listened on.
+    /// The servers of the address that a connection came to: of exactly that one, else of the one that was listened on.
     pub fn listening(&self, conn: &Conn) -> Option<&Listening> {
         let narrow = conn.local_address().and_then(|address| self.listening.get(&address));
         narrow.or_else(|| self.listening.get(&conn.listen))

@@ -160,7 +160,7 @@ pub(super) fn choose(request: &mut Request, key: &HashKey, members: &Members) ->
         let choice = members.group.visit(home, &request.tried, clock::steady_milliseconds());
         match choice {
             Choice::Usable => {
-                // A server that had no room keeps the session, even if another one answers twice.
+                // A session whose server had no room keeps that server, even if another one answers twice meanwhile.
                 let keeps = request.sticky.named.filter(|_| request.sticky.state == SessionState::Down);
                 set_server(request, members, keeps.unwrap_or(home));
                 return Ok(home);

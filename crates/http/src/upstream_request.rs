@@ -77,7 +77,7 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
     out.into()
 }
 
-/// Whether the client has asked for another protocol and the backend was told so: nobody else may change it.
+/// Whether the client asks for another protocol and the backend's head says so: only then may the backend change it.
 pub(super) fn asks_for_upgrade(request: &Request, head: &[u8]) -> bool {
     if request.head.value(Known::Upgrade).is_none() {
         return false;

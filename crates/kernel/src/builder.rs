@@ -332,14 +332,14 @@ impl<T> Builder<'_, T> {
         Ok(template)
     }
 
-    /// A text uses its variables. Whether there are such will be known when all has been read.
+    /// Notes the variables that a text uses. Whether they exist is checked when all has been read.
     pub fn uses(&mut self, template: &Template, word: &Word) {
         let line = self.line.unwrap_or(word.span);
         self.uses.extend(template.variables().map(|name| Use { name: name.to_owned(), line, word: word.span }));
     }
 
-    /// The first variable in the order of the file that there is none of: nginx's words, and ours for one of nginx's that is
-    /// not built.
+    /// Fails for the first used variable that does not exist: with nginx's message, or with our own for one of nginx's that
+    /// is not supported.
     pub fn check_variables(&self) -> Result<(), Diagnostic> {
         for Use { name, line, word } in self.uses.iter().filter(|one| !self.defined.contains(&one.name)) {
             let meant = match self.variables.standing(name) {
@@ -396,7 +396,7 @@ fn check_form(form: Form, word: &Word, directive: &syntax::Directive) -> Result<
             fault(word, format!("\"{name}\" directive must be {}, or {last}", first.join(", ")))
         }
         (Form::CpuMask, _) => {
-            // nginx reads it from its end.
+            // nginx reads the mask from its end, so the last wrong character is named.
             let wrong = word.bytes.iter().rfind(|byte| !matches!(byte, b'0' | b'1' | b' '));
             let wrong = char::from(wrong.copied().unwrap_or_default());
             fault(word, format!("invalid character \"{wrong}\" in \"{name}\""))

@@ -69,7 +69,7 @@ pub mod contexts {
 /// How many arguments a directive takes, and whether a block follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arity {
-    /// Bit n: n arguments are right; bit 8 and up stand for all larger numbers.
+    /// Bit n is set where n arguments are allowed; bit 31 stands for 31 and more.
     counts: u32,
     pub block: bool,
 }
@@ -132,7 +132,7 @@ pub enum State<T: 'static> {
 /// Which arguments are taken of a directive that is not acted on.
 #[derive(Debug, Clone, Copy)]
 pub enum Accepted {
-    /// These, each line the words with a blank between them; case does not count.
+    /// Only these lines of arguments, with one blank between the words; case does not count.
     Lines(&'static [&'static str]),
     /// The same, where case counts.
     ExactLines(&'static [&'static str]),
@@ -140,7 +140,7 @@ pub enum Accepted {
     Forms(&'static [Form]),
 }
 
-/// What an argument must be for nginx, and so in which words it is refused.
+/// The form that nginx requires of an argument, which also decides the error message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// Anything.
@@ -177,8 +177,8 @@ pub enum Form {
     Exactly(&'static [&'static str]),
     /// One of these as it is written; the first text says what they are: `invalid WHAT "x"` otherwise.
     Kind(&'static str, &'static [&'static str]),
-    /// `name=` with a value of a form behind it, or a word without `=`; an empty name stands for any other word. The first
-    /// of them has to be there, unless a word without `=` is.
+    /// One of these: `name=` followed by a value of its form, or a bare word; an empty name stands for any other word. The
+    /// directive must have the first of them, unless it has a bare word.
     Parameter(&'static [(&'static str, Form)]),
     /// The word, or what is of the form.
     Or(&'static str, &'static Form),
@@ -223,7 +223,7 @@ impl Form {
     }
 }
 
-/// What stands in a word behind `name`, if that is empty or ends in `=`; nothing may stand behind another name.
+/// The rest of a word behind `name`. Behind a name that is not empty and does not end in `=` nothing may follow.
 fn behind<'w>(name: &str, word: &'w [u8]) -> Option<&'w [u8]> {
     let rest = word.strip_prefix(name.as_bytes())?;
     (rest.is_empty() || name.is_empty() || name.ends_with('=')).then_some(rest)
@@ -263,8 +263,8 @@ pub const fn no_effect<T>(
     Directive { name, contexts, arity, doc, state, repeatable: false }
 }
 
-/// A row that is refused but for `lines`, the arguments that ask for what limpet does anyway. No lines: it only adjusts
-/// something that is off as long as the directive that would switch it on is refused, so any argument is as good.
+/// A row that is refused unless its arguments are one of `lines`, which ask for what limpet does anyway. Without lines any
+/// arguments are accepted: the directive only adjusts something that stays off, as the one that switches it on is refused.
 pub const fn at_default<T>(
     name: &'static str,
     contexts: Contexts,
@@ -278,7 +278,7 @@ pub const fn at_default<T>(
 
 /// Versions of TLS, as OpenSSL names them.
 pub const TLS_VERSIONS: &[&str] = &["SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
-/// What the directives for the next upstream of other modules know.
+/// The words of `fastcgi_next_upstream` and its like.
 pub const NEXT: &[&str] = &[
     "error",
     "timeout",
@@ -323,7 +323,7 @@ impl<T> Directive<T> {
         self
     }
 
-    /// For a row without lines: its arguments are of these forms all the same.
+    /// For an [`at_default`] row without lines: the forms by which its arguments are checked.
     pub const fn forms(mut self, forms: &'static [Form]) -> Directive<T> {
         self.state = State::AtDefault(Accepted::Forms(forms));
         self

@@ -4,7 +4,7 @@ use strsim::damerau_levenshtein;
 
 /// The known word that is nearest to what was written, if it is near enough to be meant.
 pub fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    // A slip in every third letter, and never another word altogether.
+    // One slip for every three letters, at least one and at most three.
     let most = (written.chars().count() / 3).clamp(1, 3);
     let near = known.map(|word| (damerau_levenshtein(written, word), word)).filter(|(distance, _)| *distance <= most);
     near.min().map(|(_, word)| word)

@@ -26,7 +26,7 @@ pub fn text(word: &Word) -> Result<&str, Fault> {
     }
 }
 
-/// Sets a value once.
+/// Sets a value.
 pub fn set<T>(slot: &mut Option<T>, value: T) {
     *slot = Some(value);
 }
@@ -68,8 +68,8 @@ fn error_text(error: &limpet_text::RegexError) -> String {
     text.rsplit(": ").next().unwrap_or_default().to_owned()
 }
 
-/// The name of a header, the first argument. One that can't be sent (RFC 9110, section 5.6.2) is accepted, as nginx does, and
-/// warned of: it comes to nothing here, where nginx sends a broken line.
+/// The name of a header, the first argument. For one that can't be sent (RFC 9110, section 5.6.2) it warns and returns
+/// `None`: the header is not sent, where nginx sends a broken line.
 pub fn header_name<T>(builder: &mut Builder<'_, T>, directive: &syntax::Directive) -> Result<Option<String>, Fault> {
     let name = arg(directive, 0)?.text().into_owned();
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

@@ -68,7 +68,7 @@ static DEFAULT: LazyLock<ArcSwap<ErrorLog>> = LazyLock::new(ArcSwap::default);
 
 /// Sets the log for messages that belong to no request.
 pub fn set_default(log: Arc<ErrorLog>) {
-    // What nobody wants of the libraries is not even put together.
+    // Messages of libraries that the log does not take are not even formatted.
     let wanted = ::log::Level::iter().filter(|wanted| log.takes(level(*wanted))).max();
     ::log::set_max_level(wanted.map_or(::log::LevelFilter::Off, |wanted| wanted.to_level_filter()));
     DEFAULT.store(log);

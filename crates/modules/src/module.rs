@@ -10,8 +10,8 @@ use crate::model::{Http, Matcher, PassTarget, Settings};
 use crate::reading::Directive;
 use crate::site::{BuildError, Site};
 
-/// One of nginx's or Tengine's modules. A folder of this crate holds all about it; its line in [`list`](crate::list) makes it
-/// part of the program.
+/// One of nginx's or Tengine's modules. A folder of this crate holds all about it; its line in `modules!` (`lib.rs`) makes
+/// it part of the program.
 pub(crate) trait Module {
     /// The title of its section on the page of directives.
     const TITLE: &'static str;
@@ -43,7 +43,7 @@ pub(crate) trait Module {
         Ok(())
     }
 
-    /// Puts what a location says to work: its settings and content are there, and steps and filters are added.
+    /// Puts what a location says to work: sets its settings and adds steps and filters. Its content is there already.
     ///
     /// # Errors
     /// What can't be put to work, in nginx's words.

@@ -21,7 +21,7 @@ impl FileSystem for Memory {
     }
 }
 
-/// It has a user and a group `nobody`, and knows `localhost`.
+/// It has the users `root` and `nobody`, the groups `root` and `nogroup`, and knows `localhost`.
 impl Outside for Memory {
     fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         match host {

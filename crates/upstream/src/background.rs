@@ -19,9 +19,9 @@ pub struct Background {
 }
 
 enum Order {
-    /// Looks up the names of a configuration that is about to be put in place, and says when each was tried.
+    /// Looks up the names of a configuration that is about to be put in place. The sender is dropped when each was tried.
     Prepare(Vec<Arc<Upstream>>, std::sync::mpsc::Sender<()>),
-    /// That configuration is in place. Hears when its checks have begun.
+    /// That configuration is in place. The sender is dropped when its servers know whether they are probed.
     Begin(std::sync::mpsc::Sender<()>),
 }
 
@@ -61,7 +61,7 @@ impl Background {
 
     fn order(&self, order: Order) {
         if let Some(orders) = &self.orders {
-            // A thread that is gone takes no orders; its end was told where it happened.
+            // A thread that is gone takes no orders: that is no error here.
             let _ = orders.send(order);
         }
     }

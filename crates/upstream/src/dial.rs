@@ -38,7 +38,7 @@ pub struct Dial {
     pub socket_keepalive: bool,
     /// Which requests share its connection.
     pub slice: Option<Slice>,
-    /// How the request's body is delimited on its endpoint to the backend.
+    /// How the request's body is delimited on its way to the backend.
     pub body: Body,
     /// The request asks for another protocol, so that the backend may change it.
     pub upgrades: bool,
@@ -140,7 +140,7 @@ impl Dial {
                 set.map_err(|error| failed(LogLevel::Crit, "setsockopt(IP_TRANSPARENT)", &error))?;
             }
             if local.port() == 0 {
-                // The port is chosen by the connect then, for this server alone: more of them fit on one address.
+                // The port is then chosen by `connect()`, for this server alone: more connections fit on one address.
                 let _ = nix::sys::socket::setsockopt(&socket, IpBindAddressNoPort, &true);
             }
             let call = if local.port() == 0 { local.ip().to_string() } else { local.to_string() };

@@ -1,4 +1,4 @@
-//! What is known of servers whatever is reloaded, by the name of their upstream and their address.
+//! What is known of servers and outlives a reload, by the name of their upstream and their address.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

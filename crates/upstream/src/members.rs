@@ -31,7 +31,7 @@ pub struct Upstream {
     pub members: ArcSwap<Members>,
     /// The members have changed.
     pub changed: Notify,
-    /// The configuration is in place: from then on it has a say in what is known of its servers.
+    /// The configuration is in place: only from then on does it change the state of its servers.
     pub in_place: AtomicBool,
     pub pools: Arc<Pools>,
     /// What the pools are set to when this configuration is put in place.
@@ -115,8 +115,8 @@ impl Upstream {
     }
 }
 
-/// The servers of an upstream, with what is known of them already. `lines` has the line of the block for each of them,
-/// where names have made others of them.
+/// The servers of an upstream, with what is known of them already. `lines`: the `server` line that each of them comes from,
+/// if names were looked up; if it is empty, each is its own line.
 pub(super) fn members(upstream: &Written, lines: &[usize], workers: usize, kept: &Kept) -> Members {
     let mut backends = Vec::new();
     let mut servers = Vec::new();
@@ -149,8 +149,8 @@ pub(super) fn members(upstream: &Written, lines: &[usize], workers: usize, kept:
     Members { backends, group, progress, sids }
 }
 
-/// How far each worker has come: those who had come somewhere with the same servers go on there. Where clients stay with
-/// the server that they were given, workers begin at different places; else all begin with the first, as in nginx.
+/// How far each worker has come in going round. With servers that were there before, a worker goes on where it was. In a
+/// sticky upstream workers begin at different servers, in others all with the first, as in nginx.
 fn progress(upstream: &Written, group: &balance::Group, workers: usize, kept: &Kept) -> Vec<Mutex<balance::Progress>> {
     let running = kept.current();
     let before = running.iter().find(|other| *other.name == *upstream.name);

@@ -26,11 +26,11 @@ pub struct Pools {
     timeout_ms: AtomicU64,
     requests: AtomicU64,
     time_ms: AtomicU64,
-    /// Texts that have idle connections at a time, where they are told apart.
+    /// The most slice keys that have idle connections at a time.
     slices: AtomicU64,
 }
 
-/// Whether idle connections are looked after: nobody needs to as long as there are none.
+/// Wakes the sweep of idle connections, which sleeps as long as there are none.
 #[derive(Debug, Default)]
 pub struct Sweeper {
     any: Notify,
@@ -91,8 +91,8 @@ struct Idle {
     endpoint: Endpoint,
 }
 
-/// Where a connection leads, and from where: one that was bound to another address is no substitute, nor is one for
-/// other requests.
+/// The server, the local address and the slice of a connection: an idle one is used again only where all three are the
+/// same.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub peer: Arc<Peer>,
@@ -260,7 +260,7 @@ impl Pool {
     }
 }
 
-/// An idle connection of a slice is one no more.
+/// Takes an idle connection out of the count of its slice.
 fn leave_slice(by_slice: &mut HashMap<Arc<[u8]>, u32>, endpoint: &Endpoint) {
     let Some(slice) = &endpoint.slice else { return };
     let left = by_slice.get_mut(&slice.key).map(|count| {

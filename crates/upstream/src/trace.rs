@@ -31,7 +31,7 @@ pub enum FailureKind {
     TimedOut,
     /// The response's head can't be read.
     Invalid,
-    /// It changes the protocol, which the request did not ask for or not yet: a client may have brought that about.
+    /// A 101 that the request did not ask for, or before the request was over. A client may have brought that about.
     Unasked,
     /// The connection did not come about, or ended too early.
     Broken,
@@ -79,7 +79,7 @@ pub struct Trace {
     connected: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
-    /// Why no connection came about, why the response is none, or why it broke off: what was last.
+    /// Why there is no connection, why the response is not valid, or why it broke off; the last failure counts.
     failure: Mutex<Option<Failure>>,
     /// There was more of the response than what came with its head.
     continued: AtomicBool,
@@ -185,12 +185,12 @@ impl Trace {
         self.body_ended.store(true, Relaxed);
     }
 
-    /// Whether it is the client that the server waits for.
+    /// Whether the client has not sent all of its body yet.
     pub fn is_owed_body(&self) -> bool {
         !self.body_ended.load(Relaxed)
     }
 
-    /// The server has failed: its connection serves no other request.
+    /// The connection serves no other request: the try has failed, or the server has sent more than its response.
     pub fn spoil(&self) {
         self.spoiled.store(true, Relaxed);
     }

@@ -24,12 +24,12 @@ const HEAD_READ: usize = 8192;
 const COLLECT: usize = 8192;
 /// What a backend may leave unread of a request while it is answering, in bytes.
 const UNREAD: usize = 262_144;
-/// How often it is looked whether the client of a request is still there that can't be sent on.
+/// How often to check whether the client is still there while the backend takes nothing.
 const WATCH: Duration = Duration::from_millis(500);
 /// Bytes of a head after which it is parsed only when a line ends.
 const PARSED_AT_ONCE: usize = 256;
 
-/// A request on its endpoint to a backend, and the response to it.
+/// A request on its way to a backend, and the response to it.
 #[derive(Debug)]
 pub struct Transaction {
     dial: Arc<Dial>,
@@ -44,7 +44,7 @@ pub struct Transaction {
     body_sent: u64,
     /// What was written last is the end of a chunked body.
     last_chunk_sent: bool,
-    /// Sending has failed in this endpoint: unless the backend has answered before, it is not waited for.
+    /// Sending has failed with this kind of error: an answer counts only if it has already come.
     send_failed: Option<io::ErrorKind>,
     sending: IoTimeout,
     /// What came of the response's head, until it is whole; then what came of its body behind it.
@@ -52,7 +52,7 @@ pub struct Transaction {
     answered: bool,
     /// Where in its body the response is; `None`: it ends with the connection, or there is no head yet.
     framing: Option<Cursor>,
-    /// What reading has come to, and nobody has been told yet.
+    /// An error of reading that was not returned yet.
     read_failed: Option<io::Error>,
     /// The request's turn to be sent.
     turn: Turn,
@@ -132,7 +132,7 @@ impl Transaction {
         self.framing == Some(Cursor::Done) && self.is_sent() && !self.dial.trace.is_spoiled() && keeps()
     }
 
-    /// The backend does not take what is sent. Whether it answers already, so that this is to be read first.
+    /// The backend takes nothing more: whether it is answering already, so that the answer is to be read first.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         self.watch_client(cx)?;
         if self.out.len() > UNREAD {
@@ -309,7 +309,7 @@ impl Transaction {
                     bytes.len()
                 }
                 Poll::Pending if self.gives_up() => bytes.len(),
-                // Nobody reads while it is written, and the backend may have answered and read no further.
+                // Pingora does not read while it writes, and the backend may have answered and read no further.
                 Poll::Pending if self.poll_answer(cx)? => {
                     self.out.extend_from_slice(bytes);
                     bytes.len()
@@ -338,15 +338,15 @@ impl Transaction {
         }
     }
 
-    /// Whether what is still written goes nowhere: sending has failed, or the response is over before the request was.
+    /// Whether further writes are dropped: sending has failed, or the response was over before the request.
     fn is_beyond_sending(&self) -> bool {
         self.send_failed.is_some() || (self.answered && self.connection.is_none())
     }
 
-    /// Sending has failed. A backend that has answered before may close on what it has not read, and its answer counts.
+    /// Sending has failed. A backend may have answered and then closed without reading the rest: its answer counts.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no answer.
     fn excuse(&mut self, cx: &mut Context<'_>, error: io::Error) -> io::Result<()> {
         let has_broken = !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::ConnectionAborted);
         match self.poll_head(cx) {
@@ -355,7 +355,7 @@ impl Transaction {
         }
     }
 
-    /// The backend does not take what is sent. If its response is over it need not: the connection is closed then.
+    /// The backend takes nothing more. If its response is over, the rest is dropped and the connection closed: `true`.
     fn gives_up(&mut self) -> bool {
         let is_over = self.answered && self.framing == Some(Cursor::Done);
         if is_over {

@@ -58,7 +58,7 @@ pub enum Until {
 }
 
 impl Method {
-    /// Whether `backup` is an error behind the method, as in nginx. Before it, it is accepted.
+    /// Whether `backup` is an error in a `server` line below the method, as in nginx. Above the method it is accepted.
     pub fn refuses_backup(&self) -> bool {
         matches!(
             self,
@@ -303,7 +303,7 @@ pub struct Resolver {
     pub servers: Vec<SocketAddr>,
     /// Milliseconds that an answer counts, in place of its own time.
     pub valid: Option<u64>,
-    /// Which addresses are asked for; one of them is.
+    /// Whether IPv4 and IPv6 addresses are asked for; at least one of them is.
     pub ipv4: bool,
     pub ipv6: bool,
 }
@@ -321,7 +321,7 @@ pub struct DynamicResolve {
 pub enum Fallback {
     /// They stay.
     Stale,
-    /// The same: a server that is gone fails, and the next one is asked.
+    /// Other servers are asked meanwhile; with a `fail_timeout` the same as `Stale`.
     Next,
     /// Nobody is asked until a lookup succeeds.
     Shutdown,

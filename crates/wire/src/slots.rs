@@ -25,7 +25,7 @@ pub struct Slots {
 pub struct Slot(Arc<Slots>);
 
 impl Slots {
-    /// Takes a place for a connection, whether there is one or not.
+    /// Takes a place for a connection, even if none is left.
     pub fn take(self: &Arc<Self>) -> Slot {
         self.used.fetch_add(1, Ordering::Relaxed);
         Slot(Arc::clone(self))

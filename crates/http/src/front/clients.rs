@@ -15,7 +15,7 @@ use super::counters::Counters;
 
 /// How soon it is looked again whether there is room for a client, if nothing says so.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// The most idle connections that are given up at a time, and which part of them (nginx).
+/// How many idle connections are given up at a time: an eighth of them, and at most 32 (nginx).
 const GIVEN_UP: usize = 32;
 const GIVEN_UP_PART: usize = 8;
 

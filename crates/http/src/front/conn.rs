@@ -1,4 +1,4 @@
-//! A client's connection: what the front, Pingora's session and the hooks share of it.
+//! A client's connection: what the front, the carrier and the steps share of it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

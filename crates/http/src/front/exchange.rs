@@ -20,7 +20,7 @@ pub enum BodyFault {
     TimedOut,
 }
 
-/// What passes between the front and the hooks during one request.
+/// What passes between the front, the steps and the carrier during one request.
 pub struct Exchange {
     /// Bytes that came and belong to nobody yet.
     pub input: Vec<u8>,

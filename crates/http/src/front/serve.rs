@@ -213,7 +213,7 @@ async fn request(
         exchange.reusable = false;
         exchange.ending = false;
         exchange.continues = false;
-        // What is wrong with a body that came with its head, or all of it, is known before anybody is asked.
+        // What came of the body with the head shows whether it is broken, and whether it is whole already.
         let mut framing = Cursor::new(head.body);
         framing.advance(&input);
         exchange.awaits_continue = head.expects_continue && !framing.is_done();
@@ -301,7 +301,7 @@ async fn conclude(conn: &Conn, exchange: &Mutex<Exchange>) -> Option<Duration> {
     if let Some(tunnel) = tunnel {
         let input = std::mem::take(&mut exchange.lock().input);
         tunnel::run(conn, tunnel, input).await;
-        // What was sent to the client still arrives, whatever it goes on to say.
+        // So that what was sent still arrives, even if the client goes on sending.
         linger(conn).await;
         return None;
     }

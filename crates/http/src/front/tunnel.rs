@@ -23,7 +23,7 @@ pub struct Tunnel {
     pub ended: Box<dyn FnOnce(Carried) + Send>,
 }
 
-/// What a tunnel has carried, in bytes, and who let it down.
+/// What a tunnel has carried, in bytes, and which side timed out.
 pub struct Carried {
     pub up: u64,
     pub down: u64,

@@ -73,8 +73,8 @@ impl Level {
         }
     }
 
-    /// The longest prefix of a URI. The greatest one not behind the URI in order begins with every shorter match, so a
-    /// binary search and the way up its parents find it.
+    /// The longest prefix of a URI. The last one in order that is not greater than the URI begins with every prefix that
+    /// matches, so a binary search for it and a walk up its parents find the longest.
     fn longest_prefix(&self, uri: &[u8]) -> Option<&Prefix> {
         let mut at = self.prefixes.partition_point(|prefix| prefix.text.as_ref() <= uri).checked_sub(1);
         while let Some(prefix) = at.and_then(|index| self.prefixes.get(index)) {

@@ -1,4 +1,4 @@
-//! Of the client's connection, and of this machine.
+//! Variables of the client's connection, and of this machine.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Of what the client has asked for.
+//! Variables of the client's request.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

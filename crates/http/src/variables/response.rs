@@ -1,4 +1,4 @@
-//! Of the response to the client.
+//! Variables of the response to the client.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Of the servers that were tried, and of the backend's response.
+//! Variables of the servers that were tried, and of the backend's response.
 
 use std::io::Write;
 use std::time::Duration;

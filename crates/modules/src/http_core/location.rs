@@ -1,4 +1,4 @@
-//! `location`, and what is served from files: `root`, `alias`, `index`, `types`, `default_type`.
+//! `location`, `internal`, `root`, `alias`, `types`, `default_type` and `log_not_found`.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ limpet_kernel::settings! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
     pub path: Template,
-    /// The location's prefix is replaced by the path instead of appended to it.
+    /// The path replaces the location's prefix in the URI; otherwise the whole URI is appended to the path.
     pub alias: bool,
 }
 

@@ -201,7 +201,7 @@ fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
     builder.block(directive, contexts::SERVER)?;
     let mut server = std::mem::take(&mut builder.server);
     if server.listens.is_empty() {
-        // nginx's default for root is port 80, for others 8000; the port that needs no thought is the manual's.
+        // nginx's default is port 80 for root and 8000 for others; here it is always 80.
         let address = address::listen("80", builder.outside).or(Err(Fault::Directive("has no address")))?;
         let place = server.place.clone();
         server.listens.extend(address.into_iter().map(|address| Listen {

@@ -1,4 +1,4 @@
-//! nginx's and Tengine's variables that describe what is not there, and those that are not built.
+//! Variables of nginx and Tengine for features that limpet lacks, and those that are not supported.
 
 use limpet_text::Registry;
 

@@ -109,7 +109,7 @@ pub enum BackendHeader {
     Redirect,
     /// `X-Accel-Charset`: the character set of the response.
     Charset,
-    /// One that nothing here acts on, by its place among nginx's.
+    /// One that is not acted on, by its index in the list of `proxy_ignore_headers`.
     Other(usize),
 }
 

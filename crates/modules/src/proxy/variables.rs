@@ -1,4 +1,4 @@
-//! Of the location's `proxy_pass`.
+//! Variables of the location's `proxy_pass`.
 
 use limpet_http::Request;
 use limpet_http::variables::{join, maybe};

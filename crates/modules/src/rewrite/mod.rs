@@ -64,7 +64,7 @@ pub enum RewriteStep {
 /// `return`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Return {
-    /// `None`: 302, or what the URL's form asks for.
+    /// The status; 302 where only a URL is written.
     pub code: u16,
     /// A body, or for 301, 302, 303, 307 and 308 where to go.
     pub text: Option<Template>,

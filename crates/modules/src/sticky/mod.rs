@@ -42,8 +42,8 @@ impl Module for SessionSticky {
         Ok(())
     }
 
-    /// The policy of the upstream that is asked hides its cookie; one that has none leaves it to the one that the directive
-    /// names.
+    /// The cookie is hidden by the policy of the upstream that is asked or, if it has none, by that of the upstream that
+    /// the directive names.
     fn install(site: &Site<'_>, spot: &Spot<'_>, location: &mut Location) -> Result<(), BuildError> {
         let Some(name) = &spot.settings.sticky.session_sticky_hide_cookie else { return Ok(()) };
         location.settings.hide_cookie = true;
@@ -157,7 +157,7 @@ fn argument(sticky: &mut written::SessionSticky, word: &Word) -> Result<Option<S
             sticky.maxidle.get_or_insert(FOREVER);
         }
         b"mode=" => match choice("mode", &["insert", "prefix", "rewrite"])? {
-            // Insert is the default and takes nothing back (compatibility: C1.6).
+            // Insert is the default; to name it does not undo another mode (compatibility: C1.6).
             0 => {}
             1 if sticky.mode == StickyMode::Insert => sticky.mode = StickyMode::Prefix,
             1 => {}

@@ -1,4 +1,4 @@
-//! Of the request's session.
+//! Variables of the request's session.
 
 use limpet_http::Request;
 use limpet_http::variables::{maybe, text};

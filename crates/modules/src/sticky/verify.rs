@@ -66,7 +66,7 @@ fn named(upstreams: &[&Upstream]) -> String {
     }
 }
 
-/// Ids that can't work: two servers with one, or one with a byte in it that parts the cookie.
+/// Warns of ids that can't work: one that two servers have, or one with the byte in it that ends the id in the cookie.
 fn warn_of_ids(upstream: &Upstream, sticky: &SessionSticky, notices: &mut Vec<Notice>) {
     let plain = sticky.hash == Hash::Plain;
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
@@ -103,7 +103,7 @@ fn warn_of_ids(upstream: &Upstream, sticky: &SessionSticky, notices: &mut Vec<No
     }
 }
 
-/// The upstreams that the locations below this one hand requests to.
+/// The upstreams that this location and those inside it hand requests to.
 fn collect_uses<'l>(location: &'l Location, uses: &mut Vec<(usize, &'l Location)>) {
     if let Some(target) = location.content.as_ref().and_then(|content| content.target()) {
         uses.push((target.0, location));

@@ -28,7 +28,7 @@ impl Module for Upstreams {
     type Settings = ();
     type Main = Main;
 
-    /// Looks up the addresses that `proxy_pass` names.
+    /// Checks that every zone has a size, and looks up the addresses that `proxy_pass` names.
     fn verify(http: &mut Http, verifying: &mut Verifying<'_>) -> Result<(), Diagnostic> {
         if let Some((_, without_size)) = http.main.upstream.zones.values().find(|(size, _)| size.is_none()) {
             return Err(without_size.clone());
@@ -354,7 +354,7 @@ fn keepalive(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result
     };
     builder.upstream.keepalive.connections = count;
     match directive.args.get(1..).unwrap_or_default() {
-        // Connections are told apart by location there; here every location of a worker shares them.
+        // In nginx `local` tells connections apart by location; here all locations of a worker share them.
         [word] if word.bytes == b"local" => {}
         words => builder.upstream.keepalive.slices = slices(builder, words)?,
     }

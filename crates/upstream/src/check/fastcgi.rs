@@ -8,7 +8,7 @@ const BEGIN_REQUEST: u8 = 1;
 const PARAMS: u8 = 4;
 const STDIN: u8 = 5;
 const STDOUT: u8 = 6;
-/// Its beginning in each record: version, type, request id, content length, padding length, and a byte for later.
+/// The header of a record: version, type, request id, content length, padding length and a reserved byte.
 const HEADER: usize = 8;
 /// No record holds more.
 const MOST: usize = 0xffff;
@@ -51,8 +51,8 @@ fn record(kind: u8, content: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(content);
 }
 
-/// The first record decides, as in Tengine: output, and in it a `Status` that is expected, if it has one and some are. A word on the
-/// error stream before any output is a failure.
+/// The first record decides, as in Tengine. It has to be output, and if statuses are expected, a `Status` in it has to be
+/// one of them. A record of the error stream before any output is a failure.
 pub(super) fn verdict(answer: &[u8], expected: Option<Expected>) -> Verdict {
     let Some(header) = answer.get(..HEADER) else {
         return if VERSION == answer.first().copied().unwrap_or(VERSION) { Verdict::Open } else { Verdict::Bad };

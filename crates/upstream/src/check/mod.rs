@@ -134,7 +134,7 @@ fn failure(error: &pingora_error::Error) -> Option<&ProbeFailure> {
     error.cause.as_deref()?.downcast_ref()
 }
 
-/// What is told of a probe that has failed, in the reference's words where it is one of ours.
+/// What is logged of a probe that has failed, in Tengine's words where the probe is our own; `None`: nothing.
 fn told(error: &pingora_error::Error, kind: CheckKind, target: &Address) -> Option<String> {
     Some(match failure(error) {
         Some(ProbeFailure::Silent) => return None,
@@ -147,8 +147,8 @@ fn told(error: &pingora_error::Error, kind: CheckKind, target: &Address) -> Opti
     })
 }
 
-/// Sleeps for about some milliseconds, until the nearest stroke of a clock that strikes fifteen times in an interval, and
-/// five times a second at least: probes that are due about then wake the thread together, which is most of what they cost.
+/// Sleeps for about so many milliseconds, rounded to a multiple of a fifteenth of the interval, or of 200 ms if that is
+/// less. So probes that are due at about the same time wake the thread together; waking it is most of what they cost.
 async fn sleep(milliseconds: u64, interval: u64) {
     let stroke = (interval / STROKES).clamp(1, LONGEST_STROKE);
     let now = clock::steady_milliseconds().unsigned_abs();

@@ -20,7 +20,7 @@ use crate::written::{CheckKind, Expected};
 
 /// CPong of the Apache JServ Protocol 1.3.
 const AJP_PONG: [u8; 5] = [0x41, 0x42, 0x00, 0x01, 0x09];
-/// No answer is read further: the longest record of FastCGI, and a bit.
+/// The most bytes that are read of an answer: the longest record of FastCGI with its header.
 const MOST: usize = (64 << 10) + 8;
 
 /// 2xx and 3xx, which an HTTP probe takes for good where nothing else is said.
@@ -29,7 +29,7 @@ const GOOD: Expected = [false, true, true, false, false];
 /// Why a server has not passed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProbeFailure {
-    /// Nobody listens, or the connection was closed at once; the state says it all.
+    /// Nobody listens, or the connection was closed at once. It is not logged.
     #[error("nobody listens")]
     Silent,
     /// This machine lacks what a connection takes, in nginx's words.
@@ -86,7 +86,7 @@ pub(super) enum Verdict {
 pub(super) struct Probe {
     rules: Arc<Rules>,
     target: Address,
-    /// What serves the next probe. Nobody else asks while one is under endpoint.
+    /// The connection for the next probe. The lock is held while a probe runs.
     connection: tokio::sync::Mutex<Option<ProbeConnection>>,
 }
 

@@ -25,7 +25,7 @@ pub(super) const MOST: usize = 10_000;
 
 /// So many targets of a service are looked up at a time.
 const AT_A_TIME: usize = 32;
-/// So many names may stand for each other before one with records.
+/// The most CNAMEs that are followed from a name to its SRV records.
 const MOST_ALIASES: usize = 8;
 
 /// Who asks, and for which kinds of addresses.
@@ -61,8 +61,8 @@ struct Addresses {
     failure: Option<(RecordType, NetError)>,
 }
 
-/// How long the addresses of one kind are waited for once those of the other are there, where some of the name are in use
-/// already and where none is. Who is later than that counts as failed.
+/// How long to wait for the addresses of one kind (A or AAAA) once those of the other have come: if addresses of the name
+/// are in use already, and if none are. A later answer counts as a failure.
 const GRACE: Duration = Duration::from_secs(5);
 const FIRST_GRACE: Duration = Duration::from_secs(1);
 
@@ -86,7 +86,7 @@ impl Asker {
         };
         let mut options = ResolverOpts::default();
         if servers.len() > 1 {
-            // The next one is the second attempt.
+            // Instead of a second attempt the next name server is asked.
             options.attempts = 1;
         }
         // Answers are kept here, by their own time or by `valid=`; and nginx knows no hosts file either.
@@ -109,7 +109,7 @@ impl Asker {
     }
 
     /// Asks the name servers one after the other, beginning with the one that has answered last, until one has an answer.
-    /// That there is no such name is one, but another one is asked first next time. Each has its part of the time.
+    /// "No such name" is an answer too, but the next lookup begins with the next server. Each has its share of the time.
     async fn lookup(&self, name: &str, kind: RecordType) -> Result<lookup::Lookup, NetError> {
         let (first, count) = (self.last.load(Relaxed), self.resolvers.len());
         let part = self.timeout / u32::try_from(count).unwrap_or(u32::MAX).max(1);
@@ -145,8 +145,8 @@ impl Asker {
         }
     }
 
-    /// The addresses of a name, in an order of their own, so that an answer in another order is no news. Where one kind can't
-    /// be looked up those of it that are `known` are kept.
+    /// The addresses of a name, sorted, so that the same answer in another order is no change. If one kind can't be looked
+    /// up, those of it that are `known` are kept.
     async fn ask_host(&self, host: &str, known: &[IpAddr]) -> Result<Addresses, NetError> {
         let of_kind = async |kind: RecordType, wanted: bool| {
             let name = absolute(host);
@@ -217,8 +217,8 @@ impl Asker {
         }
     }
 
-    /// `_http._tcp.NAME` for `service=http`, and with a dot in it `SERVICE.NAME`. The lowest priority are the servers, all
-    /// others their backups; a record's weight counts unless the line has one.
+    /// Asks for `_http._tcp.NAME` for `service=http`, and for `SERVICE.NAME` if there is a dot in it. The records with the
+    /// lowest priority number are the servers, all others backups; a record's weight counts unless the line has one.
     async fn ask_service(
         &self,
         server: &UpstreamServer,
@@ -311,7 +311,7 @@ fn has_records(answer: &Option<Result<lookup::Lookup, NetError>>) -> bool {
     matches!(answer, Some(Ok(answer)) if !answer.answers().is_empty())
 }
 
-/// What an answer without records is.
+/// The error that stands for an answer without records.
 fn nothing() -> NetError {
     NetError::from(NoRecords::new(Query::default(), ResponseCode::NoError))
 }

@@ -37,7 +37,7 @@ pub struct Names {
     workers: usize,
 }
 
-/// No answer counts for less.
+/// No name is looked up again sooner than after this.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How soon a lookup is tried again that failed, where `resolver_timeout` is not shorter.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ impl Names {
         })
     }
 
-    /// What the last answer for the same name says, with the parameters of a line of today.
+    /// The servers of the last answer for the same name, with the parameters of this line of the new configuration.
     fn servers_of(&self, server: &UpstreamServer) -> Option<Vec<UpstreamServer>> {
         let lookup = server.lookup.as_ref()?;
         let is_same = |other: &Lookup| other.host == lookup.host && other.service == lookup.service;
@@ -101,15 +101,15 @@ impl Names {
         members(&Written { servers, ..self.written.clone() }, &lines, self.workers, kept)
     }
 
-    /// While a name can't be looked up, its servers are left out, and others asked. Within `fail_timeout` Tengine asks the
-    /// last address, whatever the fallback.
+    /// Whether, while a name can't be looked up, its servers are left out and others asked. With a `fail_timeout` they are
+    /// not: within it Tengine asks the last address, whatever the fallback.
     pub fn asks_others_meanwhile(&self) -> bool {
         let dynamic = self.written.dynamic_resolve;
         dynamic.is_some_and(|dynamic| dynamic.fallback == Fallback::Next && dynamic.fail_timeout == 0)
     }
 }
 
-/// Begins to look up the names of an upstream. Each of them says `done` by letting go of it, after the first try.
+/// Starts a task for each name of an upstream. Each task drops its copy of `done` after its first lookup.
 pub fn keep_up(
     upstream: &Arc<Upstream>,
     kept: &Arc<Kept>,
@@ -157,7 +157,7 @@ async fn keep_up_line(
                         upstream.name
                     )
                 });
-                // It may go on for long, and is told when it begins.
+                // A partial failure may last for long: it is logged once, when it begins.
                 if let Some(message) = &failure
                     && told.as_ref() != Some(message)
                 {
@@ -246,7 +246,7 @@ impl Upstream {
         if self.in_place.load(Ordering::Relaxed) {
             let new: Vec<_> = next.backends.iter().filter(|backend| !backend.state.is_checked()).collect();
             self.begin_checks(&next);
-            // Where all servers have moved at once nobody would be asked before the first probes.
+            // If no server passes, as when all addresses have changed at once, none would be asked before the first probes.
             if !self.members.load().backends.is_empty() && !next.backends.iter().any(|b| b.state.passes()) {
                 new.iter().for_each(|backend| backend.state.presume_alive());
             }

@@ -1,7 +1,7 @@
 //! A connection to a backend as Pingora's session sees it.
 //!
-//! The head that Pingora writes is swallowed and ours goes out in its place. Of the head that the backend sends Pingora gets
-//! one of our making; of the body its data, and then its end.
+//! The head that Pingora writes is swallowed and ours goes out in its place. Instead of the backend's head Pingora gets
+//! one made here; of the body it gets the data without chunks, and then the end.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl AsyncRead for BackendSocket {
             this.input.drain(..count);
             return Poll::Ready(Ok(()));
         }
-        // Also what Pingora reads to see whether the connection is still alive: at the end of a response it lets go of it.
+        // Pingora also reads here to test whether the connection is alive: behind a response it sees the end and lets go.
         let count = ready!(this.transaction.poll_body(cx, buffer.initialize_unfilled()))?;
         buffer.advance(count);
         Poll::Ready(Ok(()))

@@ -1,7 +1,7 @@
 //! The client's connection as Pingora's session sees it: one request, framed.
 //!
-//! What Pingora reads is a head of our own making, with nothing in it but how the body is delimited, and then the body,
-//! not a byte further. The head that it writes is swallowed and the one that the hooks made goes out in its place.
+//! Pingora reads a head made here, with the method and how the body is delimited, and then the body, not a byte further.
+//! The head that it writes is swallowed, and the one that the steps made goes out in its place.
 
 use std::fmt;
 use std::io::{self, IoSlice, Write as _};
@@ -54,9 +54,9 @@ pub(super) struct ClientStream {
     /// How much of `out` counts as sent already.
     counted: usize,
     head_written: bool,
-    /// Something was collected when there was last nothing to read: if it is still there, it goes out.
+    /// There was something to send at the last poll: if it is still there at the next one, it goes out.
     lull: bool,
-    /// The request has no body: nothing but the response's end is left to wait for, once that is there.
+    /// The request has no body, so the end of the response may be left to the front.
     may_wait: bool,
     /// The response's end is in `out`, or sent.
     ending: bool,
@@ -114,7 +114,7 @@ impl ClientStream {
         Ok(taken > 0)
     }
 
-    /// Takes the data out of chunks and frames it anew for Pingora, in chunks that nobody can read otherwise. The result
+    /// Takes the data out of chunks and frames it anew for Pingora, in chunks that can be read in one way only. The result
     /// is how many of the bytes belong to the body.
     ///
     /// # Errors
@@ -241,8 +241,8 @@ impl ClientStream {
         result
     }
 
-    /// The response comes before anybody has asked for the body. As nginx does, `100 Continue` goes before it where it is
-    /// none of our own about an error: the client sends its body then, and another request may follow it.
+    /// The response comes before the body was asked for. As in nginx, `100 Continue` goes before it unless it is an error
+    /// page of our own: the client then sends its body, and another request may follow.
     fn continue_late(&mut self) {
         let mut exchange = self.exchange.lock();
         if exchange.continues {

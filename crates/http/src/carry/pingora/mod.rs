@@ -1,8 +1,8 @@
 //! Pingora's `HttpProxy` carries the request: it moves the bodies, and asks the steps at its hooks.
 //!
-//! This is the only room that knows Pingora. A hook calls the step that all carriers share; the word of a step that is not
-//! `Pass` waits in the slot beside the request while Pingora is led, by an error without a meaning of its own, to the hook
-//! where it comes true.
+//! Only this module of the crate uses Pingora. A hook calls a step, which knows nothing of Pingora. A decision other than
+//! `Pass` is kept in the slot beside the request, and the hook returns an error, which means nothing in itself: it makes
+//! Pingora call the hook that carries the decision out.
 
 mod backend;
 mod client;
@@ -34,7 +34,7 @@ use super::super::fail::{self, Side};
 use super::super::reply::Length;
 use super::super::{begin, body, choose, logging, response};
 
-/// More servers than any upstream has: the steps say when trying ends.
+/// Pingora's own limit, higher than the number of servers of any upstream: the steps decide when trying ends.
 const MAX_TRIES: usize = 1_000_000;
 
 /// Carries requests of one worker.
@@ -82,7 +82,7 @@ impl Slot {
         }
     }
 
-    /// `Pass` lets Pingora go on. Any other word stops it, and waits for the hook that is called then.
+    /// `Pass` lets Pingora go on. Any other decision is kept, and the error makes Pingora call the hook that acts on it.
     fn heed(&mut self, word: Decision) -> Result<()> {
         if let Decision::Pass = word {
             return Ok(());
@@ -122,7 +122,7 @@ fn may_resend(session: &Session) -> bool {
 
 /// The hooks. They hold nothing of a request: it brings its own configuration along.
 struct Hooks {
-    /// What Pingora wants to know of a backend. Where it is only its connector knows.
+    /// What Pingora requires to know of a backend. The address is a dummy: only the connector has the real one.
     peer: HttpPeer,
 }
 
@@ -144,7 +144,7 @@ impl ProxyHttp for Hooks {
         Slot::default()
     }
 
-    /// The front's request comes in this way.
+    /// Pingora hands over the connection's user context here: it is our request.
     fn on_connection_reuse(&self, _session: &mut Session, slot: &mut Slot, request: Box<dyn Any + Send + Sync>) {
         slot.request = request.downcast::<Request>().ok();
     }
@@ -194,7 +194,7 @@ impl ProxyHttp for Hooks {
         end: bool,
         slot: &mut Slot,
     ) -> Result<()> {
-        // An empty last piece would be framed as a second last chunk.
+        // An empty last piece would be framed as another final chunk.
         *body = body.take().filter(|body| !body.is_empty() || !end);
         body::to_backend(slot.request()?, body.as_deref().unwrap_or_default(), end);
         Ok(())
@@ -271,8 +271,8 @@ impl ProxyHttp for Hooks {
     }
 }
 
-/// The head that Pingora goes by, which tells how the body is framed. One without the names' spelling, and with room for
-/// what Pingora adds, costs it less than the backend's.
+/// The head by which Pingora frames the body. A new one, without the spelling of names and with room for what Pingora
+/// adds, costs less than the backend's.
 fn framing(header: &ResponseHeader, length: Length, http_1_1: bool) -> Result<ResponseHeader> {
     let mut framing = ResponseHeader::build_no_case(header.status, Some(4))?;
     // Clients of 1.0 know no chunks: the end of the connection is the end of the body.

@@ -18,7 +18,7 @@ pub(super) async fn word(session: &mut Session, request: &mut Request, word: Dec
         Decision::Answer(given) if request.reply.is_none() => answer(session, request, given).await,
         _ => {
             request.keepalive = false;
-            // Nothing goes out, so nothing of Pingora's may either.
+            // Nothing is sent: an empty head keeps the one that Pingora writes from being sent.
             request.exchange().head.get_or_insert_default();
             return;
         }
