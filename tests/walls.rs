@@ -21,7 +21,7 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The crates, and which of those before it each may use. `http` can't see the directives' machinery, nor that a socket.
+/// The crates, and which of those before it each may use. `http` can't see the directives' machinery, nor `kernel` a socket.
 const CRATES: [(&str, &[&str]); 12] = [
     ("syntax", &[]),
     ("text", &[]),

@@ -51,6 +51,9 @@ impl Tier {
     }
 }
 
+/// The most servers that a walk is asked for in advance, counted for each step anew: it looks at all of them.
+const MOST_WALKED: usize = 1 << 20;
+
 impl TierProgress {
     pub(crate) fn new(method: Method, weights: impl Iterator<Item = u32> + Clone, unit: i64, random: &mut Rng) -> Self {
         let none = || weights.clone().take(0);
@@ -66,12 +69,7 @@ impl TierProgress {
         }
         progress
     }
-}
 
-/// The most servers that a walk is asked for in advance, counted for each step anew: it looks at all of them.
-const MOST_WALKED: usize = 1 << 20;
-
-impl TierProgress {
     /// Goes on by so many choices.
     pub(crate) fn advance(&mut self, choices: usize) {
         for _ in 0..choices {

@@ -26,18 +26,18 @@ pub struct HandedBack {
     /// For each time that it went to a backend again: how many servers had been tried before.
     pub starts: Vec<usize>,
     /// Every time that it was handed back, in order.
-    phases: Vec<Phase>,
+    phases: Vec<Handback>,
 }
 
 /// One answer of a backend that handed the request back.
-struct Phase {
+struct Handback {
     location: Arc<Location>,
     response: Arc<ResponseHead>,
     members: Arc<Members>,
     sticky: Stickiness,
 }
 
-impl Phase {
+impl Handback {
     fn upstream(&self) -> Option<&Arc<Upstream>> {
         match &self.location.content {
             Content::Upstream(pass) => Some(&pass.upstream),
@@ -77,7 +77,7 @@ impl HandedBack {
     /// The lines for a response of this status. `sets`: the upstream whose session cookie the response itself brings.
     pub(super) fn append_lines(&self, status: u16, sets: Option<&Arc<Upstream>>, out: &mut Vec<u8>) {
         for (index, phase) in self.phases.iter().enumerate() {
-            let brings = |later: &Phase| {
+            let brings = |later: &Handback| {
                 let session = SessionCookies::of(&later.location, &later.sticky);
                 later.is_of(phase.upstream()) && session.is_some_and(|session| session.is_sent(status))
             };
@@ -87,35 +87,35 @@ impl HandedBack {
     }
 }
 
-/// Follows the `X-Accel-Redirect` of the answer that a backend has just given, unless it is ignored. `Pass`: there is none
+/// Follows the `X-Accel-Redirect` of the answer that a backend has just given, unless it is ignored. `Continue`: there is none
 /// to follow; `NextServer`: it leads to a backend again.
 pub(super) fn take_back(request: &mut Request, may_resend: bool) -> Decision {
-    let Some(response) = &request.response else { return Decision::Pass };
-    let Some(target) = response.fields.value(Known::XAccelRedirect) else { return Decision::Pass };
+    let Some(response) = &request.response else { return Decision::Continue };
+    let Some(target) = response.fields.value(Known::XAccelRedirect) else { return Decision::Continue };
     let (target, response, members) = (target.to_vec(), Arc::clone(response), request.members.clone());
-    let Some(members) = members.filter(|_| request.pass().is_some_and(|pass| pass.terms.takes_back)) else {
-        return Decision::Pass;
+    let Some(members) = members.filter(|_| request.pass().is_some_and(|pass| pass.terms.follows_accel_redirect)) else {
+        return Decision::Continue;
     };
     request.end_try(None);
-    if let Some(mut flight) = request.flight.take() {
+    if let Some(mut attempt) = request.attempt.take() {
         let header = request.tries.last().and_then(|last| last.header);
-        flight.completed(header.unwrap_or_default());
+        attempt.completed(header.unwrap_or_default());
         // A tunnel is not wanted.
-        drop(flight.dial.trace.take_tunnel());
-        request.sticky.settle(flight.index);
+        drop(attempt.dial.trace.take_tunnel());
+        request.sticky.settle(attempt.index);
     }
-    let phase = Phase { location: Arc::clone(&request.location), members, sticky: request.sticky.clone(), response };
+    let phase = Handback { location: Arc::clone(&request.location), members, sticky: request.sticky.clone(), response };
     request.handed_back.get_or_insert_default().phases.push(phase);
     request.upstream = None;
     let decision = follow(request, &target);
-    begin::allow(request);
+    begin::apply_limits(request);
     match decision {
-        Decision::Pass if request.head.body != Body::None && !may_resend => {
+        Decision::Continue if request.head.body != Body::None && !may_resend => {
             let message = "client request body is too large to be sent again after X-Accel-Redirect";
             request.log_error(LogLevel::Error, message);
             error_page(request, 500)
         }
-        Decision::Pass => {
+        Decision::Continue => {
             begin_anew(request);
             Decision::NextServer
         }
@@ -135,7 +135,7 @@ fn follow(request: &mut Request, target: &[u8]) -> Decision {
         return error_page(request, 404);
     };
     request.args = args;
-    request.reads = true;
+    request.served_for_any_method = true;
     reroute(request, Target::Path(uri))
 }
 

@@ -12,13 +12,13 @@ use crate::front::exchange::BodyFault;
 /// Routes a request: to a backend, or to an answer of our own.
 pub(super) fn begin(request: &mut Request) -> Decision {
     let mut decision = route(request);
-    allow(request);
+    apply_limits(request);
     if request.exchange().fault == Some(BodyFault::Broken) && !matches!(decision, Decision::Close) {
         request.log_error(LogLevel::Error, BROKEN_BODY);
         decision = error_page(request, 400);
     }
-    if let Decision::Pass = decision {
-        let kept = request.location.settings.kept_body;
+    if let Decision::Continue = decision {
+        let kept = request.location.settings.body_buffer_size;
         if kept > 0 && request.head.body != Body::None {
             request.body = request.early_body.take().or(Some(Vec::new())).filter(|body| body.len() <= kept);
         }
@@ -31,15 +31,15 @@ pub(super) fn begin(request: &mut Request) -> Decision {
 /// in time.
 pub(super) fn reads_body(request: &Request) -> bool {
     let (Body::Length(length), Some(body)) = (request.head.body, &request.body) else { return false };
-    let is_kept = length <= (request.location.settings.kept_body as u64).min(KEPT_BODY);
+    let is_kept = length <= (request.location.settings.body_buffer_size as u64).min(KEPT_BODY);
     is_kept && (body.len() as u64) < length && request.pass().is_some_and(|pass| pass.terms.reads_body)
 }
 
 /// Gives the exchange the location's time-outs and its limit for the body.
-pub(super) fn allow(request: &Request) {
+pub(super) fn apply_limits(request: &Request) {
     let settings = &request.location.settings;
     let mut exchange = request.exchange();
     exchange.body_timeout = settings.client_body_timeout;
     exchange.send_timeout = settings.send_timeout;
-    exchange.most_body = request.most_body;
+    exchange.max_body_size = request.max_body_size;
 }

@@ -10,8 +10,8 @@ pub(super) fn to_backend(request: &mut Request, piece: &[u8], end: bool) {
         keep(request, piece);
         request.body_received += piece.len() as u64;
     }
-    if end && let Some(flight) = &request.flight {
-        flight.dial.trace.set_body_ended();
+    if end && let Some(attempt) = &request.attempt {
+        attempt.dial.trace.set_body_ended();
     }
 }
 
@@ -20,7 +20,7 @@ fn keep(request: &mut Request, piece: &[u8]) {
     let Some(body) = &mut request.body else { return };
     let news = (body.len() as u64).checked_sub(request.body_received).and_then(|known| piece.get(known as usize..));
     body.extend_from_slice(news.unwrap_or_default());
-    if body.len() > request.location.settings.kept_body {
+    if body.len() > request.location.settings.body_buffer_size {
         request.body = None;
     }
 }
@@ -37,8 +37,8 @@ pub(super) fn to_client(request: &mut Request, piece: Option<Bytes>, end: bool) 
     count(request, piece.as_ref().map_or(0, Bytes::len));
     if end {
         request.exchange().ending = true;
-        if let Some(flight) = &mut request.flight {
-            flight.leave();
+        if let Some(attempt) = &mut request.attempt {
+            attempt.leave();
         }
     }
     piece

@@ -4,20 +4,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use limpet_balance::Ask;
 use limpet_log::{LogLevel, clock};
 use limpet_upstream::{Dial, Members, Slice, Trace, Upstream};
 use limpet_wire::address::local;
 
-use super::ctx::{Flight, Request, Try};
+use super::attempt::{Attempt, Try};
+use super::ctx::Request;
 use super::decision::Decision;
 use super::routing::error_page;
 use super::sticky::{self, NoServer};
 use super::{fail, upstream_request};
 use crate::Text;
-use crate::pass::{BindTo, Pass, SliceSize, Slices};
+use crate::pass::{BindTo, HashKey, Pass, SliceSize, Slices};
 use crate::runtime::Content;
 
-/// Chooses a server. After `Pass` the request's flight says how it is reached.
+/// Chooses a server. After `Continue` the request's attempt says how it is reached.
 pub(super) async fn choose(request: &mut Request) -> Decision {
     let location = Arc::clone(&request.location);
     let Content::Upstream(pass) = &location.content else {
@@ -29,12 +31,12 @@ pub(super) async fn choose(request: &mut Request) -> Decision {
     };
     loop {
         match next(request, pass, &members) {
-            Decision::Pass => {}
+            Decision::Continue => {}
             without => return without,
         }
-        let is_true = |text: &Text| !matches!(text.render(request).as_slice(), b"" | b"0");
+        let is_true = |text: &Text| limpet_text::is_true(&text.render(request));
         if pass.terms.allow.iter().all(is_true) {
-            return Decision::Pass;
+            return Decision::Continue;
         }
         match fail::denied(request) {
             Decision::NextServer => {}
@@ -48,7 +50,7 @@ pub(super) async fn choose(request: &mut Request) -> Decision {
 /// Begins a try at the next server, if there is one.
 fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision {
     let upstream = &pass.upstream;
-    let index = match sticky::choose(request, &pass.key, members) {
+    let index = match server(request, &pass.key, members) {
         Ok(index) => index,
         Err(reason) => {
             let mut nobody = Try::new(Arc::clone(&upstream.name), None);
@@ -83,13 +85,38 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
         slice: pass.slices.as_ref().map(|slices| slice(request, slices)),
         body: request.head.body,
         upgrades: upstream_request::asks_for_upgrade(request, &head),
-        most_head: pass.terms.most_head,
+        max_head_size: pass.terms.max_head_size,
         is_head: request.head.is_head(),
         trace,
         client: Arc::clone(&request.conn) as _,
     });
-    request.flight = Some(Flight::new(Arc::clone(members), index, dial));
-    Decision::Pass
+    request.attempt = Some(Attempt::new(Arc::clone(members), index, dial));
+    Decision::Continue
+}
+
+/// The server for the next try: one that is asked again, the session's own, or the one that the method chooses. The request
+/// has entered it.
+fn server(request: &mut Request, key: &HashKey, members: &Members) -> Result<usize, NoServer> {
+    if let Some(again) = request.again {
+        members.group.visit_again(again, clock::steady_milliseconds());
+        return Ok(again);
+    }
+    if let Some(own) = sticky::own_server(request, members)? {
+        return Ok(own);
+    }
+    let progress = members.progress.get(request.conn.worker).ok_or(NoServer::NoneLeft)?;
+    if request.key.is_none() {
+        request.key = match key {
+            HashKey::None => None,
+            HashKey::Address => Some(request.conn.address_octets()),
+            HashKey::Text(text) => Some(text.render(request)),
+        };
+    }
+    let key = request.key.as_deref().unwrap_or_default();
+    let ask = Ask { key, tried: &request.tried, now: clock::steady_milliseconds() };
+    let index = members.group.next(&mut progress.lock(), &ask).ok_or(NoServer::NoneLeft)?;
+    sticky::assign(request, members, index);
+    Ok(index)
 }
 
 /// The request's head as backends get it, made once.

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use limpet_balance::Tried;
@@ -12,10 +11,11 @@ use limpet_log::{LogLevel, clock};
 use limpet_message::field::Known;
 use limpet_message::request::{Head, host_name};
 use limpet_message::response::ResponseHead;
-use limpet_upstream::{Dial, Members, Trace, Upstream};
+use limpet_upstream::{Members, Upstream};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::accel::HandedBack;
+use super::attempt::{Attempt, Try};
 use super::reply::Reply;
 use super::sticky::Stickiness;
 use crate::front::{Conn, Exchange};
@@ -38,7 +38,7 @@ pub struct Request {
     /// Internal redirects so far.
     pub redirects: usize,
     /// A backend has named the URI (`X-Accel-Redirect`): it is served whatever the method.
-    pub reads: bool,
+    pub served_for_any_method: bool,
     /// A backend has handed the request back.
     pub handed_back: Option<Box<HandedBack>>,
     pub captures: Captures,
@@ -57,7 +57,7 @@ pub struct Request {
     /// The response went out whole.
     pub complete: bool,
     /// The largest body, by the location that the URI has led to; 0: any.
-    pub most_body: u64,
+    pub max_body_size: u64,
     /// Bytes of the request's body that were handed on, its framing not among them.
     pub body_received: u64,
     /// The data of the request's body, as far as it has come, where a variable asks for it and it is small enough.
@@ -80,93 +80,11 @@ pub struct Request {
     pub shown_cookies: Option<Vec<Vec<u8>>>,
     pub tries: Vec<Try>,
     pub tried: Tried,
-    pub flight: Option<Flight>,
+    pub attempt: Option<Attempt>,
     /// The server to ask again over a new connection, after an idle one turned out dead.
     pub again: Option<usize>,
     /// The head of the backend's response.
     pub response: Option<Arc<ResponseHead>>,
-}
-
-/// One server that a request was sent to.
-pub struct Try {
-    pub name: Arc<str>,
-    pub status: u16,
-    pub connected: Option<Duration>,
-    pub header: Option<Duration>,
-    pub ended: Option<Duration>,
-    pub body_bytes: u64,
-    trace: Option<Arc<Trace>>,
-}
-
-impl Try {
-    pub fn new(name: Arc<str>, trace: Option<Arc<Trace>>) -> Self {
-        Try { name, status: 0, connected: None, header: None, ended: None, body_bytes: 0, trace }
-    }
-
-    /// Whether a server was asked. If not, the try stands for an upstream in which no server could be asked.
-    pub fn is_server(&self) -> bool {
-        self.trace.is_some()
-    }
-
-    pub fn bytes_sent(&self) -> u64 {
-        self.trace.as_ref().map_or(0, |trace| trace.sent())
-    }
-
-    pub fn bytes_received(&self) -> u64 {
-        self.trace.as_ref().map_or(0, |trace| trace.received())
-    }
-}
-
-/// A request at a server. The server's count of connections goes down when this is dropped, or before by `leave`.
-pub struct Flight {
-    pub index: usize,
-    pub dial: Arc<Dial>,
-    pub members: Arc<Members>,
-    /// All of the answer that the balancing method waits for has come; otherwise a drop counts as given up.
-    landed: bool,
-    /// The server's count of connections has gone down.
-    left: bool,
-}
-
-impl Flight {
-    pub fn new(members: Arc<Members>, index: usize, dial: Arc<Dial>) -> Self {
-        Flight { index, dial, members, landed: false, left: false }
-    }
-
-    /// The head of the answer is there.
-    pub fn answered(&mut self) {
-        let took = self.milliseconds();
-        let now = clock::steady_milliseconds();
-        self.members.group.succeeded(self.index, now);
-        self.landed = self.members.group.answered(self.index, took, now);
-    }
-
-    /// The answer is there whole; its head came after `header`.
-    pub fn completed(&mut self, header: Duration) {
-        let (header, whole) = (header.as_millis() as u64, self.milliseconds());
-        self.members.group.completed(self.index, header, whole, clock::steady_milliseconds());
-        self.landed = true;
-    }
-
-    /// The server has done all that is asked of it: another request may take its place.
-    pub fn leave(&mut self) {
-        if !std::mem::replace(&mut self.left, true) {
-            self.members.group.finished(self.index);
-        }
-    }
-
-    fn milliseconds(&self) -> u64 {
-        self.dial.trace.elapsed().as_millis() as u64
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        if !self.landed {
-            self.members.group.given_up(self.index, self.milliseconds(), clock::steady_milliseconds());
-        }
-        self.leave();
-    }
 }
 
 /// PCRE gave up on a match, and why. It must not be taken for "no match": the pattern may guard access.
@@ -222,7 +140,7 @@ impl Request {
             location,
             redirected: false,
             redirects: 0,
-            reads: false,
+            served_for_any_method: false,
             handed_back: None,
             captures: Captures::default(),
             status: 0,
@@ -231,7 +149,7 @@ impl Request {
             head_bytes: 0,
             filters: Vec::new(),
             complete: false,
-            most_body: 0,
+            max_body_size: 0,
             body_received: 0,
             body: None,
             early_body: None,
@@ -245,7 +163,7 @@ impl Request {
             shown_cookies: None,
             tries: Vec::new(),
             tried: Tried::default(),
-            flight: None,
+            attempt: None,
             again: None,
             response: None,
         }
@@ -352,8 +270,8 @@ impl Request {
     /// What the backend is asked for, as a URL.
     fn upstream_url(&self) -> Option<String> {
         let upstream = self.upstream.as_ref()?;
-        let name = match &self.flight {
-            Some(flight) => &flight.dial.backend.name,
+        let name = match &self.attempt {
+            Some(attempt) => &attempt.dial.backend.name,
             None if self.tries.last().is_none_or(|last| !last.is_server()) => &upstream.name,
             None => return None,
         };
@@ -373,8 +291,8 @@ impl Request {
     }
 
     /// Whether a file or page is to be served: the method is GET or HEAD, or a backend has named the URI.
-    pub fn is_read(&self) -> bool {
-        self.reads || matches!(self.head.method(), b"GET" | b"HEAD")
+    pub fn wants_content(&self) -> bool {
+        self.served_for_any_method || matches!(self.head.method(), b"GET" | b"HEAD")
     }
 
     /// The media type for the present URI's extension, or what a backend has said that handed the request back.

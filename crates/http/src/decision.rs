@@ -7,7 +7,7 @@ use super::reply::Reply;
 #[derive(Debug)]
 pub enum Decision {
     /// On to the next step; after routing: to a server of the location's upstream.
-    Pass,
+    Continue,
     /// This answers the request, and no backend does.
     Answer(Answer),
     /// An internal redirect. Steps within routing return it, and routing follows it: nobody else sees it.

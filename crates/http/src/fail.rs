@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use limpet_balance::Tried;
 use limpet_log::{LogLevel, clock};
 use limpet_message::body::Body;
 use limpet_upstream::{Failure, FailureKind};
 
-use super::ctx::{Flight, Request};
+use super::attempt::Attempt;
+use super::ctx::Request;
 use super::decision::Decision;
-use super::page;
 use super::routing::error_page;
 use crate::front::exchange::BodyFault;
 use crate::pass::Condition;
@@ -33,12 +34,12 @@ pub(super) enum Side {
 
 /// No connection came about.
 pub(super) fn to_connect(request: &mut Request) -> Decision {
-    let failure = request.flight.as_ref().and_then(|flight| flight.dial.trace.failure());
+    let failure = request.attempt.as_ref().and_then(|attempt| attempt.dial.trace.failure());
     let Failure { kind, level, message } = failure.unwrap_or_else(|| Failure::broken("no connection"));
     request.log_error(level, &format!("{message} while connecting to upstream"));
     if kind == FailureKind::NoSocket {
         // The fault is this machine's: another server would not help, and this one is not marked.
-        request.flight = None;
+        request.attempt = None;
         if let Some(last) = request.tries.last_mut() {
             last.name = Arc::from("");
         }
@@ -46,14 +47,18 @@ pub(super) fn to_connect(request: &mut Request) -> Decision {
     }
     // Nothing was sent, so any request may go elsewhere.
     let (status, condition) = meaning(kind);
-    retry_or_page(server_failed(request, status, "connecting to upstream") && may_retry(request, condition), request)
+    retry_or_page(
+        server_failed(request, status, "connecting to upstream") && may_retry(request, condition, &request.tried),
+        request,
+    )
 }
 
 /// `proxy_allow_upstream` forbids to ask the server that was chosen.
 pub(super) fn denied(request: &mut Request) -> Decision {
     let message = "access to the server is denied by \"proxy_allow_upstream\" while connecting to upstream";
     request.log_error(LogLevel::Error, message);
-    let retries = server_failed(request, 502, "connecting to upstream") && may_retry(request, Condition::Denied);
+    let retries =
+        server_failed(request, 502, "connecting to upstream") && may_retry(request, Condition::Denied, &request.tried);
     retry_or_page(retries, request)
 }
 
@@ -78,29 +83,20 @@ fn meaning(kind: FailureKind) -> (u16, Condition) {
 /// Whether a response is not to be passed on, but the request to go to another server
 /// (`proxy_next_upstream http_503` and the like). The server is marked then.
 pub(super) fn by_status(request: &mut Request, status: u16, may_resend: bool) -> bool {
-    let Some(pass) = request.pass() else { return false };
-    if !pass.terms.next_upstream.has(Condition::Status(status)) {
-        return false;
-    }
-    let tries = pass.terms.next_tries;
-    let (Some(flight), Some(members)) = (&request.flight, &request.members) else { return false };
+    let Some(attempt) = &request.attempt else { return false };
     let mut tried = request.tried.clone();
-    tried.add(flight.index);
+    tried.add(attempt.index);
     // The response of the last server is passed on. Whether another one can be asked now shows when one is chosen.
-    let retries = is_safe(request, may_resend)
-        && !request.sticky.is_held()
-        && tried.len() < tries
-        && in_time(request)
-        && members.group.others(&tried) > 0;
+    let retries = may_retry(request, Condition::Status(status), &tried) && is_safe(request, may_resend);
     if retries {
         match status {
             // The server is well; it only has nothing for this request.
             403 | 404 => {
                 request.end_try(None);
-                let flight = request.flight.take();
-                if let (Some(flight), Some(last)) = (flight, request.tries.last_mut()) {
+                let attempt = request.attempt.take();
+                if let (Some(attempt), Some(last)) = (attempt, request.tries.last_mut()) {
                     last.status = status;
-                    flight.members.group.succeeded(flight.index, clock::steady_milliseconds());
+                    attempt.members.group.succeeded(attempt.index, clock::steady_milliseconds());
                 }
                 request.tried = tried;
             }
@@ -115,8 +111,8 @@ pub(super) fn by_status(request: &mut Request, status: u16, may_resend: bool) ->
 /// at hand.
 pub(super) fn while_proxying(request: &mut Request, side: Side, may_resend: bool) -> Decision {
     clock::tick();
-    let trace = match &request.flight {
-        Some(flight) if !matches!(side, Side::Client { .. }) => Arc::clone(&flight.dial.trace),
+    let trace = match &request.attempt {
+        Some(attempt) if !matches!(side, Side::Client { .. }) => Arc::clone(&attempt.dial.trace),
         _ => return finally(request, side),
     };
     let answered = request.reply.is_some();
@@ -136,7 +132,7 @@ pub(super) fn while_proxying(request: &mut Request, side: Side, may_resend: bool
     request.log_error(failure.level, &format!("{} while {doing}", failure.message));
     if answered {
         request.end_try(None);
-        request.flight = None;
+        request.attempt = None;
         return Decision::Close;
     }
     let safe = is_safe(request, may_resend);
@@ -154,39 +150,39 @@ pub(super) fn while_proxying(request: &mut Request, side: Side, may_resend: bool
         false => server_failed(request, status, doing),
     };
     request.body_received = 0;
-    retry_or_page(failed && safe && may_retry(request, condition), request)
+    retry_or_page(failed && safe && may_retry(request, condition, &request.tried), request)
 }
 
 /// Ends a try without a result for the client. The server counts as tried, and its connection serves no other request.
-fn try_failed(request: &mut Request, status: u16) -> Option<Flight> {
-    let flight = request.flight.take()?;
-    request.end_try(Some((status, &flight.dial.trace)));
-    flight.dial.trace.spoil();
-    request.tried.add(flight.index);
-    Some(flight)
+fn try_failed(request: &mut Request, status: u16) -> Option<Attempt> {
+    let attempt = request.attempt.take()?;
+    request.end_try(Some((status, &attempt.dial.trace)));
+    attempt.dial.trace.spoil();
+    request.tried.add(attempt.index);
+    Some(attempt)
 }
 
 /// Marks the server, and ends the try. `true` when another server may be asked at all.
 fn server_failed(request: &mut Request, status: u16, doing: &str) -> bool {
-    let Some(flight) = try_failed(request, status) else { return false };
-    let members = Arc::clone(&flight.members);
+    let Some(attempt) = try_failed(request, status) else { return false };
+    let members = Arc::clone(&attempt.members);
     let Some(progress) = members.progress.get(request.conn.worker) else { return false };
-    let disabled = members.group.failed(&mut progress.lock(), flight.index, clock::steady_milliseconds());
+    let disabled = members.group.failed(&mut progress.lock(), attempt.index, clock::steady_milliseconds());
     if disabled {
-        request.flight = Some(flight);
+        request.attempt = Some(attempt);
         request.log_error(LogLevel::Warn, &format!("upstream server temporarily disabled while {doing}"));
-        request.flight = None;
+        request.attempt = None;
     }
     true
 }
 
-/// Whether the configuration and the session let the request go to another server.
-fn may_retry(request: &Request, condition: Condition) -> bool {
+/// Whether the configuration and the session let the request go to another server than those that were tried.
+fn may_retry(request: &Request, condition: Condition, tried: &Tried) -> bool {
     let Some(pass) = request.pass() else { return false };
-    let any_left = request.members.as_ref().is_some_and(|members| members.group.others(&request.tried) > 0);
+    let any_left = request.members.as_ref().is_some_and(|members| members.group.others(tried) > 0);
     pass.terms.next_upstream.has(condition)
         && any_left
-        && request.tried.len() < pass.terms.next_tries
+        && tried.len() < pass.terms.next_tries
         && in_time(request)
         && !request.sticky.is_held()
 }
@@ -218,8 +214,8 @@ pub(super) fn is_repeatable(request: &Request) -> bool {
 /// Whether the response is about the idle connection and not about the request: a `408` that closes a connection which had
 /// served other requests. The request then goes over a new connection.
 pub(super) fn by_stale_connection(request: &mut Request, may_resend: bool) -> bool {
-    let Some(flight) = &request.flight else { return false };
-    let trace = &flight.dial.trace;
+    let Some(attempt) = &request.attempt else { return false };
+    let trace = &attempt.dial.trace;
     let is_stale = trace.head().is_some_and(|head| head.status == 408 && !head.keepalive) && trace.is_reused();
     if is_stale && may_resend {
         ask_again(request);
@@ -230,9 +226,9 @@ pub(super) fn by_stale_connection(request: &mut Request, may_resend: bool) -> bo
 
 /// The same server is asked again over a new connection. What an idle one came to says nothing about it.
 fn ask_again(request: &mut Request) {
-    request.again = request.flight.as_ref().map(|flight| flight.index);
+    request.again = request.attempt.as_ref().map(|attempt| attempt.index);
     request.tries.pop();
-    request.flight = None;
+    request.attempt = None;
     request.body_received = 0;
 }
 
@@ -273,9 +269,6 @@ pub(super) fn finally(request: &mut Request, side: Side) -> Decision {
         _ => {}
     }
     request.status = status;
-    if page::closes(status) {
-        request.keepalive = false;
-    }
     if matches!(status, 408 | 499) { Decision::Close } else { error_page(request, status) }
 }
 
@@ -289,20 +282,5 @@ impl Request {
     /// The status for a request that no server answered: that of the last try.
     pub(super) fn failure(&self) -> u16 {
         self.tries.last().map(|last| last.status).filter(|status| *status != 0).unwrap_or(502)
-    }
-
-    /// The last try is over.
-    pub(super) fn end_try(&mut self, failed: Option<(u16, &limpet_upstream::Trace)>) {
-        let trace_times =
-            self.flight.as_ref().map(|flight| (flight.dial.trace.connected(), flight.dial.trace.elapsed()));
-        let Some(last) = self.tries.last_mut() else { return };
-        if let Some((status, trace)) = failed {
-            last.status = status;
-            last.connected = trace.connected();
-            last.ended = Some(trace.elapsed());
-        } else if let Some((connected, elapsed)) = trace_times {
-            last.connected = connected;
-            last.ended = Some(elapsed);
-        }
     }
 }

@@ -46,7 +46,7 @@ impl front::Handler for Handler {
             let runtime = self.shared.runtime.load();
             Box::new(Request::new(Arc::clone(conn), Arc::clone(exchange), &runtime, head))
         };
-        if request.location.settings.kept_body > 0 {
+        if request.location.settings.body_buffer_size > 0 {
             request.early_body = whole_body(&request.head, &input);
         }
         self.carrier.carry(request, input).await;

@@ -3,6 +3,7 @@
 //! Nothing here knows a directive: what a file says comes as a [`Runtime`], which the modules make.
 
 mod accel;
+mod attempt;
 mod begin;
 mod body;
 mod carry;
@@ -11,9 +12,9 @@ pub mod ctx;
 pub mod decision;
 mod fail;
 pub mod file;
+mod finish;
 pub mod front;
 mod handler;
-mod logging;
 pub mod page;
 pub mod pass;
 pub mod phase;
@@ -28,7 +29,7 @@ mod upstream_request;
 pub mod variables;
 pub mod worker;
 
-pub use ctx::{Request, Try};
+pub use ctx::Request;
 pub use handler::Handler;
 pub use pass::{Condition, HttpVersion, NextUpstream};
 pub use runtime::{Runtime, ServerTokens, Shared, Types};

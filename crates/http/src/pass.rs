@@ -47,11 +47,11 @@ pub struct Terms {
     /// Each of them must be true for a server to be asked (`proxy_allow_upstream`).
     pub allow: Vec<Text>,
     /// An answer with `X-Accel-Redirect` hands the request back.
-    pub takes_back: bool,
+    pub follows_accel_redirect: bool,
     pub bind: Option<Bind>,
     pub socket_keepalive: bool,
     /// The longest head of a response, in bytes.
-    pub most_head: usize,
+    pub max_head_size: usize,
 }
 
 /// `proxy_bind`

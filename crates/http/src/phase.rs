@@ -7,7 +7,7 @@ use crate::ctx::{Request, Undecided};
 use crate::decision::Decision;
 use crate::reply::Reply;
 
-/// A module's step. It says `Pass` to let the request go on.
+/// A module's step. It says `Continue` to let the request go on.
 pub trait Step: Send + Sync {
     /// # Errors
     /// A regular expression could not be decided.
@@ -101,7 +101,7 @@ mod tests {
     fn steps_run_in_the_order_of_their_phases() {
         let mut steps = Steps::default();
         for phase in [Phase::Precontent, Phase::Access, Phase::Preaccess, Phase::Access] {
-            steps.add(phase, |_: &mut Request| Decision::Pass);
+            steps.add(phase, |_: &mut Request| Decision::Continue);
         }
         let order: Vec<Phase> = steps.0.iter().map(|(phase, _)| *phase).collect();
         assert_eq!(order, [Phase::Preaccess, Phase::Access, Phase::Access, Phase::Precontent]);

@@ -41,8 +41,8 @@ fn is_hidden(known: Known, status: u16) -> bool {
 /// The backend has answered: whether its response is passed on, or the request goes to another server or location.
 /// `may_resend`: all of the request's body is still at hand.
 pub(super) fn from_backend(request: &mut Request, may_resend: bool) -> Decision {
-    let Some(flight) = &request.flight else { return Decision::Pass };
-    let trace = Arc::clone(&flight.dial.trace);
+    let Some(attempt) = &request.attempt else { return Decision::Continue };
+    let trace = Arc::clone(&attempt.dial.trace);
     if let Some(last) = request.tries.last_mut() {
         last.connected = trace.connected();
         last.header = Some(trace.elapsed());
@@ -51,8 +51,8 @@ pub(super) fn from_backend(request: &mut Request, may_resend: bool) -> Decision 
     if fail::by_stale_connection(request, may_resend) || fail::by_status(request, status, may_resend) {
         return Decision::NextServer;
     }
-    let Some(flight) = &mut request.flight else { return Decision::Pass };
-    flight.answered();
+    let Some(attempt) = &mut request.attempt else { return Decision::Continue };
+    attempt.answered();
     request.response = trace.head().map(Arc::clone);
     if let Some(last) = request.tries.last_mut() {
         last.status = status;
@@ -86,8 +86,8 @@ pub(super) fn to_client(request: &mut Request) -> Option<Length> {
     reply::send_head_with(request, reply, &whole);
     body::count(request, whole.len());
     let is_over = response.body.is_some() || request.head.is_head() || response.framing == Framing::Length(0);
-    if let Some(flight) = request.flight.as_mut().filter(|_| is_over) {
-        flight.leave();
+    if let Some(attempt) = request.attempt.as_mut().filter(|_| is_over) {
+        attempt.leave();
     }
     Some(length)
 }

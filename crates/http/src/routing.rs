@@ -16,7 +16,7 @@ use crate::runtime::{Content, Location};
 const MAX_REDIRECTS: usize = 10;
 
 /// What answers the request's URI: the steps of its server, then a location, and again for each internal redirect.
-/// `Pass`: a backend of the location does.
+/// `Continue`: a backend of the location does.
 pub(super) fn route(request: &mut Request) -> Decision {
     let decision = by_uri(request);
     settle(request, decision)
@@ -79,7 +79,7 @@ fn by_uri(request: &mut Request) -> Result<Decision, Undecided> {
     }
     for step in &server.rewrite {
         match step.run(request)? {
-            Decision::Pass => {}
+            Decision::Continue => {}
             word => return Ok(word),
         }
     }
@@ -89,7 +89,7 @@ fn by_uri(request: &mut Request) -> Result<Decision, Undecided> {
         Found::Slash(index) => {
             let location = server.locations.get(index).unwrap_or(&server.outside);
             request.location = Arc::clone(location);
-            request.most_body = location.settings.client_max_body_size;
+            request.max_body_size = location.settings.client_max_body_size;
             return Ok(forbidden(request).unwrap_or_else(|| add_slash(request)));
         }
         Found::Nothing => None,
@@ -101,7 +101,7 @@ fn by_uri(request: &mut Request) -> Result<Decision, Undecided> {
 /// A location that a URI has led to.
 fn reach(request: &mut Request, location: &Arc<Location>) -> Result<Decision, Undecided> {
     request.location = Arc::clone(location);
-    request.most_body = location.settings.client_max_body_size;
+    request.max_body_size = location.settings.client_max_body_size;
     if let Some(regex) = &location.regex
         && let Some(captures) = Captures::of(regex, &request.uri)?
     {
@@ -117,7 +117,7 @@ fn reach(request: &mut Request, location: &Arc<Location>) -> Result<Decision, Un
 fn enter(request: &mut Request, location: &Location) -> Result<Decision, Undecided> {
     for step in &location.rewrite {
         match step.run(request)? {
-            Decision::Pass => {}
+            Decision::Continue => {}
             word => return Ok(word),
         }
     }
@@ -125,7 +125,7 @@ fn enter(request: &mut Request, location: &Location) -> Result<Decision, Undecid
     let location = Arc::clone(&request.location);
     for step in location.steps.iter() {
         match step.run(request)? {
-            Decision::Pass => {}
+            Decision::Continue => {}
             word => return Ok(word),
         }
     }
@@ -133,7 +133,7 @@ fn enter(request: &mut Request, location: &Location) -> Result<Decision, Undecid
         Content::Module(module) => module.run(request),
         Content::Upstream(pass) => {
             request.upstream = Some(Arc::clone(&pass.upstream));
-            Ok(Decision::Pass)
+            Ok(Decision::Continue)
         }
     }
 }
@@ -144,7 +144,7 @@ fn forbidden(request: &mut Request) -> Option<Decision> {
     if request.location.settings.internal && request.redirects == 0 {
         return Some(error_page(request, 404));
     }
-    let most = request.most_body;
+    let most = request.max_body_size;
     let length = match request.head.body {
         Body::None => 0,
         Body::Length(length) => length,

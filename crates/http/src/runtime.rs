@@ -150,7 +150,7 @@ pub struct Location {
 
 /// What answers in a location.
 pub enum Content {
-    /// A module of this program. It says `Pass` to nobody.
+    /// A module of this program. It says `Continue` to nobody.
     Module(Box<dyn Step>),
     /// The servers of an upstream.
     Upstream(Box<Pass>),
@@ -202,7 +202,7 @@ pub struct LocationSettings {
     pub keepalive_time: Duration,
     pub client_max_body_size: u64,
     /// Bytes of a body that are kept for `$request_body`; 0: nobody asks for it.
-    pub kept_body: usize,
+    pub body_buffer_size: usize,
     pub client_body_timeout: Duration,
     pub send_timeout: Duration,
     pub server_tokens: ServerTokens,
@@ -226,7 +226,7 @@ impl Default for LocationSettings {
             keepalive_requests: 0,
             keepalive_time: Duration::ZERO,
             client_max_body_size: 0,
-            kept_body: 0,
+            body_buffer_size: 0,
             client_body_timeout: Duration::from_secs(60),
             send_timeout: Duration::from_secs(60),
             server_tokens: ServerTokens::On,

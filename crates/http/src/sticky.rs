@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use limpet_balance::{Ask, Choice};
+use limpet_balance::Choice;
 use limpet_log::{LogLevel, clock};
 use limpet_message::field::Known;
 use limpet_sticky::write::set_cookie;
@@ -10,7 +10,6 @@ use limpet_sticky::{CookieAction, FoundSession, Policy, answer, read};
 use limpet_upstream::{Backend, Members};
 
 use super::ctx::Request;
-use crate::pass::HashKey;
 use crate::runtime::{Content, Location};
 
 /// `$session_sticky_state`
@@ -150,53 +149,44 @@ pub(super) fn read_session(request: &mut Request, policy: &Policy, members: &Mem
     request.sticky = Stickiness { state, named: home, home, held, first, is_read: true, ..Stickiness::default() };
 }
 
-/// The server for the next try. The request has entered it.
-pub(super) fn choose(request: &mut Request, key: &HashKey, members: &Members) -> Result<usize, NoServer> {
-    if let Some(again) = request.again {
-        members.group.visit_again(again, clock::steady_milliseconds());
-        return Ok(again);
-    }
-    if let Some(home) = request.sticky.home {
-        let choice = members.group.visit(home, &request.tried, clock::steady_milliseconds());
-        match choice {
-            Choice::Usable => {
-                // A session whose server had no room keeps that server, even if another one answers twice meanwhile.
-                let keeps = request.sticky.named.filter(|_| request.sticky.state == SessionState::Down);
-                set_server(request, members, keeps.unwrap_or(home));
-                return Ok(home);
-            }
-            Choice::Full | Choice::Dead if request.sticky.held => {
-                request.sticky.state = SessionState::Down;
-                let server = members.backends.get(home).map(|backend| Arc::clone(&backend.name)).unwrap_or_default();
-                let why = if choice == Choice::Full { "has max_conns connections" } else { "is down by its check" };
-                let message = format!("session_sticky: server {server} {why}, and fallback is off");
-                request.log_error(LogLevel::Warn, &message);
-                return Err(NoServer::Held);
-            }
-            _ if request.sticky.held => return Err(NoServer::Held),
-            // Its place is kept: the next request may find room again (compatibility: C7.11).
-            Choice::Full => request.sticky.state = SessionState::Down,
-            Choice::Tried | Choice::Dead => request.sticky.state = SessionState::FailedOver,
+/// The session's own server, if the request has a session and the server can be asked: the request has entered it.
+///
+/// # Errors
+/// It can't be asked, and the session is held to it.
+pub(super) fn own_server(request: &mut Request, members: &Members) -> Result<Option<usize>, NoServer> {
+    let Some(home) = request.sticky.home else {
+        return if request.sticky.held { Err(NoServer::Held) } else { Ok(None) };
+    };
+    let choice = members.group.visit(home, &request.tried, clock::steady_milliseconds());
+    match choice {
+        Choice::Usable => {
+            // A server that had no room keeps the session, even if another one answers twice.
+            let keeps = request.sticky.named.filter(|_| request.sticky.state == SessionState::Down);
+            set_server(request, members, keeps.unwrap_or(home));
+            return Ok(Some(home));
         }
-    } else if request.sticky.held {
-        return Err(NoServer::Held);
+        Choice::Full | Choice::Dead if request.sticky.held => {
+            request.sticky.state = SessionState::Down;
+            let server = members.backends.get(home).map(|backend| Arc::clone(&backend.name)).unwrap_or_default();
+            let why = if choice == Choice::Full { "has max_conns connections" } else { "is down by its check" };
+            let message = format!("session_sticky: server {server} {why}, and fallback is off");
+            request.log_error(LogLevel::Warn, &message);
+            return Err(NoServer::Held);
+        }
+        _ if request.sticky.held => return Err(NoServer::Held),
+        // Its place is kept: the next request may find room again (compatibility: C7.11).
+        Choice::Full => request.sticky.state = SessionState::Down,
+        Choice::Tried | Choice::Dead => request.sticky.state = SessionState::FailedOver,
     }
-    let progress = members.progress.get(request.conn.worker).ok_or(NoServer::NoneLeft)?;
-    if request.key.is_none() {
-        request.key = match key {
-            HashKey::None => None,
-            HashKey::Address => Some(request.conn.address_octets()),
-            HashKey::Text(text) => Some(text.render(request)),
-        };
-    }
-    let key = request.key.as_deref().unwrap_or_default();
-    let ask = Ask { key, tried: &request.tried, now: clock::steady_milliseconds() };
-    let index = members.group.next(&mut progress.lock(), &ask).ok_or(NoServer::NoneLeft)?;
+    Ok(None)
+}
+
+/// The method has chosen a server, which the session is about from now on, unless its own is only out for this request.
+pub(super) fn assign(request: &mut Request, members: &Members, index: usize) {
     match request.sticky.named {
         Some(named) if request.sticky.state == SessionState::Down => set_server(request, members, named),
         _ => set_server(request, members, index),
     }
-    Ok(index)
 }
 
 fn set_server(request: &mut Request, members: &Members, index: usize) {

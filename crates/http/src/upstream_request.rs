@@ -7,7 +7,7 @@ use limpet_message::uri;
 use limpet_sticky::{Hidden, hide};
 
 use super::ctx::Request;
-use super::reply::ends_line;
+use super::reply::{append_line, ends_line};
 use crate::pass::{HttpVersion, Pass};
 
 /// Headers of the client that go no further, because they are about its own connection or are written anew.
@@ -48,16 +48,16 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
         // A variable may have brought a line end along; it must not begin a header.
         value.retain(|byte| !ends_line(*byte));
         if !value.is_empty() {
-            append(&mut out, name.as_bytes(), &value);
+            append_line(&mut out, name.as_bytes(), &value);
         }
     }
     if !configured(b"Host") {
-        append(&mut out, b"Host", pass.host.as_bytes());
+        append_line(&mut out, b"Host", pass.host.as_bytes());
     }
     match client.body {
         Body::None => {}
-        Body::Length(length) => append(&mut out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes()),
-        Body::Chunked => append(&mut out, b"Transfer-Encoding", b"chunked"),
+        Body::Length(length) => append_line(&mut out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes()),
+        Body::Chunked => append_line(&mut out, b"Transfer-Encoding", b"chunked"),
     }
     for (known, name, value) in client.fields.iter() {
         if is_kept_back(known) || configured(name) {
@@ -66,11 +66,11 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
         if request.shown_cookies.is_some() && known == Known::Cookie {
             continue;
         }
-        append(&mut out, name, value);
+        append_line(&mut out, name, value);
     }
     if !configured(b"Cookie") {
         for value in request.shown_cookies.iter().flatten() {
-            append(&mut out, b"Cookie", value);
+            append_line(&mut out, b"Cookie", value);
         }
     }
     out.extend_from_slice(b"\r\n");
@@ -117,13 +117,6 @@ pub(super) fn hide_session(request: &mut Request, pass: &Pass) {
 
 fn is_framing(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"Content-Length") || name.eq_ignore_ascii_case(b"Transfer-Encoding")
-}
-
-fn append(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// nginx's rule: without a URI in `proxy_pass` the client's own goes on byte for byte; with one it takes the place of

@@ -106,7 +106,7 @@ pub struct Builder<'t, T: 'static> {
     /// The names seen in each open block.
     seen: Vec<HashSet<&'static str>>,
     paths: HashMap<FileId, Arc<PathBuf>>,
-    without_effect: HashSet<&'static str>,
+    noticed_once: HashSet<&'static str>,
     uses: Vec<Use>,
     /// The variables that the file itself defines.
     defined: BTreeSet<String>,
@@ -144,7 +144,7 @@ impl<'t, T: Default> Builder<'t, T> {
             line: None,
             seen: vec![HashSet::new()],
             paths: HashMap::new(),
-            without_effect: HashSet::new(),
+            noticed_once: HashSet::new(),
             uses: Vec::new(),
             defined: BTreeSet::new(),
             variables,
@@ -273,7 +273,7 @@ impl<T> Builder<'_, T> {
 
     /// Something to tell once about all directives of a name.
     pub fn notice_once(&mut self, name: &'static str, message: &str, directive: &syntax::Directive) {
-        if self.without_effect.insert(name) {
+        if self.noticed_once.insert(name) {
             self.notice(Level::Notice, message, directive);
         }
     }

@@ -26,11 +26,6 @@ pub fn text(word: &Word) -> Result<&str, Fault> {
     }
 }
 
-/// Sets a value.
-pub fn set<T>(slot: &mut Option<T>, value: T) {
-    *slot = Some(value);
-}
-
 /// `on` or `off`.
 pub fn flag(directive: &syntax::Directive) -> Result<bool, Fault> {
     let word = arg(directive, 0)?;
@@ -38,6 +33,11 @@ pub fn flag(directive: &syntax::Directive) -> Result<bool, Fault> {
         Some(flag) => Ok(flag),
         None => fault(word, not_a_flag(word, directive)),
     }
+}
+
+/// A number as nginx's generic setter takes it.
+pub fn number(directive: &syntax::Directive) -> Result<u64, Fault> {
+    value::number(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid number"))
 }
 
 /// A time in milliseconds as nginx's generic setter takes it.

@@ -88,8 +88,5 @@ pub fn read(path: &Path) -> Result<Pid, Failure> {
 }
 
 fn open_failed(level: LogLevel, path: &Path, error: &io::Error) -> Failure {
-    let text = error.to_string();
-    let reason = text.split(" (os error").next().unwrap_or_default();
-    let code = error.raw_os_error().unwrap_or_default();
-    Failure::new(level, format!("open() \"{}\" failed ({code}: {reason})", path.display()))
+    Failure::new(level, format!("open() \"{}\" failed ({})", path.display(), limpet_log::os_error(error)))
 }

@@ -256,9 +256,7 @@ impl Running {
     /// Nobody can connect any more, and another process can listen there.
     fn close_listeners(&mut self) {
         for listener in self.listeners.drain(..) {
-            if let Address::Unix(path) = &listener.address {
-                let _ = std::fs::remove_file(path);
-            }
+            listener.remove_file();
         }
     }
 

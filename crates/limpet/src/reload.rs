@@ -43,9 +43,7 @@ pub fn reload(running: &mut Running) -> Result<Config, Failure> {
     let gone = |address: &Address| !wanted.iter().any(|(other, _)| other == address);
     for listener in running.listeners.extract_if(.., |listener| gone(&listener.address)) {
         running.workers.iter().for_each(|worker| worker.close(&listener.address));
-        if let Address::Unix(path) = &listener.address {
-            let _ = std::fs::remove_file(path);
-        }
+        listener.remove_file();
     }
     note_what_waits(running, &config, &wanted);
     Ok(config)

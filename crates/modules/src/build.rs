@@ -16,7 +16,7 @@ use crate::balance::hash_key;
 use crate::log::{self, ErrorLogTarget};
 use crate::model::{Config, Http, Location, Matcher, Server, ServerName};
 use crate::module::Spot;
-use crate::site::{Balanced, regex};
+use crate::site::{BuiltUpstream, regex};
 use crate::{files, list};
 
 pub use crate::site::{BuildError, Environment, Site};
@@ -45,7 +45,7 @@ pub fn build(config: &Config, environment: &Environment, shared: &Shared) -> Res
         list::define(http, &mut registry);
         let mut site =
             Site { environment, shared, http, registry, upstreams: Vec::new(), default_log: Arc::clone(&default_log) };
-        site.upstreams = http.upstreams.iter().map(|written| balanced(&site, written)).collect();
+        site.upstreams = http.upstreams.iter().map(|written| built_upstream(&site, written)).collect();
         remarks.extend(site.upstreams.iter().flat_map(|balanced| sessions_on_down_servers(&balanced.upstream)));
         for written in &http.servers {
             runtime.servers.push(Arc::new(server(&site, written)?));
@@ -76,11 +76,11 @@ fn main_error_log(config: &Config, environment: &Environment, shared: &Shared) -
     log::open_error_log(shared, environment, &[log::ErrorLog { target, level: LogLevel::Error }])
 }
 
-fn balanced(site: &Site<'_>, written: &crate::model::Upstream) -> Balanced {
+fn built_upstream(site: &Site<'_>, written: &crate::model::Upstream) -> BuiltUpstream {
     let Http { main, .. } = site.http;
     let resolver = &main.resolver;
     let (workers, kept) = (site.environment.workers, &site.shared.kept);
-    Balanced {
+    BuiltUpstream {
         upstream: Arc::new(Upstream::new(written, resolver.resolver.as_ref(), resolver.timeout, workers, kept)),
         key: Arc::new(hash_key(site, written.method.as_ref())),
         slices: written.keepalive.slices.as_ref().map(|written| Arc::new(compile_slices(site, written))),

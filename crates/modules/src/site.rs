@@ -36,13 +36,13 @@ pub struct Site<'b> {
     pub(crate) http: &'b Http,
     pub(crate) registry: Registry<Request>,
     /// In the order of the file.
-    pub(crate) upstreams: Vec<Balanced>,
+    pub(crate) upstreams: Vec<BuiltUpstream>,
     /// The error log of the main level.
     pub(crate) default_log: Arc<ErrorLog>,
 }
 
 /// An upstream, and the texts by which requests choose in it.
-pub(crate) struct Balanced {
+pub(crate) struct BuiltUpstream {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) key: Arc<HashKey>,
     pub(crate) slices: Option<Arc<Slices>>,

@@ -14,4 +14,4 @@ mod text;
 pub use self::regex::{Regex, RegexError, regex};
 pub use registry::{Names, Registry, Standing, Variable};
 pub use template::{Part, Template};
-pub use text::{Scope, Text};
+pub use text::{Scope, Text, is_true};

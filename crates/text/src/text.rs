@@ -25,6 +25,11 @@ enum Piece<S> {
     Nothing,
 }
 
+/// Whether a value means yes for a condition of nginx's: it is neither empty nor `0`.
+pub fn is_true(value: &[u8]) -> bool {
+    !matches!(value, b"" | b"0")
+}
+
 impl<S: Scope> Text<S> {
     /// The text of a template whose names have been checked against the same registry.
     pub fn new(template: &Template, registry: &Registry<S>) -> Self {

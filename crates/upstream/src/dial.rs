@@ -43,7 +43,7 @@ pub struct Dial {
     /// The request asks for another protocol, so that the backend may change it.
     pub upgrades: bool,
     /// The longest head of a response, in bytes.
-    pub most_head: usize,
+    pub max_head_size: usize,
     /// The method is HEAD.
     pub is_head: bool,
     pub trace: Arc<Trace>,

@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes};
 use limpet_log::clock;
 use limpet_message::body::{Body, Cursor};
 use limpet_message::response::{self, ResponseHead, Unread};
-use limpet_wire::{IoTimeout, Turn, scratch};
+use limpet_wire::{IoTimeout, Turn};
 
 use super::dial::Dial;
 use super::pool::{Connection, Endpoint};
@@ -185,15 +185,8 @@ impl Transaction {
         let is_sent = self.is_sent();
         let Some(Connection { socket, reading, .. }) = &mut self.connection else { return gone() };
         loop {
-            let input = &mut self.input;
-            let read = scratch::with(|buffer| {
-                // What follows the head is better read where it is wanted.
-                let buffer = buffer.get_mut(..HEAD_READ).unwrap_or_default();
-                socket.poll_read(cx, buffer).map_ok(|count| {
-                    input.extend_from_slice(buffer.get(..count).unwrap_or_default());
-                    count
-                })
-            });
+            // What follows the head is better read where it is wanted.
+            let read = socket.poll_append(cx, &mut self.input, HEAD_READ);
             // As long as the client still owes some of the request, the backend owes no answer.
             let read = if is_sent { reading.bound(cx, self.dial.read_timeout, read) } else { read };
             let count = match (read, self.send_failed) {
@@ -212,10 +205,10 @@ impl Transaction {
             // A head that comes in small pieces is parsed when a line of it ends, not at each.
             let before = self.input.len() - count;
             let ends_line = self.input.get(before..).unwrap_or_default().contains(&b'\n');
-            if before > PARSED_AT_ONCE && !ends_line && self.input.len() < self.dial.most_head {
+            if before > PARSED_AT_ONCE && !ends_line && self.input.len() < self.dial.max_head_size {
                 continue;
             }
-            match ResponseHead::parse(&self.input, self.dial.most_head) {
+            match ResponseHead::parse(&self.input, self.dial.max_head_size) {
                 Ok((head, length)) => {
                     let rest = self.input.split_off(length.min(self.input.len()));
                     self.input.clear();

@@ -53,7 +53,7 @@ impl Listener {
     pub fn bind(address: &Address, options: &ListenOptions) -> Result<Self, ListenError> {
         let fail = |call: &str, error: io::Error| ListenError {
             in_use: error.kind() == io::ErrorKind::AddrInUse,
-            message: format!("{call} to {} failed ({})", shown(address), os_error(&error)),
+            message: format!("{call} to {} failed ({})", address, os_error(&error)),
         };
         let (domain, name) = match address {
             Address::Ip(ip) => (Domain::for_address(*ip), Ok(SockAddr::from(*ip))),
@@ -97,6 +97,13 @@ impl Listener {
         Arc::clone(&self.socket)
     }
 
+    /// Removes the file of a Unix socket, so that nobody can connect any more.
+    pub fn remove_file(&self) {
+        if let Address::Unix(path) = &self.address {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
     /// The port that the kernel chose, where 0 was asked for.
     pub fn local_address(&self) -> Option<SocketAddr> {
         SockRef::from(&*self.socket).local_addr().ok()?.as_socket()
@@ -108,12 +115,5 @@ fn remove_stale_socket(path: &std::path::Path) {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
     if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
         let _ = std::fs::remove_file(path);
-    }
-}
-
-fn shown(address: &Address) -> String {
-    match address {
-        Address::Ip(ip) => ip.to_string(),
-        Address::Unix(path) => format!("unix:{}", path.display()),
     }
 }

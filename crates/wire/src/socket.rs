@@ -2,12 +2,14 @@
 
 use std::io::{self, IoSlice, Read};
 use std::os::fd::{AsFd, AsRawFd};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::scratch;
 
 /// A connected socket of either family.
 #[derive(Debug)]
@@ -74,6 +76,17 @@ impl Socket {
                 result => return Poll::Ready(result),
             }
         }
+    }
+
+    /// Reads by way of the thread's buffer and appends what came, at most `most` bytes; 0: the peer has ended.
+    pub fn poll_append(&self, cx: &mut Context<'_>, out: &mut Vec<u8>, most: usize) -> Poll<io::Result<usize>> {
+        scratch::with(|buffer| {
+            let most = most.min(buffer.len());
+            let space = buffer.get_mut(..most).unwrap_or_default();
+            let count = ready!(self.poll_read(cx, space))?;
+            out.extend_from_slice(space.get(..count).unwrap_or_default());
+            Poll::Ready(Ok(count))
+        })
     }
 
     /// Writes the parts, one behind the other, as far as the kernel takes them.

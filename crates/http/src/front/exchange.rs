@@ -32,7 +32,7 @@ pub struct Exchange {
     /// Why the body can't be read on.
     pub fault: Option<BodyFault>,
     /// The most bytes of a body (`client_max_body_size`); 0: any number.
-    pub most_body: u64,
+    pub max_body_size: u64,
     /// How long nothing may come of the body (`client_body_timeout`).
     pub body_timeout: Duration,
     /// The response's head as the client gets it, until it is written.
@@ -59,7 +59,7 @@ impl Default for Exchange {
             awaits_continue: false,
             continues: false,
             fault: None,
-            most_body: 0,
+            max_body_size: 0,
             body_timeout: CLIENT_TIMEOUT,
             head: None,
             ending: false,

@@ -232,17 +232,7 @@ fn drop_blank_lines(input: &mut Vec<u8>) {
 async fn read_head(conn: &Conn, input: &mut Vec<u8>, limits: HeadLimits) -> Result<(Head, usize), Unread> {
     loop {
         let before = input.len();
-        let count = poll_fn(|cx| {
-            scratch::with(|buffer| match conn.socket.poll_read(cx, buffer) {
-                Poll::Ready(Ok(count)) => {
-                    input.extend_from_slice(buffer.get(..count).unwrap_or_default());
-                    Poll::Ready(count)
-                }
-                Poll::Ready(Err(_)) => Poll::Ready(0),
-                Poll::Pending => Poll::Pending,
-            })
-        })
-        .await;
+        let count = poll_fn(|cx| conn.socket.poll_append(cx, input, usize::MAX).map(|read| read.unwrap_or(0))).await;
         if count == 0 {
             return Err(Unread::Incomplete);
         }

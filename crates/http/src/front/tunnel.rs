@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use limpet_log::clock;
-use limpet_wire::{IoTimeout, Socket, scratch};
+use limpet_wire::{IoTimeout, Socket};
 
 use super::conn::Conn;
 
@@ -27,12 +27,12 @@ pub struct Tunnel {
 pub struct Carried {
     pub up: u64,
     pub down: u64,
-    pub timed_out: Option<Side>,
+    pub timed_out: Option<TunnelSide>,
 }
 
 /// An end of a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum TunnelSide {
     Client,
     Backend,
 }
@@ -46,11 +46,11 @@ pub(super) async fn run(conn: &Conn, tunnel: Tunnel, input: Vec<u8>) {
     let mut timed_out = None;
     while !up.ended && !down.ended {
         let step = poll_fn(|cx| {
-            let sent = up.poll(cx, &conn.socket, &backend).map_err(|error| (error, Side::Backend))?;
-            let received = down.poll(cx, &backend, &conn.socket).map_err(|error| (error, Side::Client))?;
+            let sent = up.poll(cx, &conn.socket, &backend).map_err(|error| (error, TunnelSide::Backend))?;
+            let received = down.poll(cx, &backend, &conn.socket).map_err(|error| (error, TunnelSide::Client))?;
             if sent || received || up.ended || down.ended { Poll::Ready(Ok(())) } else { Poll::Pending }
         });
-        let stepped: Result<Result<(), (io::Error, Side)>, _> = tokio::time::timeout(read_timeout, step).await;
+        let stepped: Result<Result<(), (io::Error, TunnelSide)>, _> = tokio::time::timeout(read_timeout, step).await;
         match stepped {
             Ok(Ok(())) => {}
             Ok(Err((error, side))) => {
@@ -58,7 +58,7 @@ pub(super) async fn run(conn: &Conn, tunnel: Tunnel, input: Vec<u8>) {
                 break;
             }
             Err(_) => {
-                timed_out = Some(Side::Backend);
+                timed_out = Some(TunnelSide::Backend);
                 break;
             }
         }
@@ -102,14 +102,7 @@ impl Direction {
                 self.ended = true;
                 return Ok(true);
             }
-            let waiting = &mut self.waiting;
-            let read = scratch::with(|buffer| {
-                from.poll_read(cx, buffer).map_ok(|count| {
-                    waiting.extend_from_slice(buffer.get(..count).unwrap_or_default());
-                    count
-                })
-            });
-            match read {
+            match from.poll_append(cx, &mut self.waiting, usize::MAX) {
                 Poll::Ready(count) => self.finished = count? == 0,
                 Poll::Pending => return Ok(moved),
             }

@@ -6,6 +6,8 @@ mod response;
 mod time;
 mod upstream;
 
+pub use request::argument;
+
 use std::io::Write;
 use std::time::Duration;
 

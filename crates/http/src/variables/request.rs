@@ -117,7 +117,7 @@ fn request_port(request: &Request) -> &[u8] {
 }
 
 /// The value of a query argument; names are compared without case, as in nginx.
-fn argument<'a>(args: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub fn argument<'a>(args: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     args.split(|byte| *byte == b'&').find_map(|pair| {
         let at = pair.iter().position(|byte| *byte == b'=')?;
         let (key, value) = pair.split_at_checked(at)?;

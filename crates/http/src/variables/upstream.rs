@@ -7,7 +7,8 @@ use limpet_message::field::Known;
 use limpet_text::Registry;
 
 use super::{header_name, join, maybe, number, seconds};
-use crate::{Request, Try};
+use crate::Request;
+use crate::attempt::Try;
 
 pub(super) fn add(registry: &mut Registry<Request>) {
     each(registry, "upstream_addr", |one, out| {

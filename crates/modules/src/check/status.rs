@@ -9,6 +9,7 @@ use limpet_http::Request;
 use limpet_http::decision::{Answer, Decision};
 use limpet_http::reply::{Length, Reply};
 use limpet_http::runtime::Content;
+use limpet_http::variables::argument;
 use limpet_log::LogLevel;
 use limpet_upstream::check::is_probed;
 use limpet_upstream::{Kept, Upstream};
@@ -71,7 +72,7 @@ struct Row {
 
 /// Answers a GET or HEAD.
 fn answer(request: &Request, format: StatusFormat, kept: &Kept) -> (Reply, Vec<u8>) {
-    if !request.is_read() {
+    if !request.wants_content() {
         return Reply::error_page(request, 405);
     }
     let mut rows = rows(&kept.current());
@@ -80,13 +81,14 @@ fn answer(request: &Request, format: StatusFormat, kept: &Kept) -> (Reply, Vec<u
         request.log_error(LogLevel::Error, &format!("check_status: bad argument \"{name}={value}\" is ignored"));
     };
     let mut format = format;
-    if let Some(value) = argument(request, b"format") {
+    let args = request.args.as_deref().unwrap_or_default();
+    if let Some(value) = argument(args, b"format") {
         match StatusFormat::from_word(value) {
             Some(chosen) => format = chosen,
             None => bad("format", value),
         }
     }
-    if let Some(value) = argument(request, b"status") {
+    if let Some(value) = argument(args, b"status") {
         match value.to_ascii_lowercase().as_slice() {
             b"up" => rows.retain(|row| row.up),
             b"down" => rows.retain(|row| !row.up),
@@ -105,14 +107,6 @@ fn answer(request: &Request, format: StatusFormat, kept: &Kept) -> (Reply, Vec<u
     reply.length = Length::Known(body.len() as u64);
     reply.line(b"Cache-Control", b"no-store");
     (reply, body.into_bytes())
-}
-
-fn argument<'r>(request: &'r Request, name: &[u8]) -> Option<&'r [u8]> {
-    request.args.as_deref()?.split(|byte| *byte == b'&').find_map(|pair| {
-        let at = pair.iter().position(|byte| *byte == b'=')?;
-        let (key, value) = pair.split_at_checked(at)?;
-        key.eq_ignore_ascii_case(name).then(|| value.get(1..).unwrap_or_default())
-    })
 }
 
 /// The probed servers in the order of the file; of an upstream the backups last.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use limpet_kernel::builder::Fault;
 use limpet_kernel::directive::contexts;
 use limpet_kernel::directive::prelude::{ANYWHERE, EVENTS, FLAG, MAIN, N0, N1, N12, works};
-use limpet_kernel::setters::{arg, flag, set, text};
+use limpet_kernel::setters::{arg, flag, number, text};
 use limpet_kernel::{Level, value};
 use limpet_syntax as syntax;
 use nix::unistd::geteuid;
@@ -166,20 +166,20 @@ fn worker_connections(builder: &mut Builder<'_>, directive: &syntax::Directive) 
 }
 
 fn worker_rlimit_nofile(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let most = value::number(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid number"))?;
-    set(&mut builder.config.main.worker_rlimit_nofile, most);
+    let most = number(directive)?;
+    builder.config.main.worker_rlimit_nofile = Some(most);
     Ok(())
 }
 
 fn shutdown_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let timeout = value::milliseconds(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))?;
-    set(&mut builder.config.main.shutdown_timeout, timeout);
+    builder.config.main.shutdown_timeout = Some(timeout);
     Ok(())
 }
 
 fn pid(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let path = text(arg(directive, 0)?)?.into();
-    set(&mut builder.config.main.pid, path);
+    builder.config.main.pid = Some(path);
     Ok(())
 }
 

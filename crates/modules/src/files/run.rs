@@ -27,7 +27,7 @@ impl Step for Files {
 
 fn find(names: &[Text], request: &mut Request) -> Decision {
     let is_folder = request.uri.ends_with(b"/");
-    if !request.is_read() {
+    if !request.wants_content() {
         // A POST to a folder looks for its index first, as in nginx.
         if !(is_folder && request.head.method() == b"POST") {
             let missing = request.head.method() == b"POST" && metadata(&request.file_path(&request.uri)).is_err();

@@ -9,7 +9,7 @@ use limpet_http::runtime::{self, Location};
 use limpet_kernel::builder::{Fault, fault, unknown};
 use limpet_kernel::directive::contexts;
 use limpet_kernel::directive::prelude::{HTTP, LOCATION, MAIN, MORE1, N0, N1, N2, N12, SERVER, works};
-use limpet_kernel::setters::{arg, check_regex, milliseconds, size, text};
+use limpet_kernel::setters::{arg, check_regex, milliseconds, number, size, text};
 use limpet_kernel::{Diagnostic, Level, Notice, value};
 use limpet_message::request::HeadLimits;
 use limpet_syntax as syntax;
@@ -53,7 +53,7 @@ impl Module for Servers {
         to.send_timeout = site::milliseconds(settings.send_timeout, 60_000);
         to.server_tokens = settings.server_tokens.unwrap_or(ServerTokens::On);
         if site.http.mentions_request_body {
-            to.kept_body = settings.client_body_buffer_size.unwrap_or(16_384) as usize;
+            to.body_buffer_size = settings.client_body_buffer_size.unwrap_or(16_384) as usize;
         }
         Ok(())
     }
@@ -366,7 +366,7 @@ fn keepalive_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -
 }
 
 fn keepalive_requests(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let requests = value::number(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid number"))?;
+    let requests = number(directive)?;
     builder.settings().http.keepalive_requests = Some(requests);
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use limpet_http::phase::Log;
 use limpet_http::{Request, Text};
 use limpet_log::LogFile;
+use limpet_text::is_true;
 
 /// How bytes of variables are made safe for a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +34,8 @@ pub struct LineFormat {
 
 impl Log for AccessLog {
     fn write(&self, request: &Request) {
-        if let Some(condition) = &self.condition {
-            let value = condition.render(request);
-            if value.is_empty() || value == b"0" {
-                return;
-            }
+        if self.condition.as_ref().is_some_and(|condition| !is_true(&condition.render(request))) {
+            return;
         }
         let mut line = Vec::with_capacity(256);
         self.format.line.append_escaped(request, &mut line, |value, line| escape(self.format.escape, value, line));

@@ -81,9 +81,9 @@ impl Settings {
             },
             next_timeout: site::milliseconds(self.proxy_next_upstream_timeout, 0),
             allow: allow.map(|text| site.compile(text)).collect(),
-            takes_back: !self.ignores(BackendHeader::Redirect),
+            follows_accel_redirect: !self.ignores(BackendHeader::Redirect),
             bind: self.proxy_bind.as_ref().and_then(|written| bind(site, written)),
-            most_head: usize::try_from(self.proxy_buffer_size.unwrap_or(0)).unwrap_or(usize::MAX).max(MAX_HEAD),
+            max_head_size: usize::try_from(self.proxy_buffer_size.unwrap_or(0)).unwrap_or(usize::MAX).max(MAX_HEAD),
             socket_keepalive: self.proxy_socket_keepalive.unwrap_or(false),
         }
     }

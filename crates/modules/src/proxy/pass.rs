@@ -8,7 +8,7 @@ use limpet_http::runtime;
 use super::ProxyRedirect;
 use crate::model::{Matcher, PassTarget};
 use crate::module::{Content, Spot};
-use crate::site::{Balanced, BuildError, Site};
+use crate::site::{BuildError, BuiltUpstream, Site};
 
 /// `proxy_pass`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ fn pass(pass: &ProxyPass, site: &Site<'_>, spot: &Spot<'_>) -> Option<Pass> {
         PassUri::Replace(uri) if spot.matcher != Some(&Matcher::If) => Some(uri.clone()),
         _ => None,
     };
-    let Balanced { upstream, key, slices } = site.upstreams.get(pass.target.0)?;
+    let BuiltUpstream { upstream, key, slices } = site.upstreams.get(pass.target.0)?;
     let settings = &spot.settings.proxy;
     Some(Pass {
         upstream: Arc::clone(upstream),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use limpet_http::{Condition, HttpVersion, NextUpstream};
+use limpet_kernel::Level;
 use limpet_kernel::builder::{Fault, fault, unknown};
 use limpet_kernel::directive::prelude::LOCATION;
-use limpet_kernel::setters::{arg, header_name, text};
-use limpet_kernel::{Level, value};
+use limpet_kernel::setters::{arg, header_name, number, text};
 use limpet_syntax as syntax;
 
 use super::pass::{PassUri, ProxyPass};
@@ -172,7 +172,7 @@ pub(super) fn proxy_next_upstream(builder: &mut Builder<'_>, directive: &syntax:
 }
 
 pub(super) fn proxy_next_upstream_tries(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let tries = value::number(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid number"))?;
+    let tries = number(directive)?;
     if builder.settings().proxy.proxy_next_upstream_tries.replace(tries).is_some() {
         // Two names for one setting.
         return Err(Fault::Directive("is duplicate"));

@@ -54,21 +54,18 @@ fn run(request: &mut Request, steps: &[Rewrite], location: &Location) -> Result<
                     request.location = Arc::clone(block);
                 }
                 match run(request, steps, location)? {
-                    Decision::Pass => {}
+                    Decision::Continue => {}
                     word => return Ok(word),
                 }
             }
         }
     }
-    Ok(Decision::Pass)
+    Ok(Decision::Continue)
 }
 
 fn holds(request: &mut Request, condition: &Condition) -> Result<bool, Undecided> {
     Ok(match condition {
-        Condition::Set(text) => {
-            let value = text.render(request);
-            !value.is_empty() && value != b"0"
-        }
+        Condition::Set(text) => limpet_text::is_true(&text.render(request)),
         Condition::Equal { left, right, negated } => (left.render(request) == right.render(request)) != *negated,
         Condition::Matches { left, regex, negated } => {
             let value = left.render(request);

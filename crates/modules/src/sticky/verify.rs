@@ -23,7 +23,10 @@ pub(super) fn warn_of_sticky(http: &Http, notices: &mut Vec<Notice>) {
     for server in &http.servers {
         let mut uses = Vec::new();
         for location in &server.locations {
-            collect_uses(location, &mut uses);
+            location.walk(&mut |location| {
+                let target = location.content.as_ref().and_then(|content| content.target());
+                uses.extend(target.map(|target| (target.0, location)));
+            });
         }
         warn_of_shared_cookies(http, server, &uses, notices);
         for (target, location) in uses {
@@ -100,16 +103,6 @@ fn warn_of_ids(upstream: &Upstream, sticky: &SessionSticky, notices: &mut Vec<No
             upstream.name
         );
         warn(notices, &upstream.sticky_place, message);
-    }
-}
-
-/// The upstreams that this location and those inside it hand requests to.
-fn collect_uses<'l>(location: &'l Location, uses: &mut Vec<(usize, &'l Location)>) {
-    if let Some(target) = location.content.as_ref().and_then(|content| content.target()) {
-        uses.push((target.0, location));
-    }
-    for inner in location.locations.iter().chain(&location.ifs) {
-        collect_uses(inner, uses);
     }
 }
 

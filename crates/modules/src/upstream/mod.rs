@@ -7,7 +7,7 @@ use limpet_http::pass;
 use limpet_kernel::builder::{Fault, fault, unknown};
 use limpet_kernel::directive::contexts;
 use limpet_kernel::directive::prelude::{HTTP, MORE1, N1, N12, UPSTREAM, works};
-use limpet_kernel::setters::{arg, milliseconds, text};
+use limpet_kernel::setters::{arg, milliseconds, number, text};
 use limpet_kernel::{Diagnostic, Level, Outside, Place, value};
 use limpet_syntax::{self as syntax, Word};
 use limpet_upstream::written;
@@ -398,7 +398,7 @@ fn keepalive_timeout(builder: &mut Builder<'_>, directive: &syntax::Directive) -
 }
 
 fn keepalive_requests(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let requests = value::number(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid number"))?;
+    let requests = number(directive)?;
     builder.upstream.keepalive.requests = requests;
     Ok(())
 }

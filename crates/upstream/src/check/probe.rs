@@ -48,27 +48,27 @@ pub(super) enum ProbeFailure {
 
 /// A connection for the next probe, and how many it has served.
 struct ProbeConnection {
-    socket: Wire,
+    socket: ProbeSocket,
     served: u32,
 }
 
-enum Wire {
+enum ProbeSocket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-impl Wire {
+impl ProbeSocket {
     async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Wire::Tcp(stream) => stream.write_all(bytes).await,
-            Wire::Unix(stream) => stream.write_all(bytes).await,
+            ProbeSocket::Tcp(stream) => stream.write_all(bytes).await,
+            ProbeSocket::Unix(stream) => stream.write_all(bytes).await,
         }
     }
 
     async fn read(&mut self, answer: &mut Vec<u8>) -> io::Result<usize> {
         match self {
-            Wire::Tcp(stream) => stream.read_buf(answer).await,
-            Wire::Unix(stream) => stream.read_buf(answer).await,
+            ProbeSocket::Tcp(stream) => stream.read_buf(answer).await,
+            ProbeSocket::Unix(stream) => stream.read_buf(answer).await,
         }
     }
 }
@@ -165,7 +165,7 @@ async fn run(rules: &Rules, target: &Address, slot: &mut Option<ProbeConnection>
     Ok(())
 }
 
-async fn connect(target: &Address, speaks_first: bool) -> io::Result<Wire> {
+async fn connect(target: &Address, speaks_first: bool) -> io::Result<ProbeSocket> {
     Ok(match target {
         Address::Ip(address) => {
             let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -174,9 +174,9 @@ async fn connect(target: &Address, speaks_first: bool) -> io::Result<Wire> {
                 // twice. Where the system does not know how, it costs what it always did.
                 let _ = socket2::SockRef::from(&socket).set_tcp_quickack(false);
             }
-            Wire::Tcp(socket.connect(*address).await?)
+            ProbeSocket::Tcp(socket.connect(*address).await?)
         }
-        Address::Unix(path) => Wire::Unix(UnixStream::connect(path).await?),
+        Address::Unix(path) => ProbeSocket::Unix(UnixStream::connect(path).await?),
     })
 }
 
@@ -190,11 +190,11 @@ fn unconnected(error: &io::Error) -> ProbeFailure {
 }
 
 /// Whether the other side has closed the connection, or broken it off.
-fn has_ended(socket: &Wire) -> bool {
+fn has_ended(socket: &ProbeSocket) -> bool {
     let mut byte = [MaybeUninit::uninit()];
     let peeked = match socket {
-        Wire::Tcp(stream) => socket2::SockRef::from(stream).peek(&mut byte),
-        Wire::Unix(stream) => socket2::SockRef::from(stream).peek(&mut byte),
+        ProbeSocket::Tcp(stream) => socket2::SockRef::from(stream).peek(&mut byte),
+        ProbeSocket::Unix(stream) => socket2::SockRef::from(stream).peek(&mut byte),
     };
     match peeked {
         Ok(count) => count == 0,

@@ -56,7 +56,7 @@ impl AsyncRead for BackendSocket {
                 return Poll::Ready(Ok(()));
             }
             this.head_shown = true;
-            this.input = this.transaction.trace().head().map(|head| told(head)).unwrap_or_default();
+            this.input = this.transaction.trace().head().map(|head| synthetic_head(head)).unwrap_or_default();
             this.input.extend(this.transaction.take_input());
         }
         if !this.input.is_empty() {
@@ -98,7 +98,7 @@ impl VirtualSocket for BackendSocket {
 }
 
 /// The head that Pingora parses: the status, and how long the body is where that is known.
-fn told(head: &ResponseHead) -> Vec<u8> {
+fn synthetic_head(head: &ResponseHead) -> Vec<u8> {
     if head.status == 101 {
         // What follows is no HTTP: for Pingora the exchange ends here.
         return b"HTTP/1.1 200 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
@@ -131,7 +131,7 @@ mod tests {
     fn told_of(text: &str, rest: &str) -> String {
         let (mut head, _) = ResponseHead::parse(text.as_bytes(), 65_536).unwrap();
         head.take_body(&mut rest.into());
-        String::from_utf8(told(&head)).unwrap()
+        String::from_utf8(synthetic_head(&head)).unwrap()
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn for_pingora_nothing_follows_a_change_of_protocol() {
-        let told = told_of("HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\n", "");
-        assert_eq!(told, "HTTP/1.1 200 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let head = told_of("HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\n", "");
+        assert_eq!(head, "HTTP/1.1 200 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     }
 }

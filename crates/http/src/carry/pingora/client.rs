@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use limpet_message::body::{Body, Cursor};
 use limpet_message::request::Head;
-use limpet_wire::{IoTimeout, scratch};
+use limpet_wire::IoTimeout;
 use parking_lot::Mutex;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
@@ -125,7 +125,7 @@ impl ClientStream {
         let received = self.body_received;
         self.body_received += kept as u64;
         let announced = self.framing.announced();
-        let most = self.exchange.lock().most_body;
+        let most = self.exchange.lock().max_body_size;
         if self.framing == Cursor::Lost {
             return Err(self.failed(BodyFault::Broken));
         }
@@ -214,13 +214,7 @@ impl ClientStream {
             _ => {
                 self.input.clear();
                 self.consumed = 0;
-                let input = &mut self.input;
-                let read = scratch::with(|space| {
-                    self.conn.socket.poll_read(cx, space).map_ok(|count| {
-                        input.extend_from_slice(space.get(..count).unwrap_or_default());
-                        count
-                    })
-                });
+                let read = self.conn.socket.poll_append(cx, &mut self.input, usize::MAX);
                 ready!(self.reading(cx, read))?
             }
         };
@@ -258,13 +252,7 @@ impl ClientStream {
             if self.input.len() - self.consumed >= READ_AHEAD {
                 return Poll::Pending;
             }
-            let input = &mut self.input;
-            let read = scratch::with(|space| {
-                self.conn.socket.poll_read(cx, space).map_ok(|count| {
-                    input.extend_from_slice(space.get(..count).unwrap_or_default());
-                    count
-                })
-            });
+            let read = self.conn.socket.poll_append(cx, &mut self.input, usize::MAX);
             if ready!(read).inspect_err(|_| self.read_failed = true)? == 0 {
                 self.read_failed = true;
                 return Poll::Ready(Ok(()));

@@ -1,7 +1,7 @@
 //! Pingora's `HttpProxy` carries the request: it moves the bodies, and asks the steps at its hooks.
 //!
 //! Only this module of the crate uses Pingora. A hook calls a step, which knows nothing of Pingora. A decision other than
-//! `Pass` is kept in the slot beside the request, and the hook returns an error, which means nothing in itself: it makes
+//! `Continue` is kept in the slot beside the request, and the hook returns an error, which means nothing in itself: it makes
 //! Pingora call the hook that carries the decision out.
 
 mod backend;
@@ -32,7 +32,7 @@ use super::super::ctx::Request;
 use super::super::decision::Decision;
 use super::super::fail::{self, Side};
 use super::super::reply::Length;
-use super::super::{begin, body, choose, logging, response};
+use super::super::{begin, body, choose, finish, response};
 
 /// Pingora's own limit, higher than the number of servers of any upstream: the steps decide when trying ends.
 const MAX_TRIES: usize = 1_000_000;
@@ -67,14 +67,14 @@ impl PingoraCarrier {
 
 /// What Pingora keeps for a request.
 #[derive(Default)]
-struct Slot {
+struct RequestSlot {
     /// `None` before it has come, and after it was logged.
     request: Option<Box<Request>>,
     /// What a step has said, and is not done yet.
     word: Option<Decision>,
 }
 
-impl Slot {
+impl RequestSlot {
     fn request(&mut self) -> Result<&mut Request> {
         match &mut self.request {
             Some(request) => Ok(request),
@@ -82,9 +82,9 @@ impl Slot {
         }
     }
 
-    /// `Pass` lets Pingora go on. Any other decision is kept, and the error makes Pingora call the hook that acts on it.
+    /// `Continue` lets Pingora go on. Any other decision is kept, and the error makes Pingora call the hook that acts on it.
     fn heed(&mut self, word: Decision) -> Result<()> {
-        if let Decision::Pass = word {
+        if let Decision::Continue = word {
             return Ok(());
         }
         self.word = Some(word);
@@ -138,30 +138,30 @@ impl Hooks {
 
 #[async_trait]
 impl ProxyHttp for Hooks {
-    type CTX = Slot;
+    type CTX = RequestSlot;
 
-    fn new_ctx(&self) -> Slot {
-        Slot::default()
+    fn new_ctx(&self) -> RequestSlot {
+        RequestSlot::default()
     }
 
     /// Pingora hands over the connection's user context here: it is our request.
-    fn on_connection_reuse(&self, _session: &mut Session, slot: &mut Slot, request: Box<dyn Any + Send + Sync>) {
+    fn on_connection_reuse(&self, _session: &mut Session, slot: &mut RequestSlot, request: Box<dyn Any + Send + Sync>) {
         slot.request = request.downcast::<Request>().ok();
     }
 
     /// None of Pingora's modules is used.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    fn allow_spawning_subrequest(&self, _session: &Session, _slot: &Slot) -> bool {
+    fn allow_spawning_subrequest(&self, _session: &Session, _slot: &RequestSlot) -> bool {
         false
     }
 
-    async fn request_filter(&self, session: &mut Session, slot: &mut Slot) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, slot: &mut RequestSlot) -> Result<bool> {
         session.set_ignore_info_resp(true);
         let request = slot.request()?;
         match begin::begin(request) {
             Decision::Answer(answer) => send::answer(session, request, answer).await.map(|()| true),
-            Decision::Pass if begin::reads_body(request) => {
+            Decision::Continue if begin::reads_body(request) => {
                 // Pingora sends what it has kept of the body before it reads on.
                 session.as_mut().enable_retry_buffering();
                 while let Some(piece) = session.as_mut().read_request_body().await.map_err(|error| error.into_down())? {
@@ -173,17 +173,17 @@ impl ProxyHttp for Hooks {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, slot: &mut Slot) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _session: &mut Session, slot: &mut RequestSlot) -> Result<Box<HttpPeer>> {
         slot.word = None;
         let word = choose::choose(slot.request()?).await;
         slot.heed(word)?;
         let mut peer = Box::new(self.peer.clone());
-        let dial = slot.request()?.flight.as_ref().map(|flight| Arc::clone(&flight.dial));
+        let dial = slot.request()?.attempt.as_ref().map(|attempt| Arc::clone(&attempt.dial));
         peer.options.custom_l4 = dial.map(|dial| Arc::new(Connector(dial)) as _);
         Ok(peer)
     }
 
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, slot: &mut Slot, error: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, slot: &mut RequestSlot, error: Box<Error>) -> Box<Error> {
         slot.fail(error, |request, _| fail::to_connect(request))
     }
 
@@ -192,7 +192,7 @@ impl ProxyHttp for Hooks {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        slot: &mut Slot,
+        slot: &mut RequestSlot,
     ) -> Result<()> {
         // An empty last piece would be framed as another final chunk.
         *body = body.take().filter(|body| !body.is_empty() || !end);
@@ -204,13 +204,18 @@ impl ProxyHttp for Hooks {
         &self,
         session: &mut Session,
         _: &mut ResponseHeader,
-        slot: &mut Slot,
+        slot: &mut RequestSlot,
     ) -> Result<()> {
         let word = response::from_backend(slot.request()?, may_resend(session));
         slot.heed(word)
     }
 
-    async fn response_filter(&self, _: &mut Session, header: &mut ResponseHeader, slot: &mut Slot) -> Result<()> {
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        header: &mut ResponseHeader,
+        slot: &mut RequestSlot,
+    ) -> Result<()> {
         let request = slot.request()?;
         match response::to_client(request) {
             Some(length) => *header = framing(header, length, request.head.http_1_1)?,
@@ -224,7 +229,7 @@ impl ProxyHttp for Hooks {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        slot: &mut Slot,
+        slot: &mut RequestSlot,
     ) -> Result<Option<Duration>> {
         *body = body::to_client(slot.request()?, body.take(), end);
         Ok(None)
@@ -235,13 +240,13 @@ impl ProxyHttp for Hooks {
         _peer: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        slot: &mut Slot,
+        slot: &mut RequestSlot,
         _reused: bool,
     ) -> Box<Error> {
         slot.fail(error, |request, side| fail::while_proxying(request, side, may_resend(session)))
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, slot: &mut Slot) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, slot: &mut RequestSlot) -> FailToProxy {
         let word = slot.word.take();
         let error_code = match &mut slot.request {
             Some(request) => {
@@ -255,18 +260,18 @@ impl ProxyHttp for Hooks {
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
-    async fn logging(&self, _session: &mut Session, error: Option<&Error>, slot: &mut Slot) {
+    async fn logging(&self, _session: &mut Session, error: Option<&Error>, slot: &mut RequestSlot) {
         if let Some(request) = slot.request.take() {
-            logging::conclude(request, error.is_some());
+            finish::finish(request, error.is_some());
         }
     }
 
     /// Errors are logged by the steps, in nginx's words.
-    fn suppress_error_log(&self, _session: &Session, _slot: &Slot, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _slot: &RequestSlot, _error: &Error) -> bool {
         true
     }
 
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &Slot, _: &Error, _: ProxyWarnLogContext) -> bool {
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &RequestSlot, _: &Error, _: ProxyWarnLogContext) -> bool {
         true
     }
 }

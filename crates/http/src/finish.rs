@@ -5,16 +5,16 @@ use std::sync::Arc;
 use limpet_log::{LogLevel, clock};
 
 use super::ctx::Request;
-use crate::front::tunnel::{Carried, Side, Tunnel};
+use crate::front::tunnel::{Carried, Tunnel, TunnelSide};
 
 /// `failed`: the response did not go out whole.
-pub(super) fn conclude(mut request: Box<Request>, failed: bool) {
+pub(super) fn finish(mut request: Box<Request>, failed: bool) {
     // A response that came as a whole with its head ends in the moment in which that came; the clock was read then.
-    if !request.flight.as_ref().is_some_and(|flight| flight.dial.trace.came_at_once()) || failed {
+    if !request.attempt.as_ref().is_some_and(|attempt| attempt.dial.trace.came_at_once()) || failed {
         clock::tick();
     }
-    if let Some(flight) = &request.flight {
-        if let Some((backend, early)) = flight.dial.trace.take_tunnel().filter(|_| !failed) {
+    if let Some(attempt) = &request.attempt {
+        if let Some((backend, early)) = attempt.dial.trace.take_tunnel().filter(|_| !failed) {
             let exchange = Arc::clone(&request.exchange);
             let timeouts = request.pass().map(|pass| (pass.terms.read_timeout, pass.terms.send_timeout));
             let (read_timeout, send_timeout) = timeouts.unwrap_or_default();
@@ -22,8 +22,8 @@ pub(super) fn conclude(mut request: Box<Request>, failed: bool) {
             let ended = Box::new(move |carried: Carried| {
                 if let Some(side) = carried.timed_out {
                     let (level, who) = match side {
-                        Side::Client => (LogLevel::Info, "client"),
-                        Side::Backend => (LogLevel::Error, "upstream"),
+                        TunnelSide::Client => (LogLevel::Info, "client"),
+                        TunnelSide::Backend => (LogLevel::Error, "upstream"),
                     };
                     let message = "timed out (110: Connection timed out) while proxying upgraded connection";
                     request.log_error(level, &format!("{who} {message}"));
@@ -37,10 +37,10 @@ pub(super) fn conclude(mut request: Box<Request>, failed: bool) {
         }
         request.end_try(None);
         let header = request.tries.last().and_then(|last| last.header).filter(|_| !failed);
-        if let (Some(flight), Some(header)) = (&mut request.flight, header) {
-            flight.completed(header);
+        if let (Some(attempt), Some(header)) = (&mut request.attempt, header) {
+            attempt.completed(header);
         }
-        request.flight = None;
+        request.attempt = None;
         request.complete = !failed;
     }
     {
@@ -58,7 +58,7 @@ impl Request {
         if let Some(last) = self.tries.last_mut() {
             last.body_bytes = down;
         }
-        self.flight = None;
+        self.attempt = None;
         self.body_received = up;
         self.complete = true;
     }
