@@ -16,6 +16,7 @@ mod isolation;
 mod locations;
 mod names;
 mod next_upstream;
+mod on_pingora;
 mod proxying;
 mod reloading;
 mod requests;

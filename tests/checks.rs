@@ -8,7 +8,7 @@ use limpet_tests::{Backend, Limpet, Script, eventually, fcgiwrap, get, mariadb, 
 use nix::sys::signal::Signal;
 
 /// A quick check, for a test.
-const QUICK: &str = "interval=20 rise=2 fall=2 timeout=500";
+const QUICK: &str = "interval=20 rise=2 fall=2 timeout=3000";
 
 /// A backend that answers probes (`GET /health`) with a status that can be changed, and everything else with its name.
 fn probed(name: &'static str, status: u16) -> (Backend, Arc<AtomicU16>) {

@@ -507,6 +507,13 @@ fn a_post_behind_a_connection_that_its_backend_has_ended_takes_a_new_one() {
             assert_eq!(response.status, 200, "{line} {round}: {}", limpet.error_log());
             requests += 1;
             eventually("the backend has ended the connection", || ended.load(Ordering::Acquire) == requests);
+            // Where there is much to do the kernel delivers that a moment later.
+            let remote = format!("0100007F:{:04X}", backend.port);
+            eventually("the proxy's end of it knows", || {
+                let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
+                let is_open = |columns: Vec<&str>| columns[2] == remote && columns[3] == "01";
+                !table.lines().any(|line| is_open(line.split_whitespace().collect()))
+            });
         }
     }
 }

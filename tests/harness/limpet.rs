@@ -37,7 +37,28 @@ pub fn binary() -> PathBuf {
 /// the former have some.
 fn text(main: &str, http: &str) -> String {
     let events = if main.contains("events {") { "" } else { "events {}" };
-    format!("{main}\nerror_log logs/error.log info;\n{events}\nhttp {{\naccess_log logs/access.log;\n{http}\n}}\n")
+    let carrier = carrier();
+    format!(
+        "{main}\nerror_log logs/error.log info;\n{events}\nhttp {{\n{carrier}access_log logs/access.log;\n{http}\n}}\n"
+    )
+}
+
+/// A folder with a configuration in it, and a place for logs.
+fn prepare(configuration: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("logs")).expect("a folder for logs");
+    let configuration = match configuration.contains(carrier()) {
+        true => configuration.to_owned(),
+        false => configuration.replacen("http {", &format!("http {{\n{}", carrier()), 1),
+    };
+    std::fs::write(folder.path().join("nginx.conf"), configuration).expect("a configuration");
+    folder
+}
+
+/// The line that chooses the carrier, for a test that stands in `on_pingora`.
+fn carrier() -> &'static str {
+    let is_on_pingora = std::thread::current().name().is_some_and(|name| name.starts_with("on_pingora::"));
+    if is_on_pingora { "carrier pingora;\n" } else { "" }
 }
 
 /// Runs the program to its end.
@@ -60,10 +81,7 @@ impl Limpet {
 
     /// Starts it with a whole configuration, and waits until it listens on `port`.
     pub fn start(port: u16, configuration: &str) -> Limpet {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::create_dir(folder.path().join("logs")).expect("a folder for logs");
-        std::fs::write(folder.path().join("nginx.conf"), configuration).expect("a configuration");
-        Limpet::start_in(folder, port)
+        Limpet::start_in(prepare(configuration), port)
     }
 
     /// Starts it with the inside of an `http` block and so many descriptors.
@@ -73,9 +91,7 @@ impl Limpet {
 
     /// The same with a whole configuration.
     pub fn start_with_descriptors(most: u32, port: u16, configuration: &str) -> Limpet {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::create_dir(folder.path().join("logs")).expect("a folder for logs");
-        std::fs::write(folder.path().join("nginx.conf"), configuration).expect("a configuration");
+        let folder = prepare(configuration);
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).arg(binary());
         Limpet::launch(command, folder, port)

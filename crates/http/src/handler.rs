@@ -8,11 +8,12 @@ use limpet_message::body::Cursor;
 use limpet_message::request::{Head, HeadLimits, LineRead, Rejection};
 use parking_lot::Mutex;
 
-use super::carry::PingoraCarrier;
+use super::begin;
+use super::carry::{PingoraCarrier, direct};
 use super::ctx::Request;
 use super::reply::{self, Reply};
 use crate::front::{self, Conn, Exchange};
-use crate::runtime::Shared;
+use crate::runtime::{Carrier, Shared};
 
 /// Answers HTTP requests of one worker by the configuration in place.
 pub struct Handler {
@@ -49,7 +50,13 @@ impl front::Handler for Handler {
         if request.location.settings.body_buffer_size > 0 {
             request.early_body = whole_body(&request.head, &input);
         }
-        self.carrier.carry(request, input).await;
+        let decision = begin::begin(&mut request);
+        match request.location.settings.carrier {
+            Carrier::Direct if Cursor::new(request.head.body).is_done() => {
+                direct::carry(request, decision, input).await
+            }
+            _ => Box::pin(self.carrier.carry(request, decision, input)).await,
+        }
     }
 
     fn reject(&self, conn: &Arc<Conn>, Rejection { status, reason, head }: Rejection) -> Vec<u8> {

@@ -32,7 +32,7 @@ pub mod worker;
 pub use ctx::Request;
 pub use handler::Handler;
 pub use pass::{Condition, HttpVersion, NextUpstream};
-pub use runtime::{Runtime, ServerTokens, Shared, Types};
+pub use runtime::{Carrier, Runtime, ServerTokens, Shared, Types};
 
 /// A text with variables of requests.
 pub type Text = limpet_text::Text<Request>;

@@ -177,6 +177,16 @@ impl Default for Location {
 /// File name extensions, lower case and without the dot, to media types.
 pub type Types = HashMap<Vec<u8>, Vec<u8>>;
 
+/// `carrier`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Carrier {
+    /// The connection's own task, for all that it can carry.
+    #[default]
+    Direct,
+    /// Pingora's proxy.
+    Pingora,
+}
+
 /// `server_tokens`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerTokens {
@@ -207,6 +217,7 @@ pub struct LocationSettings {
     pub send_timeout: Duration,
     pub server_tokens: ServerTokens,
     pub error_log: Arc<ErrorLog>,
+    pub carrier: Carrier,
     pub hide_cookie: bool,
     /// Files that are not there are told to the error log.
     pub log_not_found: bool,
@@ -231,6 +242,7 @@ impl Default for LocationSettings {
             send_timeout: Duration::from_secs(60),
             server_tokens: ServerTokens::On,
             error_log: Arc::default(),
+            carrier: Carrier::default(),
             hide_cookie: false,
             log_not_found: true,
         }

@@ -331,6 +331,17 @@ impl Transaction {
         }
     }
 
+    /// Sends the request and reads the head of its response; `false`: the connection ended before there was one.
+    pub fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if !self.head.is_empty() {
+            ready!(self.turn.poll(cx));
+        }
+        if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
+            return Poll::Ready(Err(error));
+        }
+        self.poll_head(cx)
+    }
+
     /// Whether further writes are dropped: sending has failed, or the response was over before the request.
     fn is_beyond_sending(&self) -> bool {
         self.send_failed.is_some() || (self.answered && self.connection.is_none())

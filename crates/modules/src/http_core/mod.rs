@@ -4,8 +4,8 @@ pub(crate) mod location;
 
 use std::collections::HashSet;
 
-use limpet_http::ServerTokens;
 use limpet_http::runtime::{self, Location};
+use limpet_http::{Carrier, ServerTokens};
 use limpet_kernel::builder::{Fault, fault, unknown};
 use limpet_kernel::directive::contexts;
 use limpet_kernel::directive::prelude::{HTTP, LOCATION, MAIN, MORE1, N0, N1, N2, N12, SERVER, works};
@@ -51,6 +51,7 @@ impl Module for Servers {
         to.client_max_body_size = settings.client_max_body_size.unwrap_or(1 << 20);
         to.client_body_timeout = site::milliseconds(settings.client_body_timeout, 60_000);
         to.send_timeout = site::milliseconds(settings.send_timeout, 60_000);
+        to.carrier = settings.carrier.unwrap_or_default();
         to.server_tokens = settings.server_tokens.unwrap_or(ServerTokens::On);
         if site.http.mentions_request_body {
             to.body_buffer_size = settings.client_body_buffer_size.unwrap_or(16_384) as usize;
@@ -79,6 +80,7 @@ limpet_kernel::settings! {
     client_body_timeout: u64,
     /// Milliseconds between two writes of a response.
     send_timeout: u64,
+    carrier: Carrier,
     server_tokens: ServerTokens,
 }
 
@@ -181,6 +183,14 @@ const ROWS: &[Directive] = &[
         N1,
         "The largest request body that `$request_body` shows. Default: 16k.",
         client_body_buffer_size,
+    ),
+    works(
+        "carrier",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Who moves the bytes of a request: `direct`, the connection's own task, or `pingora`, Pingora's proxy, which also \
+         carries what the other can't. Default: direct.",
+        carrier,
     ),
     works(
         "server_tokens",
@@ -388,6 +398,17 @@ fn client_max_body_size(builder: &mut Builder<'_>, directive: &syntax::Directive
 fn client_body_buffer_size(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     let size = value::size(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))?;
     builder.settings().http.client_body_buffer_size = Some(size);
+    Ok(())
+}
+
+fn carrier(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    let carrier = match word.bytes.as_slice() {
+        b"direct" => Carrier::Direct,
+        b"pingora" => Carrier::Pingora,
+        _ => return fault(word, format!("invalid value \"{}\", it must be \"direct\" or \"pingora\"", word.text())),
+    };
+    builder.settings().http.carrier = Some(carrier);
     Ok(())
 }
 

@@ -52,14 +52,15 @@ impl PingoraCarrier {
         PingoraCarrier { proxy: Arc::new(http_proxy(&Arc::new(conf), Hooks::new())), shutdown, _keep: keep }
     }
 
-    /// Carries a request from its head to its log line. `input` came behind the head.
-    pub async fn carry(&self, request: Box<Request>, input: Vec<u8>) {
+    /// Carries a request on from `decision`, which routing has come to, to its log line. `input` came behind its head.
+    pub async fn carry(&self, request: Box<Request>, decision: Decision, input: Vec<u8>) {
         let (conn, exchange) = (Arc::clone(&request.conn), Arc::clone(&request.exchange));
         let stream = ClientStream::new(conn, exchange, &request.head, input);
         let mut session = ServerSession::new_http1(Box::new(stream));
         // Reading is timed by the stream; Pingora's own timers would wake a thread a hundred times a second, for good.
         session.set_read_timeout(None);
-        session.set_connection_user_context(Some(request));
+        session
+            .set_connection_user_context(Some(Box::new(RequestSlot { request: Some(request), word: Some(decision) })));
         // The session gives the stream back or drops it; either way what is left of it is in the exchange.
         drop(self.proxy.process_new_http(session, &self.shutdown).await);
     }
@@ -146,7 +147,9 @@ impl ProxyHttp for Hooks {
 
     /// Pingora hands over the connection's user context here: it is our request.
     fn on_connection_reuse(&self, _session: &mut Session, slot: &mut RequestSlot, request: Box<dyn Any + Send + Sync>) {
-        slot.request = request.downcast::<Request>().ok();
+        if let Ok(given) = request.downcast::<RequestSlot>() {
+            *slot = *given;
+        }
     }
 
     /// None of Pingora's modules is used.
@@ -158,8 +161,9 @@ impl ProxyHttp for Hooks {
 
     async fn request_filter(&self, session: &mut Session, slot: &mut RequestSlot) -> Result<bool> {
         session.set_ignore_info_resp(true);
+        let decision = slot.word.take().unwrap_or(Decision::Close);
         let request = slot.request()?;
-        match begin::begin(request) {
+        match decision {
             Decision::Answer(answer) => send::answer(session, request, answer).await.map(|()| true),
             Decision::Continue if begin::reads_body(request) => {
                 // Pingora sends what it has kept of the body before it reads on.

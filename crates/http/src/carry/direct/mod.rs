@@ -1,0 +1,221 @@
+//! The direct way of a request: from an HTTP/1 client to an HTTP/1 backend in the connection's own task, with one buffer that
+//! all of a thread's requests share, no channel, and no future that is boxed for it.
+
+mod client;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use limpet_upstream::{Dial, Transaction};
+use limpet_wire::scratch;
+
+use self::client::Client;
+use crate::ctx::Request;
+use crate::decision::{Answer, Decision};
+use crate::fail::{self, Side};
+use crate::reply::{self, Length};
+use crate::{body, choose, finish, response};
+
+/// Pieces of a body up to this size are collected, and sent when there is nothing more to read.
+const COLLECT: usize = 8192;
+
+/// Carries a request on from `decision`, which routing has come to, to its log line. `input` came behind its head.
+pub async fn carry(mut request: Box<Request>, decision: Decision, input: Vec<u8>) {
+    let mut client = Client::new(&request, input);
+    let is_whole = match decision {
+        Decision::Continue => proxy(&mut request, &mut client).await,
+        decision => settle(&mut request, &mut client, decision).await,
+    };
+    if is_whole {
+        client.count_waiting();
+    }
+    finish::finish(request, !is_whole);
+    client.give_back(is_whole);
+}
+
+/// Does what the last step has said. Whether the response went out whole, or its end can be left to the front.
+async fn settle(request: &mut Request, client: &mut Client, decision: Decision) -> bool {
+    let is_sent = match decision {
+        Decision::Answer(answer) if request.reply.is_none() => send(request, client, answer).await,
+        _ => false,
+    };
+    request.keepalive &= is_sent;
+    is_sent
+}
+
+/// Sends an answer of our own; `false` when the client has gone.
+async fn send(request: &mut Request, client: &mut Client, answer: Answer) -> bool {
+    let may_chunk = request.head.http_1_1;
+    match answer {
+        Answer::Local(reply, body) => local(request, client, reply, body).await,
+        Answer::File(file) if request.head.is_head() => local(request, client, file.into_reply(), Vec::new()).await,
+        Answer::File(file) => {
+            let (length, mut sending) = file.begin(request);
+            client.take_head(length, may_chunk);
+            while let Some(piece) = sending.next(request) {
+                if poll_fn(|cx| client.poll_send(cx)).await.is_err() {
+                    return false;
+                }
+                client.push(&piece);
+            }
+            client.end();
+            sending.finish(request);
+            drain(client).await
+        }
+    }
+}
+
+async fn local(request: &mut Request, client: &mut Client, reply: reply::Reply, body: Vec<u8>) -> bool {
+    let body = reply::send_head_of(request, reply, body);
+    client.take_head(Length::Known(body.len() as u64), false);
+    client.push(&body);
+    request.complete = drain(client).await;
+    request.complete
+}
+
+/// Sends the end of a response as far as it can't be left to the front; `false` when the client has gone.
+async fn drain(client: &mut Client) -> bool {
+    client.may_be_left() || poll_fn(|cx| client.poll_send(cx)).await.is_ok()
+}
+
+/// Asks one server after another until one has answered. Whether the response went out whole.
+async fn proxy(request: &mut Request, client: &mut Client) -> bool {
+    loop {
+        let decision = match choose::choose(request).await {
+            Decision::Continue => match attempt(request, client).await {
+                Ok(is_whole) => return is_whole,
+                Err(decision) => decision,
+            },
+            decision => decision,
+        };
+        match decision {
+            Decision::NextServer => {}
+            decision => return settle(request, client, decision).await,
+        }
+    }
+}
+
+/// One try at the server that was chosen. Whether the response went out whole.
+///
+/// # Errors
+/// What to do instead.
+async fn attempt(request: &mut Request, client: &mut Client) -> Result<bool, Decision> {
+    let Some(dial) = request.attempt.as_ref().map(|attempt| Arc::clone(&attempt.dial)) else {
+        return Err(fail::internal(request, "a server was chosen, and there is no try"));
+    };
+    let mut transaction = match unless_gone(client, Dial::connect(&dial)).await {
+        Some(Some(transaction)) => transaction,
+        Some(None) => return Err(fail::to_connect(request)),
+        None => return Err(gone(request)),
+    };
+    match unless_gone(client, poll_fn(|cx| transaction.poll_exchange(cx))).await {
+        Some(Ok(true)) => {}
+        Some(Ok(false) | Err(_)) => return Err(fail::while_proxying(request, Side::Backend, true)),
+        None => return Err(gone(request)),
+    }
+    match response::from_backend(request, true) {
+        Decision::Continue => {}
+        decision => return Err(decision),
+    }
+    let Some(length) = response::to_client(request) else {
+        return Err(fail::internal(request, "a response without a head"));
+    };
+    client.take_head(length, request.head.http_1_1);
+    if request.status == 101 {
+        // The front carries what follows.
+        return Ok(true);
+    }
+    let is_head = request.head.is_head();
+    match relay(request, client, &mut transaction, is_head).await {
+        Ok(()) => Ok(drain(client).await),
+        Err(Side::Client { .. }) => Err(gone(request)),
+        Err(side) => Err(fail::while_proxying(request, side, false)),
+    }
+}
+
+/// The client has ended its connection.
+fn gone(request: &mut Request) -> Decision {
+    fail::finally(request, Side::Client { is_there: false })
+}
+
+/// What a future comes to; `None` when the client ends its connection first.
+async fn unless_gone<T>(client: &mut Client, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending => client.poll_gone(cx).map(|()| None),
+    })
+    .await
+}
+
+/// Passes the body of a response on.
+///
+/// # Errors
+/// Whose fault it is that the response broke off.
+async fn relay(
+    request: &mut Request,
+    client: &mut Client,
+    transaction: &mut Transaction,
+    is_head: bool,
+) -> Result<(), Side> {
+    let came_with_head = transaction.take_input();
+    if !is_head && !came_with_head.is_empty() {
+        let piece = body::to_client(request, Some(came_with_head.into()), false);
+        client.push(piece.as_deref().unwrap_or_default());
+    }
+    poll_fn(|cx| poll_relay(request, client, transaction, cx)).await?;
+    let rest = body::to_client(request, None, true);
+    if !is_head {
+        client.push(rest.as_deref().unwrap_or_default());
+        client.end();
+    }
+    Ok(())
+}
+
+fn poll_relay(
+    request: &mut Request,
+    client: &mut Client,
+    transaction: &mut Transaction,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Side>> {
+    let client_gone = || Poll::Ready(Err(Side::Client { is_there: false }));
+    loop {
+        if client.waiting() > COLLECT {
+            match client.poll_send(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return client_gone(),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let read = scratch::with(|buffer| {
+            let read = transaction.poll_body(cx, buffer);
+            let Poll::Ready(Ok(count @ 1..)) = read else { return read };
+            let piece = buffer.get(..count).unwrap_or_default();
+            if !request.filters.is_empty() {
+                let piece = body::to_client(request, Some(piece.to_vec().into()), false);
+                client.push(piece.as_deref().unwrap_or_default());
+            } else if client.waiting() + count <= COLLECT {
+                body::count(request, count);
+                client.push(piece);
+            } else {
+                body::count(request, count);
+                // That it can't be sent shows when it is tried next.
+                let _ = client.send_through(piece);
+            }
+            read
+        });
+        match read {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(Side::Backend)),
+            Poll::Pending => {
+                return match client.poll_send(cx) {
+                    Poll::Ready(Err(_)) => client_gone(),
+                    Poll::Ready(Ok(())) if client.poll_gone(cx).is_ready() => client_gone(),
+                    _ => Poll::Pending,
+                };
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The same tests with Pingora's proxy as the carrier: `limpet_tests::Limpet` sees to it.
+
+#[path = "../charset.rs"]
+mod charset;
+#[path = "../failures.rs"]
+mod failures;
+#[path = "../framing.rs"]
+mod framing;
+#[path = "../handing_back.rs"]
+mod handing_back;
+#[path = "../isolation.rs"]
+mod isolation;
+#[path = "../next_upstream.rs"]
+mod next_upstream;
+#[path = "../proxying.rs"]
+mod proxying;
+#[path = "../requests.rs"]
+mod requests;
+#[path = "../sticky.rs"]
+mod sticky;
+#[path = "../variables.rs"]
+mod variables;
