@@ -1,6 +1,9 @@
 //! The real binary against real backends, one module a theme.
 
+#![allow(clippy::duplicate_mod, reason = "`on_pingora` runs the same tests with another carrier")]
+
 mod balancing;
+mod buffering;
 mod charset;
 mod checks;
 mod command_line;

@@ -72,7 +72,7 @@ const ODD: &[(&str, &str)] = &[
 #[test]
 fn a_client_with_broken_chunks_gets_400_and_the_backend_no_end() {
     for broken in BROKEN {
-        let Swallowed { port, seen, limpet, _backend } = &swallowing("");
+        let Swallowed { port, seen, limpet, _backend } = &swallowing("proxy_request_buffering off;");
         for (target, parts) in [("/", 1), ("/", 2), ("/local", 1)] {
             let mut client = Client::connect(*port);
             let head = format!("POST {target} HTTP/1.1\r\n{CHUNKED}");
@@ -97,7 +97,7 @@ fn a_client_with_broken_chunks_gets_400_and_the_backend_no_end() {
 #[test]
 fn odd_chunks_of_a_client_are_passed_on_in_plain_ones() {
     for (odd, data) in ODD {
-        let Swallowed { port, seen, .. } = &swallowing("");
+        let Swallowed { port, seen, .. } = &swallowing("proxy_request_buffering off;");
         let mut client = Client::connect(*port);
         client.send(format!("POST / HTTP/1.1\r\n{CHUNKED}{odd}{SECOND}"));
         assert_eq!(
@@ -113,7 +113,7 @@ fn odd_chunks_of_a_client_are_passed_on_in_plain_ones() {
 
 #[test]
 fn a_chunk_that_is_announced_too_large_is_413_at_once() {
-    let Swallowed { port, limpet, .. } = &swallowing("client_max_body_size 10;");
+    let Swallowed { port, limpet, .. } = &swallowing("client_max_body_size 10; proxy_request_buffering off;");
     for body in ["64\r\n", "6\r\nabcdef\r\n5\r\n", "b\r\nhello"] {
         let mut client = Client::connect(*port);
         client.send(format!("POST / HTTP/1.1\r\n{CHUNKED}{body}"));

@@ -107,7 +107,8 @@ fn what_the_client_owes_is_not_the_servers_fault() {
             }
         };
         let backends = [Backend::driven(tell(&bad)), Backend::driven(tell(&bad))];
-        let upgrade = "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;";
+        let upgrade =
+            "proxy_request_buffering off; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;";
         let (limpet, port) = before(&[&backends[0], &backends[1]], "", upgrade);
         for _ in 0..2 {
             let mut client = Client::connect(port);
@@ -194,7 +195,7 @@ fn a_request_with_a_body_becomes_a_tunnel_once_the_body_is_over() {
                     let _ = stream.write_all(&buffer[..count]);
                 }
             });
-            let (limpet, port) = before(&[&backend], "", PASSED_ON);
+            let (limpet, port) = before(&[&backend], "", &format!("{PASSED_ON} proxy_request_buffering off;"));
             let mut client = Client::connect(port);
             client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nUpgrade: x\r\nConnection: Upgrade\r\n{framing}\r\n"));
             if comes_later {
@@ -245,8 +246,11 @@ fn upload(port: u16, done: impl Fn() -> bool) -> Client {
 #[test]
 fn an_upload_that_the_backend_does_not_take_ends_after_proxy_send_timeout() {
     let backend = deaf("");
-    let (limpet, port) =
-        before(&[&backend], "", "client_max_body_size 0; proxy_send_timeout 1s; proxy_read_timeout 30s;");
+    let (limpet, port) = before(
+        &[&backend],
+        "",
+        "client_max_body_size 0; proxy_send_timeout 1s; proxy_read_timeout 30s; proxy_request_buffering off;",
+    );
     let timed_out = "upstream timed out (110: Connection timed out) while sending request to upstream";
     let mut client = upload(port, || limpet.error_log().contains(timed_out));
     assert_eq!(client.response().status, 504);
@@ -258,7 +262,8 @@ fn an_upload_that_the_backend_does_not_take_ends_after_proxy_send_timeout() {
 #[test]
 fn a_client_that_leaves_a_stuck_upload_is_missed_soon_and_the_server_not_marked() {
     let backend = deaf("");
-    let (limpet, port) = before(&[&backend], "", "client_max_body_size 0; proxy_send_timeout 30s;");
+    let (limpet, port) =
+        before(&[&backend], "", "client_max_body_size 0; proxy_send_timeout 30s; proxy_request_buffering off;");
     let began = Instant::now();
     upload(port, || began.elapsed() > Duration::from_millis(500)).reset();
     assert!(limpet.access_log(1)[0].contains("\" 499 "), "{:?}", limpet.access_log(1));
@@ -269,7 +274,8 @@ fn a_client_that_leaves_a_stuck_upload_is_missed_soon_and_the_server_not_marked(
 #[test]
 fn an_answer_that_comes_before_a_stuck_upload_is_over_is_passed_on() {
     let backend = deaf("HTTP/1.1 413 Enough\r\nContent-Length: 6\r\n\r\nenough");
-    let (limpet, port) = before(&[&backend], "", "client_max_body_size 0; proxy_send_timeout 2s;");
+    let (limpet, port) =
+        before(&[&backend], "", "client_max_body_size 0; proxy_send_timeout 2s; proxy_request_buffering off;");
     let began = Instant::now();
     let mut client = upload(port, || began.elapsed() > Duration::from_millis(200));
     let response = client.response();
@@ -495,7 +501,8 @@ fn a_place_is_free_when_the_answer_is_over() {
     let port = port();
     let http = format!(
         "upstream u {{ server {} max_conns=1; }}
-         server {{ listen 127.0.0.1:{port}; client_max_body_size 0; location / {{ proxy_pass http://u; }} }}",
+         server {{ listen 127.0.0.1:{port}; client_max_body_size 0; proxy_request_buffering off;
+         location / {{ proxy_pass http://u; }} }}",
         backend.address()
     );
     let _limpet = Limpet::http(port, &http);
@@ -521,7 +528,7 @@ fn a_backend_that_answers_early_and_reads_on_gets_the_whole_body() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole");
         }
     });
-    let (_limpet, port) = before(&[&backend], "", "");
+    let (_limpet, port) = before(&[&backend], "", "proxy_request_buffering off;");
     let mut client = Client::connect(port);
     client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300\r\n\r\n");
     assert_eq!(client.response().text(), "ok");

@@ -211,7 +211,8 @@ fn requests_that_change_something_are_sent_on_only_where_asked_for() {
 
 #[test]
 fn a_body_past_the_buffer_keeps_the_page_of_the_server_that_got_it() {
-    let setup = Setup::new(vec![bad(503), Script::ok("good")], "", "", "proxy_next_upstream http_503;");
+    let off = "proxy_next_upstream http_503; proxy_request_buffering off;";
+    let setup = Setup::new(vec![bad(503), Script::ok("good")], "", "", off);
     let body = "x".repeat(300_000);
     let mut client = Client::connect(setup.front);
     client.send(format!("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len()));

@@ -167,10 +167,19 @@ fn a_pipelined_request_that_comes_in_flight_waits() {
 
 #[test]
 fn bodies_of_any_size_and_framing_reach_the_backend() {
+    for (buffering, framing, ends) in
+        [("on", "Content-Length: 3072\r\n", 0), ("off", "Transfer-Encoding: chunked\r\n", 1)]
+    {
+        bodies_reach_the_backend(buffering, framing, ends);
+    }
+}
+
+/// `framing`: how a body that came in chunks goes on, and `ends`: how many last chunks there are then.
+fn bodies_reach_the_backend(buffering: &str, framing: &str, ends: usize) {
     let backend = echo_length();
-    let (_limpet, port) = front(&backend, "client_max_body_size 0;");
+    let (_limpet, port) = front(&backend, &format!("client_max_body_size 0; proxy_request_buffering {buffering};"));
     let mut client = Client::connect(port);
-    for size in [0, 1, 8191, 70_000, 3_000_000] {
+    for size in [0, 1, 8191, 16_384, 16_385, 70_000, 3_000_000] {
         let body = "y".repeat(size);
         client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"));
         client.send(&body);
@@ -183,8 +192,8 @@ fn bodies_of_any_size_and_framing_reach_the_backend() {
     client.send("0\r\n\r\n");
     assert_eq!(client.response().status, 200);
     let last = backend.requests().pop().expect("a request");
-    assert!(last.contains("Transfer-Encoding: chunked\r\n") && last.matches('z').count() == 3072);
-    assert_eq!(last.matches("\r\n0\r\n\r\n").count(), 1, "the last chunk is sent once");
+    assert!(last.contains(framing) && last.matches('z').count() == 3072, "{buffering}");
+    assert_eq!(last.matches("\r\n0\r\n\r\n").count(), ends, "the last chunk is sent once");
     assert_eq!(client.request("GET /", &[]).status, 200, "the connection goes on");
 }
 
@@ -247,7 +256,9 @@ fn an_answer_does_not_wait_for_the_rest_of_the_request() {
     let port = port();
     let limpet = Limpet::http(
         port,
-        &format!("server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{address}; }} }}"),
+        &format!(
+            "server {{ listen 127.0.0.1:{port}; location / {{ proxy_request_buffering off; proxy_pass http://{address}; }} }}"
+        ),
     );
     let mut client = Client::connect(port);
     client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf of it");

@@ -1,5 +1,7 @@
 //! The same tests with Pingora's proxy as the carrier: `limpet_tests::Limpet` sees to it.
 
+#[path = "../buffering.rs"]
+mod buffering;
 #[path = "../charset.rs"]
 mod charset;
 #[path = "../failures.rs"]

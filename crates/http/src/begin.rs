@@ -18,7 +18,7 @@ pub(super) fn begin(request: &mut Request) -> Decision {
         decision = error_page(request, 400);
     }
     if let Decision::Continue = decision {
-        let kept = request.location.settings.body_buffer_size;
+        let kept = request.location.settings.kept_body;
         if kept > 0 && request.head.body != Body::None {
             request.body = request.early_body.take().or(Some(Vec::new())).filter(|body| body.len() <= kept);
         }
@@ -31,7 +31,7 @@ pub(super) fn begin(request: &mut Request) -> Decision {
 /// in time.
 pub(super) fn reads_body(request: &Request) -> bool {
     let (Body::Length(length), Some(body)) = (request.head.body, &request.body) else { return false };
-    let is_kept = length <= (request.location.settings.body_buffer_size as u64).min(KEPT_BODY);
+    let is_kept = length <= (request.location.settings.kept_body as u64).min(KEPT_BODY);
     is_kept && (body.len() as u64) < length && request.pass().is_some_and(|pass| pass.terms.reads_body)
 }
 

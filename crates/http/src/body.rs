@@ -20,7 +20,7 @@ fn keep(request: &mut Request, piece: &[u8]) {
     let Some(body) = &mut request.body else { return };
     let news = (body.len() as u64).checked_sub(request.body_received).and_then(|known| piece.get(known as usize..));
     body.extend_from_slice(news.unwrap_or_default());
-    if body.len() > request.location.settings.body_buffer_size {
+    if body.len() > request.location.settings.kept_body {
         request.body = None;
     }
 }

@@ -68,7 +68,7 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
         return fail::internal(request, "the server that was chosen is not there");
     };
     let head = head_for_backend(request, pass);
-    let trace = Arc::new(Trace::new(request.head.body));
+    let trace = Arc::new(Trace::new(request.body_to_come()));
     request.tries.push(Try::new(Arc::clone(&backend.name), Some(Arc::clone(&trace))));
     let dial = Arc::new(Dial {
         backend: Arc::clone(backend),
@@ -83,7 +83,8 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
         bind: bind(request, pass),
         socket_keepalive: pass.terms.socket_keepalive,
         slice: pass.slices.as_ref().map(|slices| slice(request, slices)),
-        body: request.head.body,
+        body: request.body_for_backend(),
+        stored: request.stored.clone(),
         upgrades: upstream_request::asks_for_upgrade(request, &head),
         max_head_size: pass.terms.max_head_size,
         is_head: request.head.is_head(),

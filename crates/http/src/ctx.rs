@@ -8,10 +8,11 @@ use bytes::Bytes;
 use limpet_balance::Tried;
 use limpet_log::clock::Moment;
 use limpet_log::{LogLevel, clock};
+use limpet_message::body::Body;
 use limpet_message::field::Known;
 use limpet_message::request::{Head, host_name};
 use limpet_message::response::ResponseHead;
-use limpet_upstream::{Members, Upstream};
+use limpet_upstream::{Members, StoredBody, Upstream};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::accel::HandedBack;
@@ -64,6 +65,8 @@ pub struct Request {
     pub body: Option<Vec<u8>>,
     /// The same where all of it came with the head, until somebody wants it.
     pub early_body: Option<Vec<u8>>,
+    /// All of the body, where it was read before a server was asked.
+    pub stored: Option<Arc<StoredBody>>,
     id: std::sync::OnceLock<String>,
 
     pub sticky: Stickiness,
@@ -153,6 +156,7 @@ impl Request {
             body_received: 0,
             body: None,
             early_body: None,
+            stored: None,
             id: std::sync::OnceLock::new(),
             sticky: Stickiness::default(),
             upstream: None,
@@ -167,6 +171,19 @@ impl Request {
             again: None,
             response: None,
         }
+    }
+
+    /// How the body goes to a backend.
+    pub fn body_for_backend(&self) -> Body {
+        self.stored.as_ref().map_or(self.head.body, |stored| match (self.head.body, stored.len()) {
+            (Body::None, 0) => Body::None,
+            (_, length) => Body::Length(length),
+        })
+    }
+
+    /// What is still to come of the body from the client.
+    pub fn body_to_come(&self) -> Body {
+        if self.stored.is_some() { Body::None } else { self.head.body }
     }
 
     pub fn exchange(&self) -> MutexGuard<'_, Exchange> {

@@ -203,7 +203,7 @@ fn is_safe(request: &Request, may_resend: bool) -> bool {
 
 /// Whether a request could be sent again if a connection broke, as far as that is known before it is sent.
 pub(super) fn is_repeatable(request: &Request) -> bool {
-    let fits = match request.head.body {
+    let fits = match request.body_to_come() {
         Body::None => true,
         Body::Length(length) => length <= KEPT_BODY,
         Body::Chunked => false,

@@ -11,7 +11,9 @@ use parking_lot::Mutex;
 use super::begin;
 use super::carry::{PingoraCarrier, direct};
 use super::ctx::Request;
+use super::decision::Decision;
 use super::reply::{self, Reply};
+use super::request_body;
 use crate::front::{self, Conn, Exchange};
 use crate::runtime::{Carrier, Shared};
 
@@ -42,17 +44,20 @@ impl front::Handler for Handler {
         })
     }
 
-    async fn handle(&self, conn: &Arc<Conn>, exchange: &Arc<Mutex<Exchange>>, head: Head, input: Vec<u8>) {
+    async fn handle(&self, conn: &Arc<Conn>, exchange: &Arc<Mutex<Exchange>>, head: Head, mut input: Vec<u8>) {
         let mut request = {
             let runtime = self.shared.runtime.load();
             Box::new(Request::new(Arc::clone(conn), Arc::clone(exchange), &runtime, head))
         };
-        if request.location.settings.body_buffer_size > 0 {
+        if request.location.settings.kept_body > 0 {
             request.early_body = whole_body(&request.head, &input);
         }
-        let decision = begin::begin(&mut request);
+        let mut decision = begin::begin(&mut request);
+        if matches!(decision, Decision::Continue) && request_body::is_wanted(&request) {
+            decision = request_body::read(&mut request, &mut input).await;
+        }
         match request.location.settings.carrier {
-            Carrier::Direct if Cursor::new(request.head.body).is_done() => {
+            Carrier::Direct if Cursor::new(request.body_to_come()).is_done() => {
                 direct::carry(request, decision, input).await
             }
             _ => Box::pin(self.carrier.carry(request, decision, input)).await,

@@ -20,6 +20,7 @@ pub mod pass;
 pub mod phase;
 mod ranges;
 pub mod reply;
+pub mod request_body;
 mod response;
 pub mod route;
 pub mod routing;

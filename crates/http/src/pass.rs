@@ -35,6 +35,8 @@ pub struct Terms {
     pub set_header: Vec<(String, Text)>,
     /// A header for the backend has the request's body in it, which is read first then.
     pub reads_body: bool,
+    /// The whole body of a request is read before a server is asked.
+    pub request_buffering: bool,
     pub http_version: HttpVersion,
     pub connect_timeout: Duration,
     pub read_timeout: Duration,

@@ -145,7 +145,7 @@ fn forbidden(request: &mut Request) -> Option<Decision> {
         return Some(error_page(request, 404));
     }
     let most = request.max_body_size;
-    let length = match request.head.body {
+    let length = match request.body_for_backend() {
         Body::None => 0,
         Body::Length(length) => length,
         Body::Chunked => request.body_received,

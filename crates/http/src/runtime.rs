@@ -21,6 +21,7 @@ use crate::ctx::Request;
 use crate::front::{Conn, Counters};
 use crate::pass::Pass;
 use crate::phase::{Filter, HeaderFilter, Log, Step, Steps};
+use crate::request_body::{InFileOnly, TempPath};
 use crate::route::host::HostMap;
 use crate::route::location::Level;
 use crate::routing::error_page;
@@ -211,8 +212,12 @@ pub struct LocationSettings {
     /// After so long a connection serves its last request.
     pub keepalive_time: Duration,
     pub client_max_body_size: u64,
-    /// Bytes of a body that are kept for `$request_body`; 0: nobody asks for it.
+    /// Bytes of a body that are kept for `$request_body` while it goes by; 0: nobody asks for it.
+    pub kept_body: usize,
+    /// Bytes of a body that are kept in memory.
     pub body_buffer_size: usize,
+    pub body_temp_path: Arc<TempPath>,
+    pub body_in_file_only: InFileOnly,
     pub client_body_timeout: Duration,
     pub send_timeout: Duration,
     pub server_tokens: ServerTokens,
@@ -237,7 +242,10 @@ impl Default for LocationSettings {
             keepalive_requests: 0,
             keepalive_time: Duration::ZERO,
             client_max_body_size: 0,
-            body_buffer_size: 0,
+            kept_body: 0,
+            body_buffer_size: 16_384,
+            body_temp_path: Arc::new(TempPath { folder: "client_body_temp".into(), levels: Vec::new() }),
+            body_in_file_only: InFileOnly::Off,
             client_body_timeout: Duration::from_secs(60),
             send_timeout: Duration::from_secs(60),
             server_tokens: ServerTokens::On,

@@ -34,7 +34,7 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
     append_uri(request, pass, &mut out);
     out.extend_from_slice(match pass.terms.http_version {
         // Chunks are beyond 1.0, and a body of unknown length can be sent in no other way.
-        HttpVersion::Http10 if client.body != Body::Chunked => b" HTTP/1.0\r\n",
+        HttpVersion::Http10 if request.body_for_backend() != Body::Chunked => b" HTTP/1.0\r\n",
         _ => b" HTTP/1.1\r\n",
     });
     let configured =
@@ -54,7 +54,7 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
     if !configured(b"Host") {
         append_line(&mut out, b"Host", pass.host.as_bytes());
     }
-    match client.body {
+    match request.body_for_backend() {
         Body::None => {}
         Body::Length(length) => append_line(&mut out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes()),
         Body::Chunked => append_line(&mut out, b"Transfer-Encoding", b"chunked"),

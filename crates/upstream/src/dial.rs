@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::members::Backend;
 use super::pool::{Connection, Endpoint, Pools, Slice};
+use super::stored::StoredBody;
 use super::trace::{Failure, FailureKind, Trace};
 use super::transaction::Transaction;
 
@@ -40,6 +41,8 @@ pub struct Dial {
     pub slice: Option<Slice>,
     /// How the request's body is delimited on its way to the backend.
     pub body: Body,
+    /// All of the body, where it was read before; the connection sends it by itself.
+    pub stored: Option<Arc<StoredBody>>,
     /// The request asks for another protocol, so that the backend may change it.
     pub upgrades: bool,
     /// The longest head of a response, in bytes.

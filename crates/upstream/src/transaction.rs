@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes};
 use limpet_log::clock;
 use limpet_message::body::{Body, Cursor};
 use limpet_message::response::{self, ResponseHead, Unread};
-use limpet_wire::{IoTimeout, Turn};
+use limpet_wire::{IoTimeout, Turn, scratch};
 
 use super::dial::Dial;
 use super::pool::{Connection, Endpoint};
@@ -323,6 +323,10 @@ impl Transaction {
         if self.is_beyond_sending() {
             return Poll::Ready(Ok(()));
         }
+        if self.dial.stored.is_some() {
+            self.send_stored(cx);
+            return Poll::Ready(Ok(()));
+        }
         match self.poll_send(cx, &[]) {
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => Poll::Ready(self.excuse(cx, error)),
@@ -339,6 +343,7 @@ impl Transaction {
         if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
             return Poll::Ready(Err(error));
         }
+        self.send_rest(cx)?;
         self.poll_head(cx)
     }
 
@@ -374,7 +379,31 @@ impl Transaction {
         if self.head.is_empty() && !self.out.is_empty() && !self.is_beyond_sending() {
             let _ = self.poll_send(cx, &[])?;
         }
+        self.send_stored(cx);
         Ok(())
+    }
+
+    /// Sends of a stored body what the backend takes. That sending fails shows when there is no answer either.
+    fn send_stored(&mut self, cx: &mut Context<'_>) {
+        let Some(stored) = self.dial.stored.clone() else { return };
+        let is_left = |this: &Self| !this.head.is_empty() || this.body_sent < stored.len();
+        while is_left(self) && !self.is_beyond_sending() {
+            let sent = match stored.in_memory(self.body_sent) {
+                Some(bytes) => self.poll_send(cx, bytes),
+                None => scratch::with(|buffer| match stored.read(self.body_sent, buffer) {
+                    Ok(count) => self.poll_send(cx, buffer.get(..count).unwrap_or_default()),
+                    Err(error) => {
+                        self.dial.trace.set_failure(Failure::of_call("pread()", &error));
+                        self.send_failed = Some(error.kind());
+                        Poll::Ready(Err(error))
+                    }
+                }),
+            };
+            match sent {
+                Poll::Ready(Ok(count)) => self.body_sent += count as u64,
+                Poll::Ready(Err(_)) | Poll::Pending => return,
+            }
+        }
     }
 
     /// The data of the response's body that came with its head.

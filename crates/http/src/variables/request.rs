@@ -6,9 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use limpet_log::{LogLevel, os_error};
+use limpet_message::body::Body;
 use limpet_message::field::Known;
 use limpet_message::request::LineRead;
 use limpet_text::Registry;
+use limpet_upstream::StoredBody;
 use memchr::memmem;
 
 use super::{header_name, join, maybe, number, text};
@@ -82,7 +84,15 @@ pub(super) fn add(registry: &mut Registry<Request>) {
     registry.add("request", |request: &Request, out: &mut Vec<u8>| {
         maybe(out, Some(request.head.line()).filter(|line| !line.is_empty()))
     });
-    registry.add("request_body", |request: &Request, out: &mut Vec<u8>| maybe(out, request.body.as_deref()));
+    registry.add("request_body", |request: &Request, out: &mut Vec<u8>| {
+        let stored = || request.stored.as_ref().and_then(|stored| stored.in_memory(0));
+        let stored = || stored().filter(|_| request.head.body != Body::None);
+        maybe(out, request.body.as_deref().or_else(stored))
+    });
+    registry.add("request_body_file", |request: &Request, out: &mut Vec<u8>| match request.stored.as_deref() {
+        Some(StoredBody::File(file)) => maybe(out, file.path.as_ref().map(|path| path.as_os_str().as_bytes())),
+        _ => false,
+    });
     registry
         .add("request_filename", |request: &Request, out: &mut Vec<u8>| text(out, &request.file_path(&request.uri)));
     registry.add("request_id", |request: &Request, out: &mut Vec<u8>| text(out, request.id().as_bytes()));

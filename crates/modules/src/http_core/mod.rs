@@ -4,16 +4,19 @@ pub(crate) mod location;
 
 use std::collections::HashSet;
 
+use limpet_http::request_body::{InFileOnly, TempPath};
 use limpet_http::runtime::{self, Location};
 use limpet_http::{Carrier, ServerTokens};
 use limpet_kernel::builder::{Fault, fault, unknown};
 use limpet_kernel::directive::contexts;
-use limpet_kernel::directive::prelude::{HTTP, LOCATION, MAIN, MORE1, N0, N1, N2, N12, SERVER, works};
+use limpet_kernel::directive::prelude::{HTTP, LOCATION, MAIN, MORE1, N0, N1, N2, N12, N1234, SERVER, works};
 use limpet_kernel::setters::{arg, check_regex, milliseconds, number, size, text};
 use limpet_kernel::{Diagnostic, Level, Notice, value};
 use limpet_message::request::HeadLimits;
 use limpet_syntax as syntax;
 use limpet_wire::listen::ListenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::address;
 use crate::model::{self, Http, Listen, Server, ServerName};
@@ -49,12 +52,18 @@ impl Module for Servers {
         to.keepalive_requests = settings.keepalive_requests.unwrap_or(1000);
         to.keepalive_time = site::milliseconds(settings.keepalive_time, 3_600_000);
         to.client_max_body_size = settings.client_max_body_size.unwrap_or(1 << 20);
+        to.body_buffer_size = settings.client_body_buffer_size.unwrap_or(16_384) as usize;
+        to.body_in_file_only = settings.client_body_in_file_only.unwrap_or_default();
+        let temp_path = settings.client_body_temp_path.as_ref();
+        let folder = temp_path.map_or(Path::new("client_body_temp"), |(folder, _)| folder);
+        let levels = temp_path.map_or_else(Vec::new, |(_, levels)| levels.clone());
+        to.body_temp_path = Arc::new(TempPath { folder: site.environment.prefix.join(folder), levels });
         to.client_body_timeout = site::milliseconds(settings.client_body_timeout, 60_000);
         to.send_timeout = site::milliseconds(settings.send_timeout, 60_000);
         to.carrier = settings.carrier.unwrap_or_default();
         to.server_tokens = settings.server_tokens.unwrap_or(ServerTokens::On);
         if site.http.mentions_request_body {
-            to.body_buffer_size = settings.client_body_buffer_size.unwrap_or(16_384) as usize;
+            to.kept_body = settings.client_body_buffer_size.unwrap_or(16_384) as usize;
         }
         Ok(())
     }
@@ -71,6 +80,9 @@ limpet_kernel::settings! {
     /// Bytes of a body that are kept in memory.
     client_body_buffer_size: u64,
     /// Bytes of the first buffer for a request's head.
+    /// The folder, and how many digits name each level below it.
+    client_body_temp_path: (PathBuf, Vec<usize>),
+    client_body_in_file_only: InFileOnly,
     client_header_buffer_size: u64,
     /// Number and size in bytes of the buffers for a request's head.
     large_client_header_buffers: (u64, u64),
@@ -191,6 +203,22 @@ const ROWS: &[Directive] = &[
         "Who moves the bytes of a request: `direct`, the connection's own task, or `pingora`, Pingora's proxy, which also \
          carries what the other can't. Default: direct.",
         carrier,
+    ),
+    works(
+        "client_body_temp_path",
+        HTTP | SERVER | LOCATION,
+        N1234,
+        "The folder for bodies that are not kept in memory, and how many digits name each level of folders below it. \
+         Default: client_body_temp.",
+        client_body_temp_path,
+    ),
+    works(
+        "client_body_in_file_only",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "Whether each body that is read before a server is asked is in a file with a name, which stays (`on`) or goes away with \
+         the request (`clean`). Default: off.",
+        client_body_in_file_only,
     ),
     works(
         "server_tokens",
@@ -409,6 +437,32 @@ fn carrier(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(
         _ => return fault(word, format!("invalid value \"{}\", it must be \"direct\" or \"pingora\"", word.text())),
     };
     builder.settings().http.carrier = Some(carrier);
+    Ok(())
+}
+
+fn client_body_temp_path(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let folder = text(arg(directive, 0)?)?;
+    let mut levels = Vec::new();
+    for word in directive.args.iter().skip(1) {
+        // nginx's bound: the digits of a name are ten.
+        match value::number(&word.bytes) {
+            Some(level @ 1..) if level <= 10 => levels.push(level as usize),
+            _ => return Err(Fault::Directive("invalid value")),
+        }
+    }
+    builder.settings().http.client_body_temp_path = Some((folder.into(), levels));
+    Ok(())
+}
+
+fn client_body_in_file_only(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let word = arg(directive, 0)?;
+    let in_file_only = match word.bytes.to_ascii_lowercase().as_slice() {
+        b"off" => InFileOnly::Off,
+        b"clean" => InFileOnly::Clean,
+        b"on" => InFileOnly::On,
+        _ => return fault(word, format!("invalid value \"{}\"", word.text())),
+    };
+    builder.settings().http.client_body_in_file_only = Some(in_file_only);
     Ok(())
 }
 

@@ -45,13 +45,6 @@ pub(crate) const ROWS: &[Directive] = &[
     ),
     no_effect("request_pool_size", HTTP | SERVER, N1, "First memory allocation for a request, in bytes.", &[PoolSize]),
     no_effect(
-        "client_body_temp_path",
-        HTTP | SERVER | LOCATION,
-        N1234,
-        "Folder and subfolder levels for request bodies kept in files.",
-        &[Text, Positive],
-    ),
-    no_effect(
         "client_body_in_single_buffer",
         HTTP | SERVER | LOCATION,
         FLAG,
@@ -191,13 +184,6 @@ pub(crate) const ROWS: &[Directive] = &[
         &["off"],
     ),
     at_default("merge_slashes", HTTP | SERVER, FLAG, "Takes several slashes in a row of a URI for one.", &["on"]),
-    at_default(
-        "client_body_in_file_only",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Saves every request body to a file, and keeps or removes it afterwards.",
-        &["off"],
-    ),
     refused(
         "limit_except",
         LOCATION,

@@ -34,13 +34,6 @@ pub(crate) const ROWS: &[Directive] = &[
         "Takes in the response of a backend at once, or passes it on as it arrives.",
         &[Flag],
     ),
-    no_effect(
-        "proxy_request_buffering",
-        HTTP | SERVER | LOCATION,
-        FLAG,
-        "Reads the whole request body before it turns to a backend.",
-        &[Flag],
-    ),
     at_default(
         "proxy_ignore_client_abort",
         HTTP | SERVER | LOCATION,

@@ -91,7 +91,6 @@ const WITHOUT_VALUE: &[&str] = &[
     "xquic_ssl_session_reused",
     "xquic_stream_id",
     "zstd_ratio",
-    "request_body_file",
 ];
 
 /// The same by the beginning of their names.

@@ -38,6 +38,7 @@ impl Module for Proxy {
 
 limpet_kernel::settings! {
     proxy_set_header: Arc<Vec<(String, Template)>>,
+    proxy_request_buffering: bool,
     proxy_http_version: HttpVersion,
     proxy_redirect: ProxyRedirect,
     /// Bytes of a response's head.
@@ -70,6 +71,7 @@ impl Settings {
         Terms {
             reads_body: set_header.clone().any(mentions_body),
             set_header: set_header.map(|(name, value)| (name.clone(), site.compile(value))).collect(),
+            request_buffering: self.proxy_request_buffering.unwrap_or(true),
             http_version: self.proxy_http_version.unwrap_or(HttpVersion::Http11),
             connect_timeout: site::milliseconds(self.proxy_connect_timeout, 60_000),
             read_timeout: site::milliseconds(self.proxy_read_timeout, 60_000),
@@ -168,6 +170,13 @@ const ROWS: &[Directive] = &[
         N1,
         "The protocol spoken to backends: 1.0 or 1.1. Default: 1.1.",
         proxy_http_version,
+    ),
+    works(
+        "proxy_request_buffering",
+        HTTP | SERVER | LOCATION,
+        FLAG,
+        "Whether the whole body of a request is read before a server is asked, into memory or a file. Default: on.",
+        set!(proxy.proxy_request_buffering, flag),
     ),
     works(
         "proxy_connect_timeout",

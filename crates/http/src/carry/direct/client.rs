@@ -44,7 +44,7 @@ impl Client {
             conn: Arc::clone(&request.conn),
             exchange: Arc::clone(&request.exchange),
             input,
-            framing: Cursor::new(request.head.body),
+            framing: Cursor::new(request.body_to_come()),
             awaits_continue: request.head.expects_continue,
             out: Vec::new(),
             sent: 0,

@@ -67,17 +67,23 @@ pub(super) struct ClientStream {
 }
 
 impl ClientStream {
-    pub(super) fn new(conn: Arc<Conn>, exchange: Arc<Mutex<Exchange>>, head: &Head, input: Vec<u8>) -> Self {
+    pub(super) fn new(
+        conn: Arc<Conn>,
+        exchange: Arc<Mutex<Exchange>>,
+        head: &Head,
+        body: Body,
+        input: Vec<u8>,
+    ) -> Self {
         ClientStream {
             exchange,
-            head: synthetic_head(head),
+            head: synthetic_head(head.method(), body),
             head_read: 0,
-            framing: Cursor::new(head.body),
+            framing: Cursor::new(body),
             awaits_continue: head.expects_continue,
             body_received: 0,
             encoded: Vec::new(),
             encoded_read: 0,
-            may_wait: head.body == Body::None,
+            may_wait: body == Body::None,
             ending: false,
             send_failed: false,
             input,
@@ -330,11 +336,11 @@ impl ClientStream {
 }
 
 /// The head that Pingora parses: the method, and how the body is delimited.
-fn synthetic_head(head: &Head) -> Vec<u8> {
+fn synthetic_head(method: &[u8], body: Body) -> Vec<u8> {
     let mut text = Vec::with_capacity(64);
-    text.extend_from_slice(head.method());
+    text.extend_from_slice(method);
     text.extend_from_slice(b" / HTTP/1.1\r\n");
-    match head.body {
+    match body {
         Body::None => {}
         Body::Length(length) => {
             text.extend_from_slice(b"content-length: ");

@@ -55,7 +55,7 @@ impl PingoraCarrier {
     /// Carries a request on from `decision`, which routing has come to, to its log line. `input` came behind its head.
     pub async fn carry(&self, request: Box<Request>, decision: Decision, input: Vec<u8>) {
         let (conn, exchange) = (Arc::clone(&request.conn), Arc::clone(&request.exchange));
-        let stream = ClientStream::new(conn, exchange, &request.head, input);
+        let stream = ClientStream::new(conn, exchange, &request.head, request.body_to_come(), input);
         let mut session = ServerSession::new_http1(Box::new(stream));
         // Reading is timed by the stream; Pingora's own timers would wake a thread a hundred times a second, for good.
         session.set_read_timeout(None);

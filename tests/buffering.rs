@@ -1,0 +1,185 @@
+//! Requests' bodies that are read before a server is asked, and responses that are taken in faster than the client reads.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use limpet_tests::{Backend, Client, Limpet, Script, eventually, port};
+
+/// A proxy before a backend, with directives for its server block.
+fn before(backend: &Backend, server: &str) -> (Limpet, u16) {
+    let front = port();
+    let http = format!(
+        "server {{ listen 127.0.0.1:{front}; {server} location / {{ proxy_pass http://{}; }} }}",
+        backend.address()
+    );
+    (Limpet::http(front, &http), front)
+}
+
+/// A backend that answers with the body that it got.
+fn echo() -> Backend {
+    Backend::planned(|_, request| Script::ok(request.split_once("\r\n\r\n").expect("a head").1))
+}
+
+#[test]
+fn nobody_is_asked_before_the_body_is_there() {
+    let backend = echo();
+    let (limpet, front) = before(&backend, "");
+    for (framing, parts) in [
+        ("Content-Length: 9", ["abc", "def", "ghi"]),
+        ("Transfer-Encoding: chunked", ["3;x\r\nabc\r\n6\r", "\nde", "fghi\r\n0\r\n\r\n"]),
+    ] {
+        let mut client = Client::connect(front);
+        client.send(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n"));
+        let asked = backend.connections();
+        for part in parts {
+            std::thread::sleep(Duration::from_millis(50));
+            assert_eq!(backend.connections(), asked, "{framing}");
+            client.send(part);
+        }
+        assert_eq!(client.response().text(), "abcdefghi");
+        let request = backend.requests().pop().expect("a request");
+        assert!(request.contains("Content-Length: 9\r\n") && !request.contains("chunked"), "{request}");
+        // The next request follows the body.
+        assert_eq!(client.request("POST /", &["Content-Length: 0"]).text(), "");
+    }
+    // A body that comes together with what follows it.
+    let mut client = Client::connect(front);
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nokGET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!((client.response().text().as_str(), client.response().status), ("ok", 200));
+    assert!(!limpet.error_log().contains("[error]"), "{}", limpet.error_log());
+}
+
+#[test]
+fn what_is_wrong_with_a_body_is_answered_and_nobody_asked() {
+    let backend = echo();
+    let (limpet, front) = before(&backend, "client_max_body_size 10; client_body_timeout 300ms;");
+    let post = |body: &str| format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    for (body, status) in [("5\r\nhelloworld\r\n", 400), ("x\r\n", 400), ("64\r\n", 413), ("6\r\nabcdef\r\n5\r\n", 413)]
+    {
+        let mut client = Client::connect(front);
+        client.send(post(body));
+        assert_eq!(client.response().status, status, "{body:?}");
+        assert!(client.is_closed(), "{body:?}");
+    }
+    // One that falls silent, and one that goes away.
+    let mut silent = Client::connect(front);
+    silent.send(post("5\r\nhel"));
+    assert!(silent.is_closed());
+    let mut gone = Client::connect(front);
+    gone.send(post("5\r\nhel")).half_close();
+    assert!(gone.is_closed());
+    assert_eq!(backend.connections(), 0);
+    limpet.logs("client intended to send too large chunked body: 0+100 bytes");
+    limpet.logs("client timed out (110: Connection timed out)");
+    limpet.logs("client prematurely closed connection");
+    let log = limpet.access_log(6);
+    let statuses: Vec<&str> = log.iter().filter_map(|line| line.split('"').nth(2)?.split_whitespace().next()).collect();
+    assert_eq!(statuses, ["400", "400", "413", "413", "408", "400"], "{log:?}");
+}
+
+#[test]
+fn a_large_body_is_in_a_file_that_nobody_sees() {
+    let backend = echo();
+    let (limpet, front) = before(&backend, "client_max_body_size 0; client_body_buffer_size 1k;");
+    let body = "0123456789abcdef".repeat(20_000);
+    for _ in 0..2 {
+        let mut client = Client::connect(front);
+        client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        assert!(client.response().text() == body);
+    }
+    limpet.logs("a client request body is buffered to a temporary file");
+    let folder = limpet.path("client_body_temp");
+    assert_eq!(std::fs::read_dir(folder).expect("the folder").count(), 0);
+}
+
+#[test]
+fn a_body_may_be_left_in_a_file_with_a_name() {
+    for (word, stays) in [("on", true), ("clean", false)] {
+        let backend = Backend::planned(|_, request| {
+            let path = request.lines().find_map(|line| line.strip_prefix("X-File: ")).unwrap_or_default();
+            Script::ok(&std::fs::read_to_string(path).unwrap_or_else(|error| format!("{path}: {error}")))
+        });
+        let (limpet, front) = before(
+            &backend,
+            &format!(
+                "client_body_in_file_only {word}; client_body_temp_path bodies 1 2;
+                 proxy_set_header X-File $request_body_file;"
+            ),
+        );
+        let mut client = Client::connect(front);
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
+        assert_eq!(client.response().text(), "hello", "{word}");
+        drop(client);
+        let mut files = Vec::new();
+        fn all(folder: &std::path::Path, files: &mut Vec<std::path::PathBuf>) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.path() {
+                    path if path.is_dir() => all(&path, files),
+                    path => files.push(path),
+                }
+            }
+        }
+        eventually(word, || {
+            files.clear();
+            all(&limpet.path("bodies"), &mut files);
+            files.len() == usize::from(stays)
+        });
+        if let Some(file) = files.first() {
+            let name = file.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+            let expected = limpet.path("bodies").join(&name[9..]).join(&name[7..9]).join(&name);
+            assert_eq!((*file).clone(), expected);
+        }
+    }
+}
+
+#[test]
+fn a_body_of_any_size_is_sent_again() {
+    let refused = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&refused);
+    // It takes the whole body, and then closes.
+    let bad = Backend::driven(move |_, mut stream| {
+        let mut buffer = [0; 65_536];
+        let mut read = 0;
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            read += count;
+            if read >= 300_000 {
+                break;
+            }
+        }
+        counted.fetch_add(1, Ordering::AcqRel);
+    });
+    let good = echo();
+    let front = port();
+    let http = format!(
+        "upstream u {{ server {}; server {}; }}
+         server {{ listen 127.0.0.1:{front}; client_max_body_size 0; location / {{ proxy_pass http://u; }} }}",
+        bad.address(),
+        good.address()
+    );
+    let _limpet = Limpet::http(front, &http);
+    for body in ["0123456789".repeat(30_000), "x".repeat(300_001)] {
+        let mut client = Client::connect(front);
+        client.send(format!("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len()));
+        client.send(&body);
+        assert!(client.response().text() == body);
+    }
+    assert!(refused.load(Ordering::Acquire) >= 1);
+}
+
+#[test]
+fn an_answer_before_the_body_was_taken_is_passed_on() {
+    let backend = Backend::driven(|_, mut stream| {
+        let _ = stream.read(&mut [0; 100]);
+        let _ = stream.write_all(b"HTTP/1.1 413 Enough\r\nContent-Length: 6\r\n\r\nenough");
+        std::thread::sleep(Duration::from_secs(60));
+    });
+    let (limpet, front) = before(&backend, "client_max_body_size 0;");
+    let mut client = Client::connect(front);
+    let body = "x".repeat(20_000_000);
+    client.send(format!("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len()));
+    client.send(&body);
+    let response = client.response();
+    assert_eq!((response.status, response.text().as_str()), (413, "enough"), "{}", limpet.error_log());
+}
