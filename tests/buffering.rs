@@ -183,3 +183,106 @@ fn an_answer_before_the_body_was_taken_is_passed_on() {
     let response = client.response();
     assert_eq!((response.status, response.text().as_str()), (413, "enough"), "{}", limpet.error_log());
 }
+
+/// A backend that sends a body of so many bytes as fast as it can, and tells how much it has sent.
+fn large(length: usize, headers: &'static str) -> (Backend, Arc<AtomicUsize>) {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let backend = Backend::driven(move |_, mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n{headers}\r\n").as_bytes());
+        let mut at = 0;
+        while at < length {
+            // Each byte says where it stands.
+            let piece: Vec<u8> = (at..length.min(at + 65_536)).map(|place| (place % 251) as u8).collect();
+            if stream.write_all(&piece).is_err() {
+                return;
+            }
+            at += piece.len();
+            counted.store(at, Ordering::Release);
+        }
+        let _ = stream.read(&mut [0; 1]);
+    });
+    (backend, sent)
+}
+
+/// More than the sockets on the way hold.
+const LARGE: usize = 40_000_000;
+
+fn assert_is_whole(body: &[u8]) {
+    assert_eq!(body.len(), LARGE);
+    assert!(body.iter().enumerate().all(|(place, byte)| *byte == (place % 251) as u8));
+}
+
+#[test]
+fn a_backend_does_not_wait_for_a_slow_client() {
+    for headers in ["", "X-Accel-Buffering: yes\r\n"] {
+        let (backend, sent) = large(LARGE, headers);
+        let buffering = if headers.is_empty() { "on" } else { "off" };
+        let (limpet, front) = before(&backend, &format!("proxy_buffering {buffering};"));
+        let mut client = Client::connect(front);
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        eventually("the backend has sent all", || sent.load(Ordering::Acquire) == LARGE);
+        // What waits is in a file that nobody sees.
+        assert_eq!(std::fs::read_dir(limpet.path("proxy_temp")).expect("the folder").count(), 0);
+        assert_is_whole(&client.response().body);
+        assert!(limpet.access_log(1)[0].contains(&format!(" 200 {LARGE} ")), "{:?}", limpet.access_log(1));
+        // The connection goes on.
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_is_whole(&client.response().body);
+    }
+}
+
+#[test]
+fn a_backend_waits_for_its_client_where_nothing_is_buffered() {
+    for (directives, headers) in [
+        ("proxy_buffering off;", ""),
+        ("", "X-Accel-Buffering: no\r\n"),
+        ("proxy_max_temp_file_size 0;", ""),
+        ("proxy_max_temp_file_size 1m;", ""),
+        ("proxy_buffering off; proxy_ignore_headers X-Accel-Buffering;", "X-Accel-Buffering: yes\r\n"),
+    ] {
+        let (backend, sent) = large(LARGE, headers);
+        let (_limpet, front) = before(&backend, directives);
+        let mut client = Client::connect(front);
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let mut before = 0;
+        eventually("the backend stops", || {
+            let now = sent.load(Ordering::Acquire);
+            std::thread::sleep(Duration::from_millis(300));
+            now > 0 && now == std::mem::replace(&mut before, now)
+        });
+        assert!(before < LARGE, "{directives} {headers}");
+        assert_is_whole(&client.response().body);
+    }
+}
+
+#[test]
+fn a_response_goes_on_where_there_is_no_place_for_its_file() {
+    let (backend, _) = large(LARGE, "");
+    let (limpet, front) = before(&backend, "proxy_temp_path /proc/nowhere;");
+    let mut client = Client::connect(front);
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    limpet.logs("an upstream response can't be buffered to a temporary file");
+    assert_is_whole(&client.response().body);
+    assert_eq!(limpet.error_log().matches("[crit]").count(), 1, "{}", limpet.error_log());
+}
+
+#[test]
+fn a_buffered_response_in_chunks_arrives_whole() {
+    let backend = Backend::driven(|_, mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for _ in 0..300 {
+            let _ = stream.write_all(format!("{:x}\r\n{}\r\n", 65_536, "c".repeat(65_536)).as_bytes());
+        }
+        let _ = stream.write_all(b"0\r\n\r\n");
+        let _ = stream.read(&mut [0; 1]);
+    });
+    let (_limpet, front) = before(&backend, "");
+    let mut client = Client::connect(front);
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(300));
+    let body = client.response().body;
+    assert!(body.len() == 300 * 65_536 && body.iter().all(|byte| *byte == b'c'));
+}

@@ -19,6 +19,7 @@ use super::accel::HandedBack;
 use super::attempt::{Attempt, Try};
 use super::reply::Reply;
 use super::sticky::Stickiness;
+use crate::front::outgoing::Buffering;
 use crate::front::{Conn, Exchange};
 use crate::phase::BodyFilter;
 use crate::runtime::{Location, Runtime, Server};
@@ -207,6 +208,18 @@ impl Request {
             crate::runtime::Content::Upstream(pass) => Some(pass),
             _ => None,
         }
+    }
+
+    /// How the response is buffered; `None`: it is passed on as it comes.
+    pub fn buffering(&self) -> Option<&Buffering> {
+        let terms = &self.pass()?.terms;
+        let said = self.response.as_ref().and_then(|response| response.fields.value(Known::XAccelBuffering));
+        let buffers = match said.filter(|_| terms.heeds_accel_buffering) {
+            Some(said) if said.eq_ignore_ascii_case(b"no") => false,
+            Some(said) if said.eq_ignore_ascii_case(b"yes") => true,
+            _ => terms.buffers,
+        };
+        Some(&terms.buffering).filter(|_| buffers)
     }
 
     /// `$host`: what the client asked for, else the server's own name.

@@ -8,6 +8,7 @@ use limpet_sticky::Policy;
 use limpet_upstream::Upstream;
 
 use crate::Text;
+use crate::front::outgoing::Buffering;
 
 /// A `proxy_pass` with all that goes with it.
 pub struct Pass {
@@ -37,6 +38,12 @@ pub struct Terms {
     pub reads_body: bool,
     /// The whole body of a request is read before a server is asked.
     pub request_buffering: bool,
+    /// How much of a response is held while its client is slow.
+    pub buffering: Buffering,
+    /// Whether that is so where the backend does not say (`X-Accel-Buffering`).
+    pub buffers: bool,
+    /// A backend may say whether its response is buffered.
+    pub heeds_accel_buffering: bool,
     pub http_version: HttpVersion,
     pub connect_timeout: Duration,
     pub read_timeout: Duration,

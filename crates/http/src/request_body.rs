@@ -1,11 +1,11 @@
 //! Reading the whole of a request's body before a server is asked (`proxy_request_buffering on`), as nginx does: into memory
 //! while it is small, else into a file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,6 +18,7 @@ use super::ctx::Request;
 use super::decision::Decision;
 use super::fail::BROKEN_BODY;
 use super::routing::error_page;
+use crate::front::nameless;
 
 /// `client_body_temp_path`
 #[derive(Debug)]
@@ -221,17 +222,6 @@ fn create(temp: &TempPath, in_file_only: InFileOnly) -> io::Result<StoredFile> {
     Ok(StoredFile { file, length: 0, path: Some(path), is_removed: in_file_only == InFileOnly::Clean })
 }
 
-/// A file that nobody finds; the folder is made where it is missing.
-pub(crate) fn nameless(folder: &Path) -> io::Result<File> {
-    match tempfile::tempfile_in(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(folder)?;
-            tempfile::tempfile_in(folder)
-        }
-        result => result,
-    }
-}
-
 /// nginx's names: ten digits, below folders of the last of them. They begin anew with the process.
 fn next_path(temp: &TempPath) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -260,6 +250,6 @@ mod tests {
         let temp = TempPath { folder: "/nowhere/that/is".into(), levels: vec![1, 2] };
         let path = next_path(&temp);
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
-        assert_eq!(path, Path::new("/nowhere/that/is").join(&name[9..]).join(&name[7..9]).join(&name));
+        assert_eq!(path, PathBuf::from("/nowhere/that/is").join(&name[9..]).join(&name[7..9]).join(&name));
     }
 }

@@ -1,5 +1,6 @@
 //! What nginx's generic setters take: arguments as values, and its words for those that are none.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use limpet_syntax::{self as syntax, Word};
@@ -85,4 +86,18 @@ pub fn header_name<T>(builder: &mut Builder<'_, T>, directive: &syntax::Directiv
 /// Adds to a list that blocks share with those inside of them.
 pub fn append<T: Clone>(list: &mut Option<Arc<Vec<T>>>, item: T) {
     Arc::make_mut(list.get_or_insert_default()).push(item);
+}
+
+/// A folder for temporary files, and how many digits of a file's number name each level of folders below it: three levels at
+/// most, and the name has ten digits.
+pub fn temp_path(directive: &syntax::Directive) -> Result<(PathBuf, Vec<usize>), Fault> {
+    let folder = text(arg(directive, 0)?)?;
+    let mut levels = Vec::new();
+    for word in directive.args.iter().skip(1) {
+        match value::number(&word.bytes) {
+            Some(level @ 1..=10) => levels.push(level as usize),
+            _ => return Err(Fault::Directive("invalid value")),
+        }
+    }
+    Ok((folder.into(), levels))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use limpet_message::body::Cursor;
 
+use super::outgoing::Buffering;
 use super::tunnel::Tunnel;
 
 /// nginx's `send_timeout` and `client_body_timeout`, for the time before a location is known.
@@ -37,6 +38,8 @@ pub struct Exchange {
     pub body_timeout: Duration,
     /// The response's head as the client gets it, until it is written.
     pub head: Option<Vec<u8>>,
+    /// How much of the response is held while the client is slow, until that is known to whoever writes it.
+    pub buffering: Option<Buffering>,
     /// The response's end has been handed over: what is left of it may wait for its turn.
     pub ending: bool,
     /// What the session has left to send.
@@ -62,6 +65,7 @@ impl Default for Exchange {
             max_body_size: 0,
             body_timeout: CLIENT_TIMEOUT,
             head: None,
+            buffering: None,
             ending: false,
             unsent: Vec::new(),
             reusable: false,

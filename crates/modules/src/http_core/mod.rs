@@ -3,6 +3,8 @@
 pub(crate) mod location;
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use limpet_http::request_body::{InFileOnly, TempPath};
 use limpet_http::runtime::{self, Location};
@@ -10,13 +12,11 @@ use limpet_http::{Carrier, ServerTokens};
 use limpet_kernel::builder::{Fault, fault, unknown};
 use limpet_kernel::directive::contexts;
 use limpet_kernel::directive::prelude::{HTTP, LOCATION, MAIN, MORE1, N0, N1, N2, N12, N1234, SERVER, works};
-use limpet_kernel::setters::{arg, check_regex, milliseconds, number, size, text};
+use limpet_kernel::setters::{arg, check_regex, milliseconds, number, size, temp_path, text};
 use limpet_kernel::{Diagnostic, Level, Notice, value};
 use limpet_message::request::HeadLimits;
 use limpet_syntax as syntax;
 use limpet_wire::listen::ListenOptions;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::address;
 use crate::model::{self, Http, Listen, Server, ServerName};
@@ -441,16 +441,7 @@ fn carrier(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(
 }
 
 fn client_body_temp_path(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let folder = text(arg(directive, 0)?)?;
-    let mut levels = Vec::new();
-    for word in directive.args.iter().skip(1) {
-        // nginx's bound: the digits of a name are ten.
-        match value::number(&word.bytes) {
-            Some(level @ 1..) if level <= 10 => levels.push(level as usize),
-            _ => return Err(Fault::Directive("invalid value")),
-        }
-    }
-    builder.settings().http.client_body_temp_path = Some((folder.into(), levels));
+    builder.settings().http.client_body_temp_path = Some(temp_path(directive)?);
     Ok(())
 }
 

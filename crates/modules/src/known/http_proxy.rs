@@ -27,13 +27,6 @@ pub(crate) const ROWS: &[Directive] = &[
         "Permissions of the files made by `proxy_store`.",
         &[],
     ),
-    no_effect(
-        "proxy_buffering",
-        HTTP | SERVER | LOCATION,
-        FLAG,
-        "Takes in the response of a backend at once, or passes it on as it arrives.",
-        &[Flag],
-    ),
     at_default(
         "proxy_ignore_client_abort",
         HTTP | SERVER | LOCATION,
@@ -105,20 +98,6 @@ pub(crate) const ROWS: &[Directive] = &[
         FLAG,
         "Passes trailer fields of a backend's response on.",
         &["off"],
-    ),
-    no_effect(
-        "proxy_buffers",
-        HTTP | SERVER | LOCATION,
-        N2,
-        "Number and size of the buffers for a response from a backend.",
-        &[Positive, PositiveSize],
-    ),
-    no_effect(
-        "proxy_busy_buffers_size",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Most of a response from a backend that may wait on its way to the client, in bytes.",
-        &[Size],
     ),
     at_default(
         "proxy_force_ranges",
@@ -247,27 +226,6 @@ pub(crate) const ROWS: &[Directive] = &[
         &[],
     )
     .forms(&[Flag]),
-    no_effect(
-        "proxy_temp_path",
-        HTTP | SERVER | LOCATION,
-        N1234,
-        "Folder and subfolder levels for responses of a backend kept in files.",
-        &[Text, Positive],
-    ),
-    no_effect(
-        "proxy_max_temp_file_size",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Largest temporary file for a response of a backend, in bytes.",
-        &[Size],
-    ),
-    no_effect(
-        "proxy_temp_file_write_size",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Most bytes written at once to a temporary file for a backend.",
-        &[Size],
-    ),
     refused(
         "proxy_pass_header",
         HTTP | SERVER | LOCATION,

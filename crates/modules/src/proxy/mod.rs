@@ -5,22 +5,29 @@ mod variables;
 mod words;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use limpet_http::front::outgoing::Buffering;
 use limpet_http::pass::{Bind, BindTo, Terms};
 use limpet_http::{HttpVersion, NextUpstream, Request};
-use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, N12, SERVER, works};
-use limpet_kernel::setters::{flag, milliseconds};
+use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, N12, N1234, SERVER, works};
+use limpet_kernel::setters::{flag, milliseconds, size};
+use limpet_kernel::{Diagnostic, Place};
 use limpet_message::response::MAX_HEAD;
 use limpet_text::{Registry, Template};
 use words::{
-    proxy_allow_upstream, proxy_bind, proxy_buffer_size, proxy_http_version, proxy_ignore_headers, proxy_next_upstream,
-    proxy_next_upstream_tries, proxy_pass, proxy_redirect, proxy_set_header,
+    proxy_allow_upstream, proxy_bind, proxy_buffer_size, proxy_buffers, proxy_http_version, proxy_ignore_headers,
+    proxy_next_upstream, proxy_next_upstream_tries, proxy_pass, proxy_redirect, proxy_set_header, proxy_temp_path,
 };
 
-use crate::module::Module;
+use crate::model::{self, Http};
+use crate::module::{Module, Verifying};
 use crate::reading::{Directive, set};
 use crate::site::{self, Site};
+
+/// The number and size of `proxy_buffers` that nginx has on machines with pages of 4k.
+const BUFFERS: (u64, u64) = (8, 4096);
 
 /// nginx's `ngx_http_proxy_module`.
 pub(crate) struct Proxy;
@@ -34,10 +41,39 @@ impl Module for Proxy {
     fn variables(registry: &mut Registry<Request>) {
         variables::add(registry);
     }
+
+    fn verify(http: &mut Http, _: &mut Verifying<'_>) -> Result<(), Diagnostic> {
+        for server in &http.servers {
+            let check = |settings: &model::Settings, place: &Place| {
+                settings.proxy.check_buffers().map_err(|message| place.error(message))
+            };
+            check(&server.settings, &server.place)?;
+            let mut result = Ok(());
+            for location in &server.locations {
+                location.walk(&mut |location| {
+                    if result.is_ok() {
+                        result = check(&location.settings, &location.place);
+                    }
+                });
+            }
+            result?;
+        }
+        Ok(())
+    }
 }
 
 limpet_kernel::settings! {
     proxy_set_header: Arc<Vec<(String, Template)>>,
+    proxy_buffering: bool,
+    /// Their number, and the bytes of each.
+    proxy_buffers: (u64, u64),
+    /// Bytes.
+    proxy_busy_buffers_size: u64,
+    /// Bytes.
+    proxy_max_temp_file_size: u64,
+    /// Bytes.
+    proxy_temp_file_write_size: u64,
+    proxy_temp_path: PathBuf,
     proxy_request_buffering: bool,
     proxy_http_version: HttpVersion,
     proxy_redirect: ProxyRedirect,
@@ -71,6 +107,9 @@ impl Settings {
         Terms {
             reads_body: set_header.clone().any(mentions_body),
             set_header: set_header.map(|(name, value)| (name.clone(), site.compile(value))).collect(),
+            buffering: self.buffering(site),
+            buffers: self.proxy_buffering.unwrap_or(true),
+            heeds_accel_buffering: !self.ignores(BackendHeader::Buffering),
             request_buffering: self.proxy_request_buffering.unwrap_or(true),
             http_version: self.proxy_http_version.unwrap_or(HttpVersion::Http11),
             connect_timeout: site::milliseconds(self.proxy_connect_timeout, 60_000),
@@ -87,6 +126,47 @@ impl Settings {
             bind: self.proxy_bind.as_ref().and_then(|written| bind(site, written)),
             max_head_size: usize::try_from(self.proxy_buffer_size.unwrap_or(0)).unwrap_or(usize::MAX).max(MAX_HEAD),
             socket_keepalive: self.proxy_socket_keepalive.unwrap_or(false),
+        }
+    }
+
+    fn buffering(&self, site: &Site<'_>) -> Buffering {
+        let (number, size) = self.proxy_buffers.unwrap_or(BUFFERS);
+        let folder = self.proxy_temp_path.as_deref().unwrap_or(Path::new("proxy_temp"));
+        Buffering {
+            memory: usize::try_from(number.saturating_mul(size)).unwrap_or(usize::MAX),
+            file: self.proxy_max_temp_file_size.unwrap_or(1 << 30),
+            folder: Arc::new(site.environment.prefix.join(folder)),
+        }
+    }
+
+    /// nginx's conditions between the sizes of buffers.
+    fn check_buffers(&self) -> Result<(), String> {
+        let (number, one) = self.proxy_buffers.unwrap_or(BUFFERS);
+        let largest = self.proxy_buffer_size.unwrap_or(BUFFERS.1).max(one);
+        let twice = largest.saturating_mul(2);
+        let at_least = |name: &str| {
+            let text = "must be equal to or greater than the maximum of the value of \"proxy_buffer_size\" and one of the \
+                        \"proxy_buffers\"";
+            Err(format!("\"{name}\" {text}"))
+        };
+        let busy = self.proxy_busy_buffers_size.unwrap_or(twice);
+        match () {
+            () if number < 2 => Err("there must be at least 2 \"proxy_buffers\"".into()),
+            () if busy < largest => at_least("proxy_busy_buffers_size"),
+            () if busy > number.saturating_sub(1).saturating_mul(one) => {
+                Err("\"proxy_busy_buffers_size\" must be less than the size of all \"proxy_buffers\" minus one buffer"
+                    .into())
+            }
+            () if self.proxy_temp_file_write_size.unwrap_or(twice) < largest => at_least("proxy_temp_file_write_size"),
+            () => match self.proxy_max_temp_file_size {
+                Some(size @ 1..) if size < largest => at_least("proxy_max_temp_file_size").map_err(|text: String| {
+                    text.replace(
+                        "must be equal",
+                        "must be equal to zero to disable temporary files usage or must be equal",
+                    )
+                }),
+                _ => Ok(()),
+            },
         }
     }
 
@@ -109,6 +189,8 @@ pub enum ProxyRedirect {
 pub enum BackendHeader {
     /// `X-Accel-Redirect`: another location answers.
     Redirect,
+    /// `X-Accel-Buffering`: whether the response is buffered.
+    Buffering,
     /// `X-Accel-Charset`: the character set of the response.
     Charset,
     /// One that is not acted on, by its index in the list of `proxy_ignore_headers`.
@@ -170,6 +252,49 @@ const ROWS: &[Directive] = &[
         N1,
         "The protocol spoken to backends: 1.0 or 1.1. Default: 1.1.",
         proxy_http_version,
+    ),
+    works(
+        "proxy_buffering",
+        HTTP | SERVER | LOCATION,
+        FLAG,
+        "Whether a response is taken in as fast as the backend sends it, into memory and a file, or as fast as the client takes \
+         it. A backend may say otherwise with `X-Accel-Buffering`. Default: on.",
+        set!(proxy.proxy_buffering, flag),
+    ),
+    works(
+        "proxy_buffers",
+        HTTP | SERVER | LOCATION,
+        N2,
+        "Number and size of the buffers for a response that its client does not take yet. Default: 8 4k.",
+        proxy_buffers,
+    ),
+    works(
+        "proxy_busy_buffers_size",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "How much of the buffers may be on its way to the client. It is checked against the others; what can be sent is sent.",
+        set!(proxy.proxy_busy_buffers_size, size),
+    ),
+    works(
+        "proxy_max_temp_file_size",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "The largest file for what the buffers don't hold; 0: none. Default: 1024m.",
+        set!(proxy.proxy_max_temp_file_size, size),
+    ),
+    works(
+        "proxy_temp_file_write_size",
+        HTTP | SERVER | LOCATION,
+        N1,
+        "How much is written to the file at a time. It is checked against the others; what has come is written.",
+        set!(proxy.proxy_temp_file_write_size, size),
+    ),
+    works(
+        "proxy_temp_path",
+        HTTP | SERVER | LOCATION,
+        N1234,
+        "The folder for these files, which have no names there. Default: proxy_temp.",
+        proxy_temp_path,
     ),
     works(
         "proxy_request_buffering",
@@ -263,7 +388,7 @@ const ROWS: &[Directive] = &[
         "proxy_ignore_headers",
         HTTP | SERVER | LOCATION,
         MORE1,
-        "Headers of backends that are not acted on. Of those that nginx knows `X-Accel-Redirect` and `X-Accel-Charset` would be.",
+        "Headers of backends that are not acted on. Of those that nginx knows `X-Accel-Redirect`, `X-Accel-Charset` and `X-Accel-Buffering` would be.",
         proxy_ignore_headers,
     )
     .repeatable(),

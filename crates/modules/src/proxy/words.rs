@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use limpet_http::{Condition, HttpVersion, NextUpstream};
-use limpet_kernel::Level;
 use limpet_kernel::builder::{Fault, fault, unknown};
 use limpet_kernel::directive::prelude::LOCATION;
-use limpet_kernel::setters::{arg, header_name, number, text};
+use limpet_kernel::setters::{arg, header_name, number, temp_path, text};
+use limpet_kernel::{Level, value};
 use limpet_syntax as syntax;
 
 use super::pass::{PassUri, ProxyPass};
@@ -212,20 +212,28 @@ pub(super) fn proxy_allow_upstream(builder: &mut Builder<'_>, directive: &syntax
     Ok(())
 }
 
+pub(super) fn proxy_buffers(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let invalid = || Fault::Directive("invalid value");
+    let number = value::number(&arg(directive, 0)?.bytes).filter(|number| *number > 0).ok_or_else(invalid)?;
+    let size = value::size(&arg(directive, 1)?.bytes).filter(|size| *size > 0).ok_or_else(invalid)?;
+    builder.settings().proxy.proxy_buffers = Some((number, size));
+    Ok(())
+}
+
+pub(super) fn proxy_temp_path(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let (folder, _) = temp_path(directive)?;
+    builder.settings().proxy.proxy_temp_path = Some(folder);
+    Ok(())
+}
+
 pub(super) fn proxy_ignore_headers(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    const OTHERS: [&[u8]; 7] = [
-        b"X-Accel-Expires",
-        b"X-Accel-Limit-Rate",
-        b"X-Accel-Buffering",
-        b"Expires",
-        b"Cache-Control",
-        b"Set-Cookie",
-        b"Vary",
-    ];
+    const OTHERS: [&[u8]; 6] =
+        [b"X-Accel-Expires", b"X-Accel-Limit-Rate", b"Expires", b"Cache-Control", b"Set-Cookie", b"Vary"];
     for word in &directive.args {
         let other = || OTHERS.iter().position(|name| name.eq_ignore_ascii_case(&word.bytes));
         let header = match () {
             () if word.bytes.eq_ignore_ascii_case(b"X-Accel-Redirect") => BackendHeader::Redirect,
+            () if word.bytes.eq_ignore_ascii_case(b"X-Accel-Buffering") => BackendHeader::Buffering,
             () if word.bytes.eq_ignore_ascii_case(b"X-Accel-Charset") => BackendHeader::Charset,
             () => match other() {
                 Some(place) => BackendHeader::Other(place),

@@ -18,7 +18,7 @@ use crate::reply::{self, Length};
 use crate::{body, choose, finish, response};
 
 /// Pieces of a body up to this size are collected, and sent when there is nothing more to read.
-const COLLECT: usize = 8192;
+const COLLECT: u64 = 8192;
 
 /// Carries a request on from `decision`, which routing has come to, to its log line. `input` came behind its head.
 pub async fn carry(mut request: Box<Request>, decision: Decision, input: Vec<u8>) {
@@ -57,9 +57,9 @@ async fn send(request: &mut Request, client: &mut Client, answer: Answer) -> boo
                 if poll_fn(|cx| client.poll_send(cx)).await.is_err() {
                     return false;
                 }
-                client.push(&piece);
+                client.push(request, &piece);
             }
-            client.end();
+            client.end(request);
             sending.finish(request);
             drain(client).await
         }
@@ -69,14 +69,14 @@ async fn send(request: &mut Request, client: &mut Client, answer: Answer) -> boo
 async fn local(request: &mut Request, client: &mut Client, reply: reply::Reply, body: Vec<u8>) -> bool {
     let body = reply::send_head_of(request, reply, body);
     client.take_head(Length::Known(body.len() as u64), false);
-    client.push(&body);
+    client.push(request, &body);
     request.complete = drain(client).await;
     request.complete
 }
 
 /// Sends the end of a response as far as it can't be left to the front; `false` when the client has gone.
 async fn drain(client: &mut Client) -> bool {
-    client.may_be_left() || poll_fn(|cx| client.poll_send(cx)).await.is_ok()
+    client.out.may_be_left() || poll_fn(|cx| client.poll_send(cx)).await.is_ok()
 }
 
 /// Asks one server after another until one has answered. Whether the response went out whole.
@@ -126,9 +126,16 @@ async fn attempt(request: &mut Request, client: &mut Client) -> Result<bool, Dec
         // The front carries what follows.
         return Ok(true);
     }
+    if let Some(buffering) = request.buffering() {
+        client.out.buffer(buffering);
+    }
     let is_head = request.head.is_head();
     match relay(request, client, &mut transaction, is_head).await {
-        Ok(()) => Ok(drain(client).await),
+        Ok(()) => {
+            // The backend has done its part, however slow the client is.
+            drop(transaction);
+            Ok(drain(client).await)
+        }
         Err(Side::Client { .. }) => Err(gone(request)),
         Err(side) => Err(fail::while_proxying(request, side, false)),
     }
@@ -162,13 +169,13 @@ async fn relay(
     let came_with_head = transaction.take_input();
     if !is_head && !came_with_head.is_empty() {
         let piece = body::to_client(request, Some(came_with_head.into()), false);
-        client.push(piece.as_deref().unwrap_or_default());
+        client.push(request, piece.as_deref().unwrap_or_default());
     }
     poll_fn(|cx| poll_relay(request, client, transaction, cx)).await?;
     let rest = body::to_client(request, None, true);
     if !is_head {
-        client.push(rest.as_deref().unwrap_or_default());
-        client.end();
+        client.push(request, rest.as_deref().unwrap_or_default());
+        client.end(request);
     }
     Ok(())
 }
@@ -181,11 +188,15 @@ fn poll_relay(
 ) -> Poll<Result<(), Side>> {
     let client_gone = || Poll::Ready(Err(Side::Client { is_there: false }));
     loop {
-        if client.waiting() > COLLECT {
+        let mut is_blocked = false;
+        if client.out.waiting() > COLLECT {
             match client.poll_send(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return client_gone(),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => is_blocked = true,
+            }
+            if is_blocked && !client.out.has_room() {
+                return Poll::Pending;
             }
         }
         let read = scratch::with(|buffer| {
@@ -194,14 +205,14 @@ fn poll_relay(
             let piece = buffer.get(..count).unwrap_or_default();
             if !request.filters.is_empty() {
                 let piece = body::to_client(request, Some(piece.to_vec().into()), false);
-                client.push(piece.as_deref().unwrap_or_default());
-            } else if client.waiting() + count <= COLLECT {
-                body::count(request, count);
-                client.push(piece);
+                client.push(request, piece.as_deref().unwrap_or_default());
+                return read;
+            }
+            body::count(request, count);
+            if is_blocked || client.out.waiting() + count as u64 <= COLLECT {
+                client.push(request, piece);
             } else {
-                body::count(request, count);
-                // That it can't be sent shows when it is tried next.
-                let _ = client.send_through(piece);
+                client.send_through(request, piece);
             }
             read
         });
@@ -212,7 +223,7 @@ fn poll_relay(
             Poll::Pending => {
                 return match client.poll_send(cx) {
                     Poll::Ready(Err(_)) => client_gone(),
-                    Poll::Ready(Ok(())) if client.poll_gone(cx).is_ready() => client_gone(),
+                    _ if client.poll_gone(cx).is_ready() => client_gone(),
                     _ => Poll::Pending,
                 };
             }

@@ -4,13 +4,14 @@
 //! The head that it writes is swallowed, and the one that the steps made goes out in its place.
 
 use std::fmt;
-use std::io::{self, IoSlice, Write as _};
+use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use limpet_log::LogLevel;
 use limpet_message::body::{Body, Cursor};
 use limpet_message::request::Head;
 use limpet_wire::IoTimeout;
@@ -24,9 +25,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::front::conn::Conn;
 use crate::front::exchange::{BodyFault, Exchange};
+use crate::front::outgoing::Outgoing;
 
 /// Small writes are collected up to this size.
-const COLLECT: usize = 8192;
+const COLLECT: u64 = 8192;
 /// How much of the next requests is read ahead while one is served.
 const READ_AHEAD: usize = 65_536;
 
@@ -50,9 +52,7 @@ pub(super) struct ClientStream {
     input: Vec<u8>,
     /// How much of `input` was handed over.
     consumed: usize,
-    out: Vec<u8>,
-    /// How much of `out` counts as sent already.
-    counted: usize,
+    out: Outgoing,
     head_written: bool,
     /// There was something to send at the last poll: if it is still there at the next one, it goes out.
     lull: bool,
@@ -60,10 +60,8 @@ pub(super) struct ClientStream {
     may_wait: bool,
     /// The response's end is in `out`, or sent.
     ending: bool,
-    send_failed: bool,
     read_failed: bool,
     reading: IoTimeout,
-    sending: IoTimeout,
 }
 
 impl ClientStream {
@@ -85,16 +83,13 @@ impl ClientStream {
             encoded_read: 0,
             may_wait: body == Body::None,
             ending: false,
-            send_failed: false,
             input,
             consumed: 0,
-            out: Vec::new(),
-            counted: 0,
+            out: Outgoing::new(Arc::clone(&conn)),
             head_written: false,
             lull: false,
             read_failed: false,
             reading: IoTimeout::new(),
-            sending: IoTimeout::new(),
             conn,
         }
     }
@@ -186,13 +181,13 @@ impl ClientStream {
                 continue;
             }
             if std::mem::take(&mut self.awaits_continue) && !self.head_written {
-                self.out.extend_from_slice(CONTINUE);
+                self.out.begin_with(CONTINUE.to_vec());
                 self.exchange.lock().awaits_continue = false;
             }
             if self.head_written {
                 self.send_in_lulls(cx)?;
             }
-            if !self.out.is_empty() && !self.head_written {
+            if self.out.waiting() > 0 && !self.head_written {
                 ready!(self.poll_send(cx))?;
             }
             let count = ready!(self.poll_read_body(cx, buffer))?;
@@ -247,7 +242,7 @@ impl ClientStream {
         let mut exchange = self.exchange.lock();
         if exchange.continues {
             exchange.awaits_continue = false;
-            self.out.extend_from_slice(CONTINUE);
+            self.out.begin_with(CONTINUE.to_vec());
         }
     }
 
@@ -269,7 +264,7 @@ impl ClientStream {
     /// Pingora flushes at the end of a body of known length only. When a backend pauses in the middle, what was collected
     /// goes out: not at once, since more may be at hand, but when the task comes round again.
     fn send_in_lulls(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.out.is_empty() || !self.head_written {
+        if self.out.waiting() == 0 || !self.head_written {
             self.lull = false;
         } else if !std::mem::replace(&mut self.lull, true) {
             cx.waker().wake_by_ref();
@@ -280,58 +275,13 @@ impl ClientStream {
         Ok(())
     }
 
+    /// Sends what waits, unless that is left to the front.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut sent = 0;
-        let result = loop {
-            let rest = self.out.get(sent..).unwrap_or_default();
-            if rest.is_empty() {
-                break Poll::Ready(Ok(()));
-            }
-            match self.conn.socket.poll_write(cx, &[IoSlice::new(rest)]) {
-                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => sent += count,
-                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
-                Poll::Pending => break Poll::Pending,
-            }
-        };
-        self.count_sent(sent);
-        self.out.drain(..sent);
-        if sent > 0 {
-            self.sending.renew();
+        if self.ending {
+            return Poll::Ready(Ok(()));
         }
-        self.bounded(cx, result)
-    }
-
-    fn count_sent(&mut self, bytes: usize) {
-        let counted = bytes.min(self.counted);
-        self.counted -= counted;
-        self.conn.count_sent(bytes - counted);
-    }
-
-    /// Ends a wait of more than `send_timeout` for the client to take something.
-    fn bounded<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        let limit = if result.is_pending() { self.exchange.lock().send_timeout } else { Duration::ZERO };
-        let result = self.sending.bound(cx, limit, result);
-        self.send_failed |= matches!(result, Poll::Ready(Err(_)));
-        result
-    }
-
-    /// Sends what was collected and the beginning of `more` by one call. The result counts bytes of `more`.
-    fn poll_send_with(&mut self, cx: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
-        loop {
-            let parts = [IoSlice::new(&self.out), IoSlice::new(more)];
-            let written = self.conn.socket.poll_write(cx, &parts);
-            let count = ready!(self.bounded(cx, written))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.count_sent(count);
-            let collected = self.out.len();
-            self.out.drain(..count.min(collected));
-            if count > collected {
-                return Poll::Ready(Ok(count - collected));
-            }
-        }
+        let limit = self.exchange.lock().send_timeout;
+        self.out.poll_send(cx, limit)
     }
 }
 
@@ -372,34 +322,55 @@ impl AsyncWrite for ClientStream {
         let this = self.get_mut();
         if !this.head_written {
             this.head_written = true;
-            let head = this.exchange.lock().head.take();
-            if let Some(mut head) = head {
+            let (head, buffering) = {
+                let mut exchange = this.exchange.lock();
+                (exchange.head.take(), exchange.buffering.take())
+            };
+            if let Some(buffering) = &buffering {
+                this.out.buffer(buffering);
+            }
+            if let Some(head) = head {
                 if std::mem::take(&mut this.awaits_continue) {
                     this.continue_late();
                 }
                 // `100 Continue` may still wait to be sent.
-                head.splice(0..0, this.out.drain(..));
-                this.out = head;
+                this.out.begin_with(head);
                 return Poll::Ready(Ok(bytes.len()));
             }
         }
-        if this.out.len() + bytes.len() <= COLLECT {
-            this.out.extend_from_slice(bytes);
-            return Poll::Ready(Ok(bytes.len()));
+        if this.out.waiting() + bytes.len() as u64 > COLLECT {
+            match this.poll_send(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if this.out.has_room() => {}
+                Poll::Pending => return Poll::Pending,
+            }
         }
-        this.poll_send_with(cx, bytes)
+        let pushed = match this.out.waiting() == 0 && bytes.len() as u64 > COLLECT {
+            true => this.out.send_through([bytes, b"", b""]),
+            false => this.out.push(bytes),
+        };
+        if let Err(not_spooled) = pushed {
+            limpet_log::write_default(LogLevel::Crit, &not_spooled.message());
+        }
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.ending = this.ending || (this.may_wait && this.head_written && this.exchange.lock().ending);
-        if this.ending {
+        if this.head_written && this.may_wait && this.out.may_be_left() && this.exchange.lock().ending {
             // The front sends it, when the session is over.
-            this.conn.count_sent(this.out.len() - this.counted);
-            this.counted = this.out.len();
+            if !std::mem::replace(&mut this.ending, true) {
+                this.conn.count_sent(usize::try_from(this.out.waiting()).unwrap_or(usize::MAX));
+            }
             return Poll::Ready(Ok(()));
         }
-        this.poll_send(cx)
+        let is_over = this.exchange.lock().ending;
+        match this.poll_send(cx) {
+            // More may come in the meantime.
+            Poll::Pending if !is_over && this.out.has_room() => Poll::Ready(Ok(())),
+            sent => sent,
+        }
     }
 
     /// The front decides when the connection ends.
@@ -412,19 +383,19 @@ impl Drop for ClientStream {
     /// What is left goes back to the front.
     fn drop(&mut self) {
         let mut exchange = self.exchange.lock();
-        if self.send_failed {
+        let has_failed = self.out.has_failed();
+        if has_failed {
             // The client is gone, or has had its time.
-        } else if exchange.ending {
-            exchange.unsent = std::mem::take(&mut self.out);
-        } else if !self.out.is_empty() && self.head_written {
+        } else if exchange.ending && self.out.may_be_left() {
+            exchange.unsent = self.out.take_memory();
+        } else if self.head_written {
             // The response broke off; what there is of it still goes out, as far as the socket takes it at once.
-            let _ =
-                self.conn.socket.try_write_vectored(&[IoSlice::new(&self.out)]).map(|sent| self.conn.count_sent(sent));
+            self.out.send_at_once();
         }
         self.input.drain(..self.consumed.min(self.input.len()));
         exchange.input = std::mem::take(&mut self.input);
         exchange.framing = self.framing;
-        exchange.reusable &= self.out.is_empty() && !self.read_failed;
+        exchange.reusable &= self.out.waiting() == 0 && !has_failed && !self.read_failed;
     }
 }
 

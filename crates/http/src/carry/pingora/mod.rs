@@ -221,6 +221,8 @@ impl ProxyHttp for Hooks {
         slot: &mut RequestSlot,
     ) -> Result<()> {
         let request = slot.request()?;
+        let buffering = request.buffering().cloned();
+        request.exchange().buffering = buffering;
         match response::to_client(request) {
             Some(length) => *header = framing(header, length, request.head.http_1_1)?,
             None => return Error::err(ErrorType::InternalError),
