@@ -22,6 +22,7 @@ build: deps ## Build limpet as it should be measured and installed
 check: deps ## Format, lints and the tree's own rules
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) check --quiet --manifest-path tests/bench/Cargo.toml
 
 test: deps ## All tests
 	$(CARGO) build --package limpet

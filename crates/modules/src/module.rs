@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use limpet_http::{self as http, Request};
-use limpet_kernel::{Diagnostic, Inherit, Notice, Outside, Place};
+use limpet_kernel::{Diagnostic, Inherit, Notice, Place};
 use limpet_text::Registry;
 
 use crate::model::{Http, Matcher, PassTarget, Settings};
@@ -54,7 +54,6 @@ pub(crate) trait Module {
 
 /// What checks of a whole http block go by.
 pub(crate) struct Verifying<'v> {
-    pub(crate) outside: &'v dyn Outside,
     pub(crate) notices: &'v mut Vec<Notice>,
 }
 

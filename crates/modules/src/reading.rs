@@ -5,7 +5,7 @@ use limpet_syntax as syntax;
 
 use crate::model::{Config, Http, Location, PassTarget, Server, Settings, Upstream};
 use crate::module::Verifying;
-use crate::{address, http_core, list};
+use crate::{address, http_core, list, upstream};
 
 /// The walk over a file with the model of all modules.
 pub(crate) type Builder<'t> = kernel::Builder<'t, Reading>;
@@ -80,8 +80,9 @@ impl Blocks for Builder<'_> {
         http.mentions_request_body = self.mentions("request_body");
         http.defined_variables = self.defined().map(str::to_owned).collect();
         merge(&mut http);
-        list::verify(&mut http, &mut Verifying { outside: self.outside, notices: &mut self.notices })?;
+        upstream::resolve_addresses(&mut http, self.outside)?;
         http_core::verify_servers(&http, &mut self.notices)?;
+        list::verify(&mut http, &mut Verifying { notices: &mut self.notices })?;
         self.config.http = Some(http);
         Ok(())
     }

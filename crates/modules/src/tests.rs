@@ -611,6 +611,22 @@ fn inner_blocks_inherit_from_outer_ones() {
 }
 
 #[test]
+fn of_several_errors_that_are_seen_at_the_end_nginxs_first_is_told() {
+    let charsets = "source_charset koi8-r; charset utf-8;";
+    assert_eq!(
+        error(&format!(
+            "events {{}} http {{ server {{ {charsets} location / {{ proxy_pass http://nosuch.invalid; }} }} }}"
+        )),
+        "host not found in upstream \"nosuch.invalid\" in /n.conf:1"
+    );
+    let twice = "server { listen 127.0.0.1:8100 backlog=5; }".repeat(2);
+    assert_eq!(
+        error(&format!("events {{}} http {{ server {{ {charsets} }} {twice} }}")),
+        "duplicate listen options for 127.0.0.1:8100 in /n.conf:1"
+    );
+}
+
+#[test]
 fn an_upstream_may_be_named_before_its_block() {
     let http =
         config("events {} http { server { location / { proxy_pass http://U; } } upstream u { server 127.0.0.1:81; } }")

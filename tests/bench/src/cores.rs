@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use limpet_sticky::{Limits, Policy, Settings, SidTable, read, sid, write};
+use limpet_sticky::{Limits, Policy, PolicySettings, SidTable, read, sid, write};
 
 pub fn measure(page: &mut String) {
     engine(page);
@@ -32,8 +32,8 @@ pub fn nanoseconds_of<R>(calls: u32, mut call: impl FnMut() -> R) -> f64 {
 fn engine(page: &mut String) {
     let _ = writeln!(page, "## The session engine\n\nReading a session from a Cookie header of three pairs, and writing a cookie.\n");
     let _ = writeln!(page, "| servers | read, ns | read with timestamps, ns | write, ns |\n|---|---|---|---|");
-    let plain = Policy::new(&Settings::default());
-    let stamped = Policy::new(&Settings { limits: Some(Limits { maxidle: 1800, maxlife: 28_800 }), ..Settings::default() });
+    let plain = Policy::new(&PolicySettings::default());
+    let stamped = Policy::new(&PolicySettings { limits: Some(Limits { maxidle: 1800, maxlife: 28_800 }), ..PolicySettings::default() });
     let engines = [2, 100, 10_000].map(Engine::new);
     let mut best = engines.each_ref().map(|_| [f64::INFINITY; 3]);
     // In turns, since a machine that others use as well is slow for seconds at a time.
@@ -81,7 +81,7 @@ impl Engine {
         let mut next = headers.iter().cycle();
         nanoseconds(|| {
             let header = next.next().map_or("", String::as_str);
-            read(policy, [header.as_bytes()], 1_800_000_000, |sid| self.table.find(sid)) == limpet_sticky::Session::None
+            read(policy, [header.as_bytes()], 1_800_000_000, |sid| self.table.find(sid)) == limpet_sticky::FoundSession::None
         })
     }
 }

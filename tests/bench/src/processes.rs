@@ -131,16 +131,25 @@ pub fn limpet(backend: u16) -> Server {
     limpet_with(&format!("server 127.0.0.1:{backend};"))
 }
 
+/// limpet with Pingora's proxy as the carrier.
+pub fn limpet_on_pingora(backend: u16) -> Server {
+    limpet_of("limpet, carrier pingora", &format!("server 127.0.0.1:{backend};"), "carrier pingora;")
+}
+
 /// limpet with these servers, or anything else, in its upstream.
 pub fn limpet_with(servers: &str) -> Server {
+    limpet_of("limpet", servers, "")
+}
+
+fn limpet_of(name: &'static str, servers: &str, http: &str) -> Server {
     let configuration = |_: &Path, port: u16| {
         format!(
-            "daemon off; worker_processes 1; events {{}} http {{ access_log off; keepalive_requests 1000000000;
+            "daemon off; worker_processes 1; events {{}} http {{ {http} access_log off; keepalive_requests 1000000000;
              upstream u {{ {servers} keepalive 256; keepalive_requests 1000000000; session_sticky; }}
              server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://u; }} }} }}"
         )
     };
-    start("limpet", configuration, |folder| {
+    start(name, configuration, |folder| {
         let mut command = Command::new(limpet_binary());
         command.arg("-p").arg(folder).args(["-c", "server.conf"]);
         command

@@ -5,7 +5,7 @@ use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 
-use crate::processes::{Server, backend, haproxy, limpet, nginx};
+use crate::processes::{Server, backend, haproxy, limpet, limpet_on_pingora, nginx};
 
 /// Many short rounds: a machine that others use as well is disturbed for seconds at a time.
 const ROUNDS: usize = 15;
@@ -27,7 +27,7 @@ impl Figures {
 
 pub fn measure(page: &mut String) {
     let origin = backend();
-    let servers = [nginx(origin.port), haproxy(origin.port), limpet(origin.port)];
+    let servers = [nginx(origin.port), haproxy(origin.port), limpet(origin.port), limpet_on_pingora(origin.port)];
     let _ = writeln!(
         page,
         "## Requests\n\n64 client connections, one worker. The servers take turns for {ROUNDS} rounds of a second; medians, and for the \

@@ -28,12 +28,12 @@ impl Module for Upstreams {
     type Settings = ();
     type Main = Main;
 
-    /// Checks that every zone has a size, and looks up the addresses that `proxy_pass` names.
-    fn verify(http: &mut Http, verifying: &mut Verifying<'_>) -> Result<(), Diagnostic> {
+    /// Checks that every zone has a size.
+    fn verify(http: &mut Http, _: &mut Verifying<'_>) -> Result<(), Diagnostic> {
         if let Some((_, without_size)) = http.main.upstream.zones.values().find(|(size, _)| size.is_none()) {
             return Err(without_size.clone());
         }
-        resolve_addresses(http, verifying.outside)
+        Ok(())
     }
 }
 
@@ -77,7 +77,8 @@ impl DerefMut for Upstream {
     }
 }
 
-fn resolve_addresses(http: &mut Http, outside: &dyn Outside) -> Result<(), Diagnostic> {
+/// Looks up the addresses that `proxy_pass` names.
+pub(crate) fn resolve_addresses(http: &mut Http, outside: &dyn Outside) -> Result<(), Diagnostic> {
     let blocks: HashSet<String> = http
         .upstreams
         .iter()
