@@ -39,6 +39,31 @@ audit: deps ## Licences, sources and doubles of the dependencies, unused ones, a
 	@if $(TOOLS)/bin/cargo-deny fetch db 2>/dev/null; then $(TOOLS)/bin/cargo-deny check advisories; \
 	else echo "the list of known faults can't be reached: not checked"; fi
 
+# What cargo-fuzz runs, where it and a nightly compiler are there.
+FUZZ_TARGETS := lexer request_head response_head chunks cookie_reader set_cookie_writer uri
+
+fuzz: ## Any bytes against what reads them: a minute each with cargo-fuzz where it is there, else 100,000 made-up cases each
+	@if cargo +nightly fuzz --version >/dev/null 2>&1; then \
+	for target in $(FUZZ_TARGETS); do \
+	(cd tests && cargo +nightly fuzz run --fuzz-dir fuzz --features libfuzzer $$target -- -max_total_time=60) || exit 1; done; \
+	else PROPTEST_CASES=100000 $(CARGO) test --release --manifest-path tests/fuzz/Cargo.toml; fi
+
+mutants: ## Changes to the pure crates that their own tests do not see
+	@test -x $(TOOLS)/bin/cargo-mutants || $(CARGO) install --quiet --locked --root $(TOOLS) cargo-mutants
+	$(TOOLS)/bin/cargo-mutants mutants --package limpet-syntax --package limpet-sticky --package limpet-balance \
+	--package limpet-message --output target --timeout 60
+
+# The profile's tools are the toolchain's own (`rustup component add llvm-tools`).
+PROFDATA := $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata))
+
+pgo: deps ## A release build that is optimised for what requests do, where the toolchain's llvm-profdata is there
+	@test -n "$(PROFDATA)" || { echo "the toolchain has no llvm-profdata: rustup component add llvm-tools"; exit 1; }
+	rm -rf target/pgo && mkdir -p target/pgo/raw
+	RUSTFLAGS="-Cprofile-generate=$(CURDIR)/target/pgo/raw" $(CARGO) build --release --package limpet --target-dir target/pgo/build
+	LIMPET=$(CURDIR)/target/pgo/build/release/limpet $(CARGO) run --release --manifest-path tests/bench/Cargo.toml requests
+	$(PROFDATA) merge -o target/pgo/merged.profdata target/pgo/raw
+	RUSTFLAGS="-Cprofile-use=$(CURDIR)/target/pgo/merged.profdata" $(CARGO) build --release --package limpet
+
 docs: ## Write docs/directives.md anew from the table
 	UPDATE=1 $(CARGO) test --package limpet-modules page
 
@@ -52,4 +77,4 @@ clean: ## Remove what was built
 	$(CARGO) clean
 	rm -rf $(PREFIX_DIR)
 
-.PHONY: help deps run build check test audit docs bench fmt clean
+.PHONY: help deps run build check test audit fuzz mutants pgo docs bench fmt clean

@@ -122,7 +122,11 @@ pub fn haproxy(backend: u16) -> Server {
     })
 }
 
+/// The binary that is measured: that of `make build`, or the one that `LIMPET` names.
 pub fn limpet_binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("LIMPET") {
+        return named.into();
+    }
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release/limpet")
 }
 
@@ -144,7 +148,7 @@ pub fn limpet_with(servers: &str) -> Server {
 fn limpet_of(name: &'static str, servers: &str, http: &str) -> Server {
     let configuration = |_: &Path, port: u16| {
         format!(
-            "daemon off; worker_processes 1; events {{}} http {{ {http} access_log off; keepalive_requests 1000000000;
+            "daemon off; worker_processes 1; events {{ worker_connections 16384; }} http {{ {http} access_log off; keepalive_requests 1000000000;
              upstream u {{ {servers} keepalive 256; keepalive_requests 1000000000; session_sticky; }}
              server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://u; }} }} }}"
         )

@@ -122,24 +122,23 @@ async fn next(listener: &AsyncFd<Arc<OwnedFd>>, address: &Address) -> io::Result
 
 /// Serves a connection until it ends.
 async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
-    let exchange = Arc::new(Mutex::new(Exchange::default()));
     let mut first = true;
+    // What came behind the last request.
+    let mut input = Vec::new();
     let mut keepalive_timeout = None;
     let mut waiting = IoTimeout::new();
     loop {
-        let input = std::mem::take(&mut exchange.lock().input);
         let pipelined = !first && !input.is_empty();
-        let input = if input.is_empty() {
+        if input.is_empty() {
             match wait(&*handler, &conn, keepalive_timeout, &mut waiting, first).await {
-                Some(input) => input,
+                Some(bytes) => input = bytes,
                 None => return,
             }
-        } else {
-            input
-        };
+        }
         first = false;
-        let Some(kept) = Box::pin(request(&*handler, &conn, &exchange, input, pipelined)).await else { return };
+        let Some((kept, rest)) = Box::pin(request(&*handler, &conn, input, pipelined)).await else { return };
         keepalive_timeout = Some(kept);
+        input = rest;
     }
 }
 
@@ -167,15 +166,14 @@ async fn wait(
     bytes.ok().filter(|bytes| !bytes.is_empty())
 }
 
-/// Reads the rest of a head and carries the request through. The result is how long to wait for the next one; `None`
-/// when the connection is over.
+/// Reads the rest of a head and carries the request through. The result is how long to wait for the next one, and what has
+/// come of it; `None` when the connection is over.
 async fn request(
     handler: &impl Handler,
     conn: &Arc<Conn>,
-    exchange: &Arc<Mutex<Exchange>>,
     mut input: Vec<u8>,
     pipelined: bool,
-) -> Option<Duration> {
+) -> Option<(Duration, Vec<u8>)> {
     conn.begin_request(pipelined);
     drop_blank_lines(&mut input);
     let (limit, limits) = handler.bounds(conn);
@@ -208,19 +206,18 @@ async fn request(
         }
     };
     input.drain(..length);
-    {
-        let mut exchange = exchange.lock();
-        exchange.reusable = false;
-        exchange.ending = false;
-        exchange.continues = false;
-        // What came of the body with the head shows whether it is broken, and whether it is whole already.
-        let mut framing = Cursor::new(head.body);
-        framing.advance(&input);
-        exchange.awaits_continue = head.expects_continue && !framing.is_done();
-        exchange.fault = (framing == Cursor::Lost).then_some(BodyFault::Broken);
-    }
-    handler.handle(conn, exchange, head, input).await;
-    conclude(conn, exchange).await
+    // What came of the body with the head shows whether it is broken, and whether it is whole already.
+    let mut framing = Cursor::new(head.body);
+    framing.advance(&input);
+    let exchange = Arc::new(Mutex::new(Exchange {
+        awaits_continue: head.expects_continue && !framing.is_done(),
+        fault: (framing == Cursor::Lost).then_some(BodyFault::Broken),
+        ..Exchange::default()
+    }));
+    handler.handle(conn, &exchange, head, input).await;
+    let kept = conclude(conn, &exchange).await?;
+    let input = std::mem::take(&mut exchange.lock().input);
+    Some((kept, input))
 }
 
 /// Line ends before a request are read over, however many; what was read of them is not kept.
