@@ -23,6 +23,7 @@ check: deps ## Format, lints and the tree's own rules
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) check --quiet --manifest-path tests/bench/Cargo.toml
+	$(CARGO) check --quiet --tests --manifest-path tests/fuzz/Cargo.toml
 
 test: deps ## All tests
 	$(CARGO) build --package limpet

@@ -112,7 +112,9 @@ pub fn cookie_reader(data: &[u8]) {
             assert!(data.windows(sid.len().max(1)).any(|window| window == *sid) || sid.is_empty());
         }
         if let Hidden::Changed(rest) = hide(&policy, data) {
-            assert!(rest.len() < data.len());
+            // Pairs are parted by a blank more than they may have been.
+            let parts = data.iter().filter(|byte| **byte == b';').count();
+            assert!(rest.len() <= data.len() + parts);
         }
     }
 }
@@ -138,7 +140,11 @@ pub fn set_cookie_writer(data: &[u8]) {
 
 /// A path: what is normal stays as it is, and escaping loses nothing.
 pub fn uri(data: &[u8]) {
-    let Ok(normal) = path::normalize(data) else { return };
+    // A request line's path begins with a slash by then, and has no NUL in it.
+    if data.contains(&0) {
+        return;
+    }
+    let Ok(normal) = path::normalize(&[b"/", data].concat()) else { return };
     assert!(normal.first() == Some(&b'/'));
     assert!(!normal.windows(4).any(|window| window == b"/../"));
     let mut escaped = Vec::new();
