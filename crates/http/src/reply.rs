@@ -210,12 +210,13 @@ pub(super) fn send_head(request: &mut Request, reply: Reply) {
 /// The same, with the body right behind the head if there is one at hand: the response ends with it.
 pub(super) fn send_head_with(request: &mut Request, reply: Reply, body: &[u8]) {
     let settings = &request.location.settings;
+    let is_unsure = is_unsure_of_body(request, &reply);
     let may_be_kept = request.keepalive
         && !settings.keepalive_timeout.is_zero()
         && request.conn.requests() < settings.keepalive_requests
         && clock::now().since(request.conn.accepted) <= settings.keepalive_time
         && !request.conn.is_draining()
-        && !is_unsure_of_body(request, &reply)
+        && !is_unsure
         && (reply.length != Length::Open || request.head.http_1_1 || request.head.is_head())
         && reply.status != 101;
     request.keepalive = may_be_kept;

@@ -211,6 +211,7 @@ impl Head {
             Err(Unread::Rejected(Box::new(Rejection { status, reason: reason.to_owned(), head })))
         };
         let invalid = "client sent invalid request while reading client request line";
+        let unsupported = "client sent invalid version while reading client request line";
         let method = whole.iter().take_while(|byte| is_method(**byte)).count();
         if method == 0 || whole.get(method) != Some(&b' ') {
             return reject(400, "client sent invalid method while reading client request line");
@@ -225,21 +226,29 @@ impl Head {
         if last_blank < target_start {
             return reject(400, invalid);
         }
+        let target_end = last_blank.saturating_sub(
+            whole.get(..last_blank).map_or(0, |text| text.iter().rev().take_while(|byte| **byte == b' ').count()),
+        );
+        let target = whole.get(target_start..target_end).unwrap_or_default();
+        // As in nginx, which goes from byte to byte, what is wrong with the target is told before what is wrong with the version.
+        let begins = target.first().is_some_and(|first| *first == b'/' || first.is_ascii_alphabetic());
+        if !begins || target.iter().any(|byte| *byte <= 0x20 || *byte == 0x7f) {
+            let mut words = target.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+            let is_plain = |word: &[u8]| begins && !word.iter().any(|byte| *byte < 0x20 || *byte == 0x7f);
+            let is_version = |word: &[u8]| protocol(word) == Protocol::Unsupported;
+            return match words.next().is_some_and(is_plain) && words.next().is_some_and(is_version) {
+                true => reject(505, unsupported),
+                false => reject(400, invalid),
+            };
+        }
         head.protocol = last_blank.saturating_add(1)..end;
         match protocol(whole.get(head.protocol.clone()).unwrap_or_default()) {
             Protocol::Http10 => (head.http_1_1, head.keepalive) = (false, false),
             Protocol::Http11 => {}
             Protocol::Unsupported => {
-                return reject(505, "client sent invalid version while reading client request line");
+                return reject(505, unsupported);
             }
             Protocol::Invalid => return reject(400, invalid),
-        }
-        let target_end = last_blank.saturating_sub(
-            whole.get(..last_blank).map_or(0, |text| text.iter().rev().take_while(|byte| **byte == b' ').count()),
-        );
-        let target = whole.get(target_start..target_end).unwrap_or_default();
-        if target.iter().any(|byte| *byte <= 0x20 || *byte == 0x7f) {
-            return reject(400, invalid);
         }
         if whole.get(head.method.clone()) == Some(b"CONNECT") {
             return reject(405, "client sent CONNECT method while reading client request headers");
@@ -501,6 +510,7 @@ fn blanks(text: &[u8], from: usize) -> usize {
     text.iter().skip(from).take_while(|byte| **byte == b' ').count()
 }
 
+#[derive(PartialEq, Eq)]
 enum Protocol {
     Http10,
     Http11,
@@ -517,7 +527,8 @@ fn protocol(word: &[u8]) -> Protocol {
     match (major, minor) {
         (b"1", Some(b"0" | b"00" | b"000")) => Protocol::Http10,
         (b"1", Some(minor)) if digits(minor) => Protocol::Http11,
-        ([b'2'..=b'9', ..] | [b'1', _, ..], _) if digits(major) => Protocol::Unsupported,
+        // As in nginx, which goes from digit to digit, whatever comes behind it.
+        ([b'2'..=b'9', ..] | [b'1', b'0'..=b'9', ..], _) => Protocol::Unsupported,
         _ => Protocol::Invalid,
     }
 }
