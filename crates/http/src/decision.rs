@@ -9,7 +9,7 @@ pub enum Decision {
     /// On to the next step; after routing: to a server of the location's upstream.
     Continue,
     /// This answers the request, and no backend does.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// An internal redirect. Steps within routing return it, and routing follows it: nobody else sees it.
     Reroute(Target),
     /// The try is over, and another server is chosen, or the same one over a new connection.
@@ -18,12 +18,24 @@ pub enum Decision {
     Close,
 }
 
+impl Decision {
+    /// Answers with a head and its body.
+    pub fn local(reply: Reply, body: Vec<u8>) -> Decision {
+        Decision::Answer(Box::new(Answer::Local(reply, body)))
+    }
+
+    /// Answers with a file.
+    pub fn file(opened: file::Opened) -> Decision {
+        Decision::Answer(Box::new(Answer::File(opened)))
+    }
+}
+
 /// An answer of our own.
 #[derive(Debug)]
 pub enum Answer {
     /// A head and its body.
     Local(Reply, Vec<u8>),
-    File(Box<file::Opened>),
+    File(file::Opened),
 }
 
 /// Where an internal redirect leads.

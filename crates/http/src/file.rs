@@ -9,7 +9,7 @@ use bytes::Bytes;
 use limpet_message::field::Known;
 
 use super::ctx::Request;
-use super::decision::{Answer, Decision};
+use super::decision::Decision;
 use super::ranges::{self, Ranges};
 use super::reply::{self, Length, Reply};
 use super::routing::error_page;
@@ -48,7 +48,7 @@ pub fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Decisio
         }
         Precondition::NotModified => {
             reply.status = 304;
-            return Decision::Answer(Answer::Local(reply, Vec::new()));
+            return Decision::local(reply, Vec::new());
         }
         Precondition::Go => {}
     }
@@ -59,11 +59,11 @@ pub fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Decisio
     let content_type = reply.content_type.clone().unwrap_or(content_type);
     if reply.length == Length::Open {
         // Recoded to another length: there are no ranges of it.
-        return Decision::Answer(Answer::File(Box::new(Opened {
+        return Decision::file(Opened {
             file,
             reply,
             parts: vec![FilePart { before: Vec::new(), start: 0, length: size }],
-        })));
+        });
     }
     let wanted = match request.head.value(Known::Range).filter(|_| range_applies(request, &etag, modified)) {
         Some(value) => ranges::parse(value, size),
@@ -77,7 +77,7 @@ pub fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Decisio
         Ranges::Unsatisfiable => {
             let (mut reply, body) = Reply::error_page(request, 416);
             reply.line(b"Content-Range", format!("bytes */{size}").as_bytes());
-            return Decision::Answer(Answer::Local(reply, body));
+            return Decision::local(reply, body);
         }
         Ranges::Some(ranges) => match ranges.as_slice() {
             [(start, end)] => {
@@ -96,7 +96,7 @@ pub fn answer(request: &mut Request, file: File, metadata: &Metadata) -> Decisio
     };
     let length = parts.iter().map(|part| part.before.len() as u64 + part.length).sum();
     reply.length = Length::Known(length);
-    Decision::Answer(Answer::File(Box::new(Opened { file, reply, parts })))
+    Decision::file(Opened { file, reply, parts })
 }
 
 /// The parts of a `multipart/byteranges` body, and its boundary.

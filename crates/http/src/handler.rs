@@ -54,7 +54,7 @@ impl front::Handler for Handler {
         }
         let mut decision = begin::begin(&mut request);
         if matches!(decision, Decision::Continue) && request_body::is_wanted(&request) {
-            decision = request_body::read(&mut request, &mut input).await;
+            decision = Box::pin(request_body::read(&mut request, &mut input)).await;
         }
         match request.location.settings.carrier {
             Carrier::Direct if Cursor::new(request.body_to_come()).is_done() => {

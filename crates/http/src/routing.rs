@@ -7,7 +7,7 @@ use limpet_message::body::Body;
 use limpet_message::uri;
 
 use super::ctx::{Captures, Request, Undecided};
-use super::decision::{Answer, Decision, Target};
+use super::decision::{Decision, Target};
 use super::reply::{Reply, ends_line};
 use crate::route::location::Found;
 use crate::runtime::{Content, Location};
@@ -163,7 +163,7 @@ pub fn error_page(request: &mut Request, status: u16) -> Decision {
         request.keepalive = false;
     }
     let (reply, body) = Reply::error_page(request, status);
-    Decision::Answer(Answer::Local(reply, body))
+    Decision::local(reply, body)
 }
 
 /// The path of the present URI with a slash behind it, as a redirect.
@@ -188,5 +188,5 @@ pub fn redirect(request: &mut Request, status: u16, target: &[u8]) -> Decision {
     } else {
         reply.line(b"Location", &target);
     }
-    Decision::Answer(Answer::Local(reply, body))
+    Decision::local(reply, body)
 }

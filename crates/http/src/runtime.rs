@@ -87,9 +87,9 @@ pub struct Server {
     pub locations: Vec<Arc<Location>>,
     pub top: Level,
     /// The locations with a name, the `@` included.
-    pub named: HashMap<Vec<u8>, usize>,
+    pub named: foldhash::HashMap<Vec<u8>, usize>,
     /// The locations inside of a location.
-    pub inner: HashMap<usize, Level>,
+    pub inner: foldhash::HashMap<usize, Level>,
     /// What applies before a location is found.
     pub outside: Arc<Location>,
     pub client_header_timeout: Duration,
@@ -118,8 +118,8 @@ impl Server {
             rewrite: Vec::new(),
             locations: Vec::new(),
             top: Level::default(),
-            named: HashMap::new(),
-            inner: HashMap::new(),
+            named: foldhash::HashMap::default(),
+            inner: foldhash::HashMap::default(),
             outside: Arc::default(),
             client_header_timeout: Duration::from_secs(60),
             head_limits: HeadLimits::default(),

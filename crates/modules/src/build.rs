@@ -1,6 +1,5 @@
 //! From the configuration to the runtime: files opened, patterns and texts compiled, names turned into references.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -89,9 +88,9 @@ fn built_upstream(site: &Site<'_>, written: &crate::model::Upstream) -> BuiltUps
 
 fn server(site: &Site<'_>, written: &Server) -> Result<runtime::Server, BuildError> {
     let mut locations = Vec::new();
-    let mut inner = HashMap::new();
+    let mut inner = foldhash::HashMap::default();
     let top = level(site, &written.locations, &mut locations, &mut inner)?;
-    let mut named = HashMap::new();
+    let mut named = foldhash::HashMap::default();
     for location in &written.locations {
         if let Matcher::Named(name) = &location.matcher {
             named.entry(name.as_bytes().to_vec()).or_insert(locations.len());
@@ -122,7 +121,7 @@ fn level(
     site: &Site<'_>,
     siblings: &[Location],
     locations: &mut Vec<Arc<runtime::Location>>,
-    inner: &mut HashMap<usize, Level>,
+    inner: &mut foldhash::HashMap<usize, Level>,
 ) -> Result<Level, BuildError> {
     let mut found = Level::default();
     for location in siblings.iter().filter(|location| !matches!(location.matcher, Matcher::Named(_))) {

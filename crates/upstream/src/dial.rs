@@ -83,7 +83,7 @@ impl Dial {
                 dial.trace.set_reused();
                 idle
             }
-            None => match dial.open().await {
+            None => match Box::pin(dial.open()).await {
                 Ok(socket) => Connection::new(socket, dial.client.take_slot()),
                 Err(failure) => {
                     clock::tick();

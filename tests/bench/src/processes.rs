@@ -82,6 +82,8 @@ fn origin(host: &str) -> Server {
         for (name, size) in [("64k", 65_536), ("1m", 1 << 20)] {
             std::fs::write(folder.join(name), vec![b'x'; size]).expect("a page");
         }
+        let large = std::fs::File::create(folder.join("100m")).expect("a page");
+        large.set_len(100 << 20).expect("a page");
         let folder = folder.display();
         format!(
             "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ access_log off; keepalive_requests 1000000000;
@@ -97,15 +99,20 @@ pub fn nginx(backend: u16) -> Server {
 
 /// nginx with these servers in its upstream.
 pub fn nginx_with(servers: &str) -> Server {
+    nginx_of("nginx", servers, "")
+}
+
+/// The same with directives of the http block.
+pub fn nginx_of(name: &'static str, servers: &str, http: &str) -> Server {
     let configuration = |folder: &Path, port: u16| {
         let folder = folder.display();
         format!(
-            "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ access_log off; keepalive_requests 1000000000; proxy_temp_path {folder}/p;
+            "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ {http} access_log off; keepalive_requests 1000000000; proxy_temp_path {folder}/p; client_body_temp_path {folder}/c;
              upstream u {{ {servers} keepalive 256; keepalive_requests 1000000000; }}
              server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }} }}"
         )
     };
-    start("nginx", configuration, nginx_command)
+    start(name, configuration, nginx_command)
 }
 
 pub fn haproxy(backend: u16) -> Server {
@@ -145,7 +152,8 @@ pub fn limpet_with(servers: &str) -> Server {
     limpet_of("limpet", servers, "")
 }
 
-fn limpet_of(name: &'static str, servers: &str, http: &str) -> Server {
+/// limpet with directives of the http block.
+pub fn limpet_of(name: &'static str, servers: &str, http: &str) -> Server {
     let configuration = |_: &Path, port: u16| {
         format!(
             "daemon off; worker_processes 1; events {{ worker_connections 16384; }} http {{ {http} access_log off; keepalive_requests 1000000000;

@@ -178,7 +178,7 @@ async fn request(
     drop_blank_lines(&mut input);
     let (limit, limits) = handler.bounds(conn);
     let read = match Head::parse(&input, limits) {
-        Err(Unread::Incomplete) => match timeout(limit, read_head(conn, &mut input, limits)).await {
+        Err(Unread::Incomplete) => match Box::pin(timeout(limit, read_head(conn, &mut input, limits))).await {
             Ok(read) => read,
             Err(_) => {
                 let reason = "client timed out (110: Connection timed out)";
@@ -200,8 +200,11 @@ async fn request(
         }
         Err(Unread::Rejected(rejection)) => {
             let page = handler.reject(conn, *rejection);
-            send(conn, &page, LINGER).await;
-            linger(conn).await;
+            Box::pin(async {
+                send(conn, &page, LINGER).await;
+                linger(conn).await;
+            })
+            .await;
             return None;
         }
     };
@@ -287,20 +290,20 @@ async fn conclude(conn: &Conn, exchange: &Mutex<Exchange>) -> Option<Duration> {
     }
     if let Some(tunnel) = tunnel {
         let input = std::mem::take(&mut exchange.lock().input);
-        tunnel::run(conn, tunnel, input).await;
+        Box::pin(tunnel::run(conn, tunnel, input)).await;
         // So that what was sent still arrives, even if the client goes on sending.
-        linger(conn).await;
+        Box::pin(linger(conn)).await;
         return None;
     }
     match framing {
         Cursor::Done if reusable => Some(keepalive_timeout),
         // A client that still waits for `100 Continue` may or may not send its body: nobody can tell.
         Cursor::Length(_) | Cursor::Chunked(_) if reusable && !awaits_continue => {
-            discard_body(conn, exchange).await.then_some(keepalive_timeout)
+            Box::pin(discard_body(conn, exchange)).await.then_some(keepalive_timeout)
         }
         Cursor::Done if exchange.lock().input.is_empty() && !conn.socket.has_unread() => None,
         _ => {
-            linger(conn).await;
+            Box::pin(linger(conn)).await;
             None
         }
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use limpet_http::Request;
-use limpet_http::decision::{Answer, Decision};
+use limpet_http::decision::Decision;
 use limpet_http::reply::{Length, Reply};
 use limpet_http::runtime::Content;
 use limpet_http::variables::argument;
@@ -50,7 +50,7 @@ impl module::Content for CheckStatus {
         let (format, kept) = (self.format, Arc::clone(&site.shared.kept));
         let page = move |request: &mut Request| {
             let (reply, body) = answer(request, format, &kept);
-            Decision::Answer(Answer::Local(reply, body))
+            Decision::local(reply, body)
         };
         Ok(Content::Module(Box::new(page)))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use limpet_http::ctx::{Captures, Undecided};
-use limpet_http::decision::{Answer, Decision};
+use limpet_http::decision::Decision;
 use limpet_http::phase::Step;
 use limpet_http::reply::{Length, Reply};
 use limpet_http::routing::{error_page, redirect};
@@ -85,7 +85,7 @@ fn return_(request: &mut Request, code: u16, text: Option<&Text>) -> Decision {
     let text = text.map(|text| text.render(request));
     match (code, text) {
         (444 | 408 | 499, None) => Decision::Close,
-        (204, _) => Decision::Answer(Answer::Local(Reply::new(204), Vec::new())),
+        (204, _) => Decision::local(Reply::new(204), Vec::new()),
         (301 | 302 | 303 | 307 | 308, Some(target)) => redirect(request, code, &target),
         (400.., None) | (301 | 302 | 303 | 307 | 308, None) => error_page(request, code),
         (_, text) => {
@@ -93,7 +93,7 @@ fn return_(request: &mut Request, code: u16, text: Option<&Text>) -> Decision {
             let mut reply = Reply::new(code);
             reply.content_type = Some(request.media_type().into_owned().into());
             reply.length = Length::Known(body.len() as u64);
-            Decision::Answer(Answer::Local(reply, body))
+            Decision::local(reply, body)
         }
     }
 }

@@ -25,7 +25,7 @@ pub async fn carry(mut request: Box<Request>, decision: Decision, input: Vec<u8>
     let mut client = Client::new(&request, input);
     let is_whole = match decision {
         Decision::Continue => proxy(&mut request, &mut client).await,
-        decision => settle(&mut request, &mut client, decision).await,
+        decision => Box::pin(settle(&mut request, &mut client, decision)).await,
     };
     if is_whole {
         client.count_waiting();
@@ -37,7 +37,7 @@ pub async fn carry(mut request: Box<Request>, decision: Decision, input: Vec<u8>
 /// Does what the last step has said. Whether the response went out whole, or its end can be left to the front.
 async fn settle(request: &mut Request, client: &mut Client, decision: Decision) -> bool {
     let is_sent = match decision {
-        Decision::Answer(answer) if request.reply.is_none() => send(request, client, answer).await,
+        Decision::Answer(answer) if request.reply.is_none() => send(request, client, *answer).await,
         _ => false,
     };
     request.keepalive &= is_sent;
@@ -91,7 +91,7 @@ async fn proxy(request: &mut Request, client: &mut Client) -> bool {
         };
         match decision {
             Decision::NextServer => {}
-            decision => return settle(request, client, decision).await,
+            decision => return Box::pin(settle(request, client, decision)).await,
         }
     }
 }

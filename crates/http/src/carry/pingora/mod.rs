@@ -164,7 +164,7 @@ impl ProxyHttp for Hooks {
         let decision = slot.word.take().unwrap_or(Decision::Close);
         let request = slot.request()?;
         match decision {
-            Decision::Answer(answer) => send::answer(session, request, answer).await.map(|()| true),
+            Decision::Answer(answer) => send::answer(session, request, *answer).await.map(|()| true),
             Decision::Continue if begin::reads_body(request) => {
                 // Pingora sends what it has kept of the body before it reads on.
                 session.as_mut().enable_retry_buffering();

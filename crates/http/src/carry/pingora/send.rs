@@ -15,7 +15,7 @@ use crate::reply::{Length, Reply};
 /// Does what the last step of a failed request has said.
 pub(super) async fn word(session: &mut Session, request: &mut Request, word: Decision) {
     let sent = match word {
-        Decision::Answer(given) if request.reply.is_none() => answer(session, request, given).await,
+        Decision::Answer(given) if request.reply.is_none() => answer(session, request, *given).await,
         _ => {
             request.keepalive = false;
             // Nothing is sent: an empty head keeps the one that Pingora writes from being sent.
@@ -36,7 +36,7 @@ pub(super) async fn answer(session: &mut Session, request: &mut Request, answer:
     match answer {
         Answer::Local(reply, body) => local(session, request, reply, body).await,
         Answer::File(file) if request.head.is_head() => local(session, request, file.into_reply(), Vec::new()).await,
-        Answer::File(opened) => file(session, request, *opened).await,
+        Answer::File(opened) => file(session, request, opened).await,
     }
 }
 
