@@ -59,6 +59,11 @@ fn start(name: &'static str, configuration: impl Fn(&Path, u16) -> String, comma
     Server { name, port, child, _folder: folder }
 }
 
+/// No access log, unless the directives have one.
+fn unless_logged(http: &str) -> &'static str {
+    if http.contains("access_log") { "" } else { "access_log off;" }
+}
+
 const NGINX: &str = "daemon off; master_process off; worker_processes 1; events { worker_connections 16384; }";
 
 fn nginx_command(folder: &Path) -> Command {
@@ -104,10 +109,11 @@ pub fn nginx_with(servers: &str) -> Server {
 
 /// The same with directives of the http block.
 pub fn nginx_of(name: &'static str, servers: &str, http: &str) -> Server {
+    let log = unless_logged(http);
     let configuration = |folder: &Path, port: u16| {
         let folder = folder.display();
         format!(
-            "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ {http} access_log off; keepalive_requests 1000000000; proxy_temp_path {folder}/p; client_body_temp_path {folder}/c;
+            "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ {http} {log} keepalive_requests 1000000000; proxy_temp_path {folder}/p; client_body_temp_path {folder}/c;
              upstream u {{ {servers} keepalive 256; keepalive_requests 1000000000; }}
              server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }} }}"
         )
@@ -154,9 +160,10 @@ pub fn limpet_with(servers: &str) -> Server {
 
 /// limpet with directives of the http block.
 pub fn limpet_of(name: &'static str, servers: &str, http: &str) -> Server {
+    let log = unless_logged(http);
     let configuration = |_: &Path, port: u16| {
         format!(
-            "daemon off; worker_processes 1; events {{ worker_connections 16384; }} http {{ {http} access_log off; keepalive_requests 1000000000;
+            "daemon off; worker_processes 1; events {{ worker_connections 16384; }} http {{ {http} {log} keepalive_requests 1000000000;
              upstream u {{ {servers} keepalive 256; keepalive_requests 1000000000; session_sticky; }}
              server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://u; }} }} }}"
         )

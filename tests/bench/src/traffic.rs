@@ -5,7 +5,7 @@ use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 
-use crate::processes::{Server, backend, haproxy, limpet, limpet_on_pingora, nginx};
+use crate::processes::{Server, backend, haproxy, limpet, limpet_of, limpet_on_pingora, nginx, nginx_of};
 
 /// Many short rounds: a machine that others use as well is disturbed for seconds at a time.
 const ROUNDS: usize = 15;
@@ -35,27 +35,36 @@ pub fn measure(page: &mut String) {
     );
     let _ = writeln!(page, "| body | server | CPU µs per request | user | system | to nginx | requests/s | to nginx |\n|---|---|---|---|---|---|---|---|");
     for (target, size) in SIZES {
-        let cookies = servers.each_ref().map(|server| cookie(server.port, target));
-        let rounds = in_turns(ROUNDS, servers.len(), |server| requests(&servers[server], target, &cookies[server]));
-        for (server, figures) in servers.iter().zip(&rounds) {
-            let middle = |figure: fn(Figures) -> f64| median(figures.iter().map(|figures| figure(*figures)));
-            let to_nginx = |figure: fn(Figures) -> f64| {
-                median(figures.iter().zip(&rounds[0]).map(|(figures, nginx)| figure(*figures) / figure(*nginx)))
-            };
-            let _ = writeln!(
-                page,
-                "| {size} | {} | {:.1} | {:.1} | {:.1} | {:.2} | {:.0} | {:.2} |",
-                server.name,
-                middle(Figures::cpu),
-                middle(|figures| figures.user),
-                middle(|figures| figures.system),
-                to_nginx(Figures::cpu),
-                middle(|figures| figures.throughput),
-                to_nginx(|figures| figures.throughput)
-            );
-        }
+        table(page, &servers, target, size);
     }
+    drop(servers);
+    let to = format!("server 127.0.0.1:{};", origin.port);
+    let logging = [nginx_of("nginx", &to, "access_log log combined;"), limpet_of("limpet", &to, "access_log log combined;")];
+    table(page, &logging, "19", "19 bytes, logged");
     page.push('\n');
+}
+
+/// The rows of some servers, the first of which is nginx.
+fn table<const N: usize>(page: &mut String, servers: &[Server; N], target: &str, size: &str) {
+    let cookies = servers.each_ref().map(|server| cookie(server.port, target));
+    let rounds = in_turns(ROUNDS, servers.len(), |server| requests(&servers[server], target, &cookies[server]));
+    for (server, figures) in servers.iter().zip(&rounds) {
+        let middle = |figure: fn(Figures) -> f64| median(figures.iter().map(|figures| figure(*figures)));
+        let to_nginx = |figure: fn(Figures) -> f64| {
+            median(figures.iter().zip(&rounds[0]).map(|(figures, nginx)| figure(*figures) / figure(*nginx)))
+        };
+        let _ = writeln!(
+            page,
+            "| {size} | {} | {:.1} | {:.1} | {:.1} | {:.2} | {:.0} | {:.2} |",
+            server.name,
+            middle(Figures::cpu),
+            middle(|figures| figures.user),
+            middle(|figures| figures.system),
+            to_nginx(Figures::cpu),
+            middle(|figures| figures.throughput),
+            to_nginx(|figures| figures.throughput)
+        );
+    }
 }
 
 /// Rounds in which each of some servers is measured, every other one in the opposite order. The result has the rounds of
