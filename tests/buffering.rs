@@ -260,7 +260,9 @@ fn a_backend_waits_for_its_client_where_nothing_is_buffered() {
 #[test]
 fn a_response_goes_on_where_there_is_no_place_for_its_file() {
     let (backend, _) = large(LARGE, "");
-    let (limpet, front) = before(&backend, "proxy_temp_path /proc/nowhere;");
+    let (limpet, front) = before(&backend, "proxy_temp_path temp;");
+    std::fs::remove_dir(limpet.path("temp")).expect("it was made");
+    std::fs::write(limpet.path("temp"), "no folder").expect("a file");
     let mut client = Client::connect(front);
     client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     limpet.logs("an upstream response can't be buffered to a temporary file");
@@ -285,4 +287,79 @@ fn a_buffered_response_in_chunks_arrives_whole() {
     std::thread::sleep(Duration::from_millis(300));
     let body = client.response().body;
     assert!(body.len() == 300 * 65_536 && body.iter().all(|byte| *byte == b'c'));
+}
+
+#[test]
+fn what_a_backend_sent_before_it_broke_off_arrives() {
+    let (backend, sent) = large(LARGE, "");
+    // It says that there is more.
+    let cut = Backend::driven({
+        let inner = backend.address();
+        move |_, mut stream| {
+            let mut source = std::net::TcpStream::connect(&*inner).expect("connected");
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = source.write_all(b"GET / HTTP/1.1\r\n\r\n");
+            let mut head = [0; 1024];
+            let count = source.read(&mut head).expect("a head");
+            let text =
+                String::from_utf8_lossy(&head[..count]).replace(&format!("{LARGE}"), &format!("{}", LARGE + 1000));
+            let end = text.find("\r\n\r\n").expect("a head") + 4;
+            let _ = stream.write_all(&text.as_bytes()[..end]);
+            let rest = count - head.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") - 4;
+            let _ = stream.write_all(&head[count - rest..count]);
+            let mut left = LARGE - rest;
+            let mut buffer = vec![0; 65_536];
+            while left > 0 {
+                let count = source.read(&mut buffer).expect("a body");
+                let _ = stream.write_all(&buffer[..count]);
+                left -= count;
+            }
+        }
+    });
+    let (limpet, front) = before(&cut, "");
+    let mut client = Client::connect(front);
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    eventually("the backend has sent all", || sent.load(Ordering::Acquire) == LARGE);
+    limpet.logs("upstream prematurely closed connection");
+    let answer = client.to_end();
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    assert_is_whole(&answer[head..]);
+}
+
+#[test]
+fn the_time_of_a_server_ends_with_its_last_byte() {
+    let (backend, sent) = large(LARGE, "");
+    let front = port();
+    let http = format!(
+        "log_format t '$upstream_response_time $request_time';
+         server {{ listen 127.0.0.1:{front}; access_log logs/t.log t; location / {{ proxy_pass http://{}; }} }}",
+        backend.address()
+    );
+    let limpet = Limpet::http(front, &http);
+    let mut client = Client::connect(front);
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    eventually("the backend has sent all", || sent.load(Ordering::Acquire) == LARGE);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_is_whole(&client.response().body);
+    let log = || std::fs::read_to_string(limpet.path("logs/t.log")).unwrap_or_default();
+    eventually("it is logged", || log().lines().count() == 1);
+    let times: Vec<f64> = log().split_whitespace().map(|time| time.parse().expect("a time")).collect();
+    assert!(times[0] + 1.0 < times[1], "{times:?}");
+}
+
+#[test]
+fn a_folder_that_can_not_be_made_is_an_error_at_load() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for directive in ["proxy_temp_path", "client_body_temp_path"] {
+        let path = folder.path().join("nginx.conf");
+        let text = format!(
+            "events {{}} http {{ server {{ listen 127.0.0.1:8080; location / {{ {directive} /nonexistent/a/b; proxy_pass http://127.0.0.1:1; }} }} }}"
+        );
+        std::fs::write(&path, text).expect("a file");
+        let prefix = folder.path().display().to_string();
+        let output = limpet_tests::run(&["-t", "-p", &prefix, "-c", &path.display().to_string()]);
+        assert_eq!(output.status, 1, "{}", output.stderr);
+        let message = "mkdir() \"/nonexistent/a/b\" failed (2: No such file or directory)";
+        assert!(output.stderr.contains(message), "{}", output.stderr);
+    }
 }

@@ -100,7 +100,7 @@ impl Request {
             last.status = status;
             last.connected = trace.connected();
             last.ended = Some(trace.elapsed());
-        } else if let Some((connected, elapsed)) = trace_times {
+        } else if let (Some((connected, elapsed)), None) = (trace_times, last.ended) {
             last.connected = connected;
             last.ended = Some(elapsed);
         }

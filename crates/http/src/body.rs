@@ -36,6 +36,8 @@ pub(super) fn to_client(request: &mut Request, piece: Option<Bytes>, end: bool) 
     let piece = piece.filter(|piece: &Bytes| !piece.is_empty());
     count(request, piece.as_ref().map_or(0, Bytes::len));
     if end {
+        // However long the client takes from here.
+        request.end_try(None);
         request.exchange().ending = true;
         if let Some(attempt) = &mut request.attempt {
             attempt.leave();

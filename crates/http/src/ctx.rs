@@ -299,7 +299,8 @@ impl Request {
 
     /// What the backend is asked for, as a URL.
     fn upstream_url(&self) -> Option<String> {
-        let upstream = self.upstream.as_ref()?;
+        // Nobody is to be asked before a server is chosen.
+        let upstream = self.upstream.as_ref().filter(|_| self.members.is_some())?;
         let name = match &self.attempt {
             Some(attempt) => &attempt.dial.backend.name,
             None if self.tries.last().is_none_or(|last| !last.is_server()) => &upstream.name,

@@ -18,7 +18,7 @@ use super::ctx::Request;
 use super::decision::Decision;
 use super::fail::BROKEN_BODY;
 use super::routing::error_page;
-use crate::front::nameless;
+use crate::front::{make_folder, nameless};
 
 /// `client_body_temp_path`
 #[derive(Debug)]
@@ -43,8 +43,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Whether the body is to be read before anybody is asked.
 pub(super) fn is_wanted(request: &Request) -> bool {
-    request.pass().is_some_and(|pass| pass.terms.request_buffering)
-        && (request.head.body != Body::None || request.location.settings.body_in_file_only != InFileOnly::Off)
+    request.head.body != Body::None && request.pass().is_some_and(|pass| pass.terms.request_buffering)
 }
 
 /// Reads the body, which the request keeps. `input` came behind its head; afterwards it is what came behind its body.
@@ -57,7 +56,9 @@ pub(super) async fn read(request: &mut Request, input: &mut Vec<u8>) -> Decision
     };
     if request.head.expects_continue {
         // Without it no body may come. That it can't be sent shows with the next read.
-        let _ = request.conn.socket.try_write_vectored(&[IoSlice::new(CONTINUE)]);
+        if let Ok(count) = request.conn.socket.try_write_vectored(&[IoSlice::new(CONTINUE)]) {
+            request.conn.count_sent(count);
+        }
         request.exchange().awaits_continue = false;
         request.head.expects_continue = false;
     }
@@ -216,7 +217,7 @@ fn create(temp: &TempPath, in_file_only: InFileOnly) -> io::Result<StoredFile> {
     }
     let path = next_path(temp);
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        make_folder(folder)?;
     }
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     Ok(StoredFile { file, length: 0, path: Some(path), is_removed: in_file_only == InFileOnly::Clean })

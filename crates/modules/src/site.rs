@@ -1,5 +1,8 @@
 //! What modules need to put a configuration to work.
 
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +10,7 @@ use std::time::Duration;
 use limpet_http::pass::{HashKey, Slices};
 use limpet_http::runtime::Shared;
 use limpet_http::{Request, Text};
-use limpet_log::{ErrorLog, LogFile};
+use limpet_log::{ErrorLog, LogFile, os_error};
 use limpet_text::{Registry, Template};
 use limpet_upstream::Upstream;
 
@@ -52,6 +55,21 @@ impl Site<'_> {
     /// A text of the configuration, whose variables were checked when it was read.
     pub(crate) fn compile(&self, template: &Template) -> Text {
         Text::new(template, &self.registry)
+    }
+
+    /// The folder for temporary files that a file names, which is made as nginx makes it; or else one with nginx's name, which is
+    /// made when it is needed.
+    pub(crate) fn temp_folder(&self, written: Option<&Path>, default: &str) -> Result<PathBuf, BuildError> {
+        let folder = self.environment.prefix.join(written.unwrap_or(Path::new(default)));
+        if written.is_none() {
+            return Ok(folder);
+        }
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(BuildError(format!("mkdir() \"{}\" failed ({})", folder.display(), os_error(&error))))
+            }
+            _ => Ok(folder),
+        }
     }
 
     /// A log file; a relative path begins at the prefix.

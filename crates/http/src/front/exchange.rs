@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use limpet_message::body::Cursor;
 
-use super::outgoing::Buffering;
+use super::outgoing::{Buffering, Outgoing};
 use super::tunnel::Tunnel;
 
 /// nginx's `send_timeout` and `client_body_timeout`, for the time before a location is known.
@@ -44,6 +44,8 @@ pub struct Exchange {
     pub ending: bool,
     /// What the session has left to send.
     pub unsent: Vec<u8>,
+    /// What was buffered of a response that broke off, to be sent before the end.
+    pub(crate) cut_off: Option<Outgoing>,
     /// The response went out whole, and the connection may serve another request.
     pub reusable: bool,
     /// How long the next request is waited for.
@@ -68,6 +70,7 @@ impl Default for Exchange {
             buffering: None,
             ending: false,
             unsent: Vec::new(),
+            cut_off: None,
             reusable: false,
             keepalive_timeout: Duration::ZERO,
             send_timeout: CLIENT_TIMEOUT,

@@ -19,4 +19,4 @@ pub use counters::Counters;
 pub use exchange::Exchange;
 pub use handler::Handler;
 pub use serve::accept;
-pub(crate) use temp_file::nameless;
+pub(crate) use temp_file::{make_folder, nameless};

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use limpet_log::os_error;
-use limpet_wire::{IoTimeout, scratch};
+use limpet_wire::IoTimeout;
 
 use super::conn::Conn;
 use super::temp_file::nameless;
@@ -26,6 +26,9 @@ pub struct Buffering {
     pub folder: Arc<PathBuf>,
 }
 
+/// How much is read from the file at a time.
+const FILE_READ: usize = 32_768;
+
 /// Bytes on their way to a client, in their order: those in memory, then those in the file.
 pub(crate) struct Outgoing {
     conn: Arc<Conn>,
@@ -35,6 +38,8 @@ pub(crate) struct Outgoing {
     /// `None`: nothing is buffered but what was left of a write.
     buffering: Option<Buffering>,
     spool: Spool,
+    /// What comes behind the file, once that can't be written any more.
+    tail: Vec<u8>,
     sending: IoTimeout,
     has_failed: bool,
 }
@@ -46,6 +51,8 @@ struct Spool {
     read: u64,
     /// It can't be written: there is no place left, say.
     is_broken: bool,
+    /// It has just been made.
+    is_new: bool,
 }
 
 /// The bytes could not be put into a file: nothing more is read from the backend until they are sent.
@@ -69,6 +76,7 @@ impl Outgoing {
             sent: 0,
             buffering: None,
             spool: Spool::default(),
+            tail: Vec::new(),
             sending: IoTimeout::new(),
             has_failed: false,
         }
@@ -81,7 +89,7 @@ impl Outgoing {
 
     /// Bytes that wait to be sent, in memory and in the file.
     pub(crate) fn waiting(&self) -> u64 {
-        self.in_memory() as u64 + self.spool.waiting()
+        self.in_memory() as u64 + self.spool.waiting() + self.tail.len() as u64
     }
 
     fn in_memory(&self) -> usize {
@@ -132,26 +140,27 @@ impl Outgoing {
                     Ok(()) => return Ok(()),
                     Err(error) => {
                         self.spool.is_broken = true;
-                        self.take_back(bytes);
+                        self.put_behind(bytes);
                         return Err(NotSpooled(error));
                     }
                 }
             }
-            _ if self.spool.waiting() > 0 => self.take_back(bytes),
-            _ => self.memory.extend_from_slice(bytes),
+            _ => self.put_behind(bytes),
         }
         Ok(())
     }
 
-    /// There is no place left in the file: what is there goes out before these bytes, all from memory.
-    fn take_back(&mut self, bytes: &[u8]) {
-        while self.spool.waiting() > 0 {
-            if self.spool.take(&mut self.memory).is_err() {
-                self.has_failed = true;
-                return;
-            }
+    /// Puts bytes into memory, behind what is in the file if there is anything.
+    fn put_behind(&mut self, bytes: &[u8]) {
+        match self.spool.waiting() == 0 && self.tail.is_empty() {
+            true => self.memory.extend_from_slice(bytes),
+            false => self.tail.extend_from_slice(bytes),
         }
-        self.memory.extend_from_slice(bytes);
+    }
+
+    /// Whether a file was made for what waits, asked for the first time since.
+    pub(crate) fn has_new_file(&mut self) -> bool {
+        std::mem::take(&mut self.spool.is_new)
     }
 
     /// Sends bytes right from where they lie, behind what waits. What the socket does not take waits from then on.
@@ -160,7 +169,7 @@ impl Outgoing {
     /// As for [`push`](Self::push). That the client has gone shows when something is sent next.
     pub(crate) fn send_through(&mut self, parts: [&[u8]; 3]) -> Result<(), NotSpooled> {
         let mut written = 0;
-        if self.spool.waiting() == 0 {
+        if self.spool.waiting() == 0 && self.tail.is_empty() {
             let waiting = self.memory.get(self.sent..).unwrap_or_default();
             let [first, second, third] = parts;
             match self.conn.socket.try_write_vectored(&[waiting, first, second, third].map(IoSlice::new)) {
@@ -206,12 +215,15 @@ impl Outgoing {
                 return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
             }
             if self.in_memory() == 0 {
-                if self.spool.waiting() == 0 {
-                    return Poll::Ready(Ok(()));
-                }
                 self.memory.clear();
                 self.sent = 0;
-                self.spool.take(&mut self.memory).inspect_err(|_| self.has_failed = true)?;
+                if self.spool.waiting() > 0 {
+                    self.spool.take(&mut self.memory).inspect_err(|_| self.has_failed = true)?;
+                } else if self.tail.is_empty() {
+                    return Poll::Ready(Ok(()));
+                } else {
+                    self.memory = std::mem::take(&mut self.tail);
+                }
             }
             let rest = self.memory.get(self.sent..).unwrap_or_default();
             let written = self.conn.socket.poll_write(cx, &[IoSlice::new(rest)]);
@@ -227,7 +239,7 @@ impl Outgoing {
 
     /// Whether what waits is little enough to be sent by the front, in its turn.
     pub(crate) fn may_be_left(&self) -> bool {
-        self.spool.waiting() == 0 && self.in_memory() <= LEFT_TO_THE_FRONT
+        self.spool.waiting() == 0 && self.tail.is_empty() && self.in_memory() <= LEFT_TO_THE_FRONT
     }
 
     /// What waits in memory, taken out; what is in the file stays.
@@ -238,13 +250,16 @@ impl Outgoing {
         rest
     }
 
-    /// Sends as much as the socket takes at once.
-    pub(crate) fn send_at_once(&mut self) {
+    /// Sends as much of what is in memory as the socket takes at once, and whether that was all there is.
+    pub(crate) fn send_at_once(&mut self) -> bool {
         let rest = self.memory.get(self.sent..).unwrap_or_default();
-        if let Ok(count) = self.conn.socket.try_write_vectored(&[IoSlice::new(rest)]) {
+        if !rest.is_empty()
+            && let Ok(count) = self.conn.socket.try_write_vectored(&[IoSlice::new(rest)])
+        {
             self.conn.count_sent(count);
             self.advance(count);
         }
+        self.waiting() == 0
     }
 }
 
@@ -256,7 +271,10 @@ impl Spool {
     fn push(&mut self, folder: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(nameless(folder)?),
+            none => {
+                self.is_new = true;
+                none.insert(nameless(folder)?)
+            }
         };
         file.write_all_at(bytes, self.written)?;
         self.written += bytes.len() as u64;
@@ -266,13 +284,14 @@ impl Spool {
     /// Reads the next of it behind what is in `out`.
     fn take(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let count = scratch::with(|buffer| {
-            let most = usize::try_from(self.written.saturating_sub(self.read)).unwrap_or(usize::MAX).min(buffer.len());
-            let space = buffer.get_mut(..most).unwrap_or_default();
-            let count = file.read_at(space, self.read)?;
-            out.extend_from_slice(space.get(..count).unwrap_or_default());
-            io::Result::Ok(count)
-        })?;
+        // Not by way of the thread's buffer: what it holds may be what is to be put behind this.
+        let most = usize::try_from(self.waiting()).unwrap_or(usize::MAX).min(FILE_READ);
+        let before = out.len();
+        out.resize(before + most, 0);
+        let read = file.read_at(out.get_mut(before..).unwrap_or_default(), self.read);
+        let count = read.as_ref().copied().unwrap_or(0);
+        out.truncate(before + count);
+        read?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -282,5 +301,47 @@ impl Spool {
             (self.read, self.written) = (0, 0);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Read;
+
+    use limpet_wire::{Address, Socket};
+
+    use super::*;
+    use crate::front::Clients;
+
+    #[test]
+    fn what_waits_is_sent_in_its_order_when_the_file_can_not_be_written_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, address) = listener.accept().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let socket = Socket::Tcp(tokio::net::TcpStream::from_std(ours).unwrap());
+            let clients = Clients::new(0, Arc::default(), Arc::default());
+            let conn = Arc::new(Conn::new(&clients, 1, socket, Address::Ip(address)));
+            let mut out = Outgoing::new(conn);
+            out.buffer(&Buffering { memory: 10, file: 1000, folder: Arc::new(folder.path().into()) });
+            assert!(out.push(b"memory ").is_ok() && out.push(b"file one ").is_ok() && out.push(b"file two ").is_ok());
+            assert_eq!((out.spool.waiting(), out.has_new_file(), out.has_new_file()), (18, true, false));
+            // The same bytes, and nobody may write.
+            let copy = folder.path().join("copy");
+            std::fs::write(&copy, "file one file two ").unwrap();
+            out.spool.file = Some(File::open(copy).unwrap());
+            let (one, two) = (out.push(b"tail one ").is_err(), out.send_through([b"tail ", b"two", b""]).is_err());
+            assert_eq!((one, two, out.has_room()), (true, false, false));
+            poll_fn(|cx| out.poll_send(cx, Duration::from_secs(1))).await.unwrap();
+            assert_eq!(out.waiting(), 0);
+        });
+        drop(runtime);
+        let mut received = [0; 42];
+        peer.read_exact(&mut received).unwrap();
+        assert_eq!(String::from_utf8_lossy(&received), "memory file one file two tail one tail two");
     }
 }

@@ -288,6 +288,10 @@ async fn conclude(conn: &Conn, exchange: &Mutex<Exchange>) -> Option<Duration> {
             return None;
         }
     }
+    let cut_off = exchange.lock().cut_off.take();
+    if let Some(mut cut_off) = cut_off {
+        let _ = Box::pin(poll_fn(|cx| cut_off.poll_send(cx, limit))).await;
+    }
     if let Some(tunnel) = tunnel {
         let input = std::mem::take(&mut exchange.lock().input);
         Box::pin(tunnel::run(conn, tunnel, input)).await;

@@ -3,7 +3,7 @@
 pub(crate) mod location;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use limpet_http::request_body::{InFileOnly, TempPath};
@@ -55,9 +55,10 @@ impl Module for Servers {
         to.body_buffer_size = settings.client_body_buffer_size.unwrap_or(16_384) as usize;
         to.body_in_file_only = settings.client_body_in_file_only.unwrap_or_default();
         let temp_path = settings.client_body_temp_path.as_ref();
-        let folder = temp_path.map_or(Path::new("client_body_temp"), |(folder, _)| folder);
-        let levels = temp_path.map_or_else(Vec::new, |(_, levels)| levels.clone());
-        to.body_temp_path = Arc::new(TempPath { folder: site.environment.prefix.join(folder), levels });
+        to.body_temp_path = Arc::new(TempPath {
+            folder: site.temp_folder(temp_path.map(|(folder, _)| folder.as_path()), "client_body_temp")?,
+            levels: temp_path.map_or_else(Vec::new, |(_, levels)| levels.clone()),
+        });
         to.client_body_timeout = site::milliseconds(settings.client_body_timeout, 60_000);
         to.send_timeout = site::milliseconds(settings.send_timeout, 60_000);
         to.carrier = settings.carrier.unwrap_or_default();

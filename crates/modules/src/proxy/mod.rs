@@ -5,7 +5,7 @@ mod variables;
 mod words;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use limpet_http::front::outgoing::Buffering;
@@ -24,7 +24,7 @@ use words::{
 use crate::model::{self, Http};
 use crate::module::{Module, Verifying};
 use crate::reading::{Directive, set};
-use crate::site::{self, Site};
+use crate::site::{self, BuildError, Site};
 
 /// The number and size of `proxy_buffers` that nginx has on machines with pages of 4k.
 const BUFFERS: (u64, u64) = (8, 4096);
@@ -100,14 +100,14 @@ limpet_kernel::settings! {
 
 impl Settings {
     /// The settings with nginx's defaults filled in.
-    fn terms(&self, site: &Site<'_>) -> Terms {
+    fn terms(&self, site: &Site<'_>) -> Result<Terms, BuildError> {
         let set_header = self.proxy_set_header.iter().flat_map(|headers| headers.iter());
         let mentions_body = |(_, value): &(String, Template)| value.variables().any(|name| name == "request_body");
         let allow = self.proxy_allow_upstream.iter().flat_map(|texts| texts.iter());
-        Terms {
+        Ok(Terms {
             reads_body: set_header.clone().any(mentions_body),
             set_header: set_header.map(|(name, value)| (name.clone(), site.compile(value))).collect(),
-            buffering: self.buffering(site),
+            buffering: self.buffering(site)?,
             buffers: self.proxy_buffering.unwrap_or(true),
             heeds_accel_buffering: !self.ignores(BackendHeader::Buffering),
             request_buffering: self.proxy_request_buffering.unwrap_or(true),
@@ -126,17 +126,16 @@ impl Settings {
             bind: self.proxy_bind.as_ref().and_then(|written| bind(site, written)),
             max_head_size: usize::try_from(self.proxy_buffer_size.unwrap_or(0)).unwrap_or(usize::MAX).max(MAX_HEAD),
             socket_keepalive: self.proxy_socket_keepalive.unwrap_or(false),
-        }
+        })
     }
 
-    fn buffering(&self, site: &Site<'_>) -> Buffering {
+    fn buffering(&self, site: &Site<'_>) -> Result<Buffering, BuildError> {
         let (number, size) = self.proxy_buffers.unwrap_or(BUFFERS);
-        let folder = self.proxy_temp_path.as_deref().unwrap_or(Path::new("proxy_temp"));
-        Buffering {
+        Ok(Buffering {
             memory: usize::try_from(number.saturating_mul(size)).unwrap_or(usize::MAX),
             file: self.proxy_max_temp_file_size.unwrap_or(1 << 30),
-            folder: Arc::new(site.environment.prefix.join(folder)),
-        }
+            folder: Arc::new(site.temp_folder(self.proxy_temp_path.as_deref(), "proxy_temp")?),
+        })
     }
 
     /// nginx's conditions between the sizes of buffers.

@@ -34,7 +34,7 @@ pub enum PassUri {
 
 impl Content for ProxyPass {
     fn build(&self, site: &Site<'_>, spot: &Spot<'_>) -> Result<runtime::Content, BuildError> {
-        match pass(self, site, spot) {
+        match pass(self, site, spot)? {
             Some(pass) => Ok(runtime::Content::Upstream(Box::new(pass))),
             None => Err(BuildError(format!("no upstream for the location at {}", spot.place))),
         }
@@ -45,15 +45,17 @@ impl Content for ProxyPass {
     }
 }
 
-fn pass(pass: &ProxyPass, site: &Site<'_>, spot: &Spot<'_>) -> Option<Pass> {
+fn pass(pass: &ProxyPass, site: &Site<'_>, spot: &Spot<'_>) -> Result<Option<Pass>, BuildError> {
     // A location's URI is put in place of its own prefix only: in the block of an `if` the client's own is passed on.
     let uri = match &pass.uri {
         PassUri::Replace(uri) if spot.matcher != Some(&Matcher::If) => Some(uri.clone()),
         _ => None,
     };
-    let BuiltUpstream { upstream, key, slices } = site.upstreams.get(pass.target.0)?;
+    let Some(BuiltUpstream { upstream, key, slices }) = site.upstreams.get(pass.target.0) else {
+        return Ok(None);
+    };
     let settings = &spot.settings.proxy;
-    Some(Pass {
+    Ok(Some(Pass {
         upstream: Arc::clone(upstream),
         key: Arc::clone(key),
         slices: slices.clone(),
@@ -65,8 +67,8 @@ fn pass(pass: &ProxyPass, site: &Site<'_>, spot: &Spot<'_>) -> Option<Pass> {
         uri,
         host: pass.host.clone(),
         port: pass.port.clone(),
-        terms: settings.terms(site),
-    })
+        terms: settings.terms(site)?,
+    }))
 }
 
 /// nginx's `proxy_redirect default`: the URL of the `proxy_pass` for the location's prefix.

@@ -31,6 +31,7 @@ pub(super) struct Client {
     /// The body goes out in chunks.
     chunked: bool,
     send_timeout: Duration,
+    timed_out: bool,
 }
 
 impl Client {
@@ -44,6 +45,7 @@ impl Client {
             out: Outgoing::new(Arc::clone(&request.conn)),
             chunked: false,
             send_timeout: Duration::ZERO,
+            timed_out: false,
         }
     }
 
@@ -71,7 +73,7 @@ impl Client {
             true => [&chunk_head(data.len()), data, b"\r\n"].into_iter().try_for_each(|part| self.out.push(part)),
             false => self.out.push(data),
         };
-        tell(request, result);
+        tell(request, &mut self.out, result);
     }
 
     /// The same right from where it lies, as far as the socket takes it.
@@ -80,13 +82,14 @@ impl Client {
             true => self.out.send_through([&chunk_head(data.len()), data, b"\r\n"]),
             false => self.out.send_through([data, b"", b""]),
         };
-        tell(request, result);
+        tell(request, &mut self.out, result);
     }
 
     /// The body is over.
     pub(super) fn end(&mut self, request: &Request) {
         if self.chunked {
-            tell(request, self.out.push(b"0\r\n\r\n"));
+            let result = self.out.push(b"0\r\n\r\n");
+            tell(request, &mut self.out, result);
         }
     }
 
@@ -95,7 +98,14 @@ impl Client {
     /// # Errors
     /// The client has gone, or takes nothing for longer than `send_timeout`.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.out.poll_send(cx, self.send_timeout)
+        let sent = self.out.poll_send(cx, self.send_timeout);
+        self.timed_out |= matches!(&sent, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut);
+        sent
+    }
+
+    /// Whether the client has taken nothing for `send_timeout`.
+    pub(super) fn has_timed_out(&self) -> bool {
+        self.timed_out
     }
 
     /// Ready when the client has ended its connection. What it sends is kept for the next request.
@@ -112,13 +122,9 @@ impl Client {
         if self.out.has_failed() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Gives the connection back to the front. Nothing more is sent of a response that broke off but what the socket takes
-    /// at once.
+    /// Gives the connection back to the front.
     pub(super) fn give_back(mut self, is_whole: bool) {
         let has_failed = self.out.has_failed();
-        if !is_whole && !has_failed {
-            self.out.send_at_once();
-        }
         let mut exchange = self.exchange.lock();
         if is_whole && !has_failed {
             exchange.unsent = self.out.take_memory();
@@ -135,7 +141,11 @@ impl Client {
 }
 
 /// A response that can't be put into a file goes on unbuffered; it is told once.
-fn tell(request: &Request, result: Result<(), NotSpooled>) {
+fn tell(request: &Request, out: &mut Outgoing, result: Result<(), NotSpooled>) {
+    if out.has_new_file() {
+        let message = "an upstream response is buffered to a temporary file while reading upstream";
+        request.log_error(LogLevel::Warn, message);
+    }
     if let Err(not_spooled) = result {
         request.log_error(LogLevel::Crit, &not_spooled.message());
     }

@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use limpet_log::LogLevel;
 use limpet_upstream::{Dial, Transaction};
 use limpet_wire::scratch;
 
@@ -29,6 +30,9 @@ pub async fn carry(mut request: Box<Request>, decision: Decision, input: Vec<u8>
     };
     if is_whole {
         client.count_waiting();
+    } else if !client.out.has_failed() {
+        // What there is of a response that broke off still goes out.
+        let _ = poll_fn(|cx| client.poll_send(cx)).await;
     }
     finish::finish(request, !is_whole);
     client.give_back(is_whole);
@@ -136,7 +140,13 @@ async fn attempt(request: &mut Request, client: &mut Client) -> Result<bool, Dec
             drop(transaction);
             Ok(drain(client).await)
         }
-        Err(Side::Client { .. }) => Err(gone(request)),
+        Err(Side::Client { .. }) => {
+            if client.has_timed_out() {
+                let message = "client timed out (110: Connection timed out) while sending to client";
+                request.log_error(LogLevel::Info, message);
+            }
+            Err(gone(request))
+        }
         Err(side) => Err(fail::while_proxying(request, side, false)),
     }
 }

@@ -18,6 +18,9 @@ use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketS
 use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// The most of a body that Pingora gets at a time.
+const PIECE: usize = 32_768;
+
 /// What Pingora asks for a connection.
 pub(super) struct Connector(pub(super) Arc<Dial>);
 
@@ -66,7 +69,10 @@ impl AsyncRead for BackendSocket {
             return Poll::Ready(Ok(()));
         }
         // Pingora also reads here to test whether the connection is alive: behind a response it sees the end and lets go.
-        let count = ready!(this.transaction.poll_body(cx, buffer.initialize_unfilled()))?;
+        // Pingora holds several pieces at a time for a client that is slow.
+        let space = buffer.initialize_unfilled();
+        let most = space.len().min(PIECE);
+        let count = ready!(this.transaction.poll_body(cx, space.get_mut(..most).unwrap_or_default()))?;
         buffer.advance(count);
         Poll::Ready(Ok(()))
     }

@@ -383,19 +383,19 @@ impl Drop for ClientStream {
     /// What is left goes back to the front.
     fn drop(&mut self) {
         let mut exchange = self.exchange.lock();
-        let has_failed = self.out.has_failed();
-        if has_failed {
+        if self.out.has_failed() {
             // The client is gone, or has had its time.
         } else if exchange.ending && self.out.may_be_left() {
             exchange.unsent = self.out.take_memory();
-        } else if self.head_written {
-            // The response broke off; what there is of it still goes out, as far as the socket takes it at once.
-            self.out.send_at_once();
+        } else if self.head_written && !self.out.send_at_once() {
+            // The response broke off; what there is of it still goes out.
+            let nothing = Outgoing::new(Arc::clone(&self.conn));
+            exchange.cut_off = Some(std::mem::replace(&mut self.out, nothing));
         }
         self.input.drain(..self.consumed.min(self.input.len()));
         exchange.input = std::mem::take(&mut self.input);
         exchange.framing = self.framing;
-        exchange.reusable &= self.out.waiting() == 0 && !has_failed && !self.read_failed;
+        exchange.reusable &= exchange.cut_off.is_none() && !self.out.has_failed() && !self.read_failed;
     }
 }
 
