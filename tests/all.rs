@@ -7,6 +7,7 @@ mod buffering;
 mod charset;
 mod checks;
 mod command_line;
+mod connections;
 mod differential;
 mod examples;
 mod failures;

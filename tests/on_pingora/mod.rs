@@ -4,6 +4,8 @@
 mod buffering;
 #[path = "../charset.rs"]
 mod charset;
+#[path = "../connections.rs"]
+mod connections;
 #[path = "../failures.rs"]
 mod failures;
 #[path = "../framing.rs"]

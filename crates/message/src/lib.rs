@@ -7,6 +7,7 @@
 
 pub mod body;
 pub mod field;
+pub mod host;
 #[cfg(test)]
 mod properties;
 pub mod request;

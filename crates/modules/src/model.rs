@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use limpet_kernel::Place;
+use limpet_kernel::{Diagnostic, Place};
 use limpet_wire::Address;
 use limpet_wire::listen::ListenOptions;
 
@@ -33,6 +33,29 @@ pub struct Http {
     pub defined_variables: Vec<String>,
     /// What the servers inherit.
     pub settings: Settings,
+}
+
+impl Http {
+    /// Checks what every server and every location says, up to the first error: a message, for the block's place.
+    ///
+    /// # Errors
+    /// That error.
+    pub fn check(&self, check: impl Fn(&Settings) -> Result<(), String>) -> Result<(), Diagnostic> {
+        let check = |settings: &Settings, place: &Place| check(settings).map_err(|message| place.error(message));
+        for server in &self.servers {
+            check(&server.settings, &server.place)?;
+            let mut result = Ok(());
+            for location in &server.locations {
+                location.walk(&mut |location| {
+                    if result.is_ok() {
+                        result = check(&location.settings, &location.place);
+                    }
+                });
+            }
+            result?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, Default)]

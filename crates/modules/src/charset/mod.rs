@@ -9,12 +9,12 @@ use limpet_http::runtime::Location;
 use limpet_kernel::builder::{Fault, fault};
 use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, SERVER, works};
 use limpet_kernel::setters::{arg, flag, text};
-use limpet_kernel::{Diagnostic, Level, Place};
+use limpet_kernel::{Diagnostic, Level};
 use limpet_syntax::{self as syntax, Item, Word};
 use limpet_text::{Part, Template};
 use recode::{CharsetMap, Map};
 
-use crate::model::{self, Http};
+use crate::model::Http;
 use crate::module::{Module, Spot, Verifying};
 use crate::proxy::BackendHeader;
 use crate::reading::{Blocks, Builder, Directive, set};
@@ -32,7 +32,7 @@ impl Module for Charset {
     /// Between two character sets that a block names there must be a map.
     fn verify(http: &mut Http, _: &mut Verifying<'_>) -> Result<(), Diagnostic> {
         let maps = &http.main.charset.maps;
-        let check = |settings: &model::Settings, place: &Place| {
+        http.check(|settings| {
             let (Some(Name::Named(to)), Some(Name::Named(from))) =
                 (&settings.charset.charset, &settings.charset.source_charset)
             else {
@@ -41,21 +41,8 @@ impl Module for Charset {
             if from.eq_ignore_ascii_case(to) || maps.iter().any(|map| map.written.is_between(from, to)) {
                 return Ok(());
             }
-            Err(place.error(format!("no \"charset_map\" between the charsets \"{from}\" and \"{to}\"")))
-        };
-        for server in &http.servers {
-            check(&server.settings, &server.place)?;
-            let mut result = Ok(());
-            for location in &server.locations {
-                location.walk(&mut |location| {
-                    if result.is_ok() {
-                        result = check(&location.settings, &location.place);
-                    }
-                });
-            }
-            result?;
-        }
-        Ok(())
+            Err(format!("no \"charset_map\" between the charsets \"{from}\" and \"{to}\""))
+        })
     }
 
     fn install(site: &Site<'_>, spot: &Spot<'_>, location: &mut Location) -> Result<(), BuildError> {

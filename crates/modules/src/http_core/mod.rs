@@ -1,5 +1,6 @@
 //! `http`, `server`, `listen`, `server_name`: who is asked, and how connections are kept.
 
+mod listen;
 pub(crate) mod location;
 
 use std::collections::HashSet;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use limpet_http::request_body::{InFileOnly, TempPath};
 use limpet_http::runtime::{self, Location};
 use limpet_http::{Carrier, ServerTokens};
-use limpet_kernel::builder::{Fault, fault, unknown};
+use limpet_kernel::builder::{Fault, fault};
 use limpet_kernel::directive::contexts;
 use limpet_kernel::directive::prelude::{HTTP, LOCATION, MAIN, MORE1, N0, N1, N2, N12, N1234, SERVER, works};
 use limpet_kernel::setters::{arg, check_regex, milliseconds, number, size, temp_path, text};
@@ -80,10 +81,10 @@ limpet_kernel::settings! {
     client_max_body_size: u64,
     /// Bytes of a body that are kept in memory.
     client_body_buffer_size: u64,
-    /// Bytes of the first buffer for a request's head.
     /// The folder, and how many digits name each level below it.
     client_body_temp_path: (PathBuf, Vec<usize>),
     client_body_in_file_only: InFileOnly,
+    /// Bytes of the first buffer for a request's head.
     client_header_buffer_size: u64,
     /// Number and size in bytes of the buffers for a request's head.
     large_client_header_buffers: (u64, u64),
@@ -117,7 +118,7 @@ fn head_limits(settings: &Settings) -> HeadLimits {
 const ROWS: &[Directive] = &[
     works("http", MAIN, N0.block(), "Everything about HTTP.", http),
     works("server", HTTP, N0.block(), "A virtual server.", server).repeatable(),
-    works("listen", SERVER, MORE1, "An address to accept connections on.", listen).repeatable(),
+    works("listen", SERVER, MORE1, "An address to accept connections on.", listen::listen).repeatable(),
     works(
         "server_name",
         SERVER,
@@ -255,101 +256,6 @@ fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
     Ok(())
 }
 
-/// What may stand behind the address of a `listen`.
-const LISTEN_PARAMETERS: &[&str] = &[
-    "default_server",
-    "backlog=",
-    "rcvbuf=",
-    "sndbuf=",
-    "ipv6only=",
-    "bind",
-    "reuseport",
-    "deferred",
-    "fastopen=",
-    "so_keepalive=",
-    "ssl",
-    "http2",
-    "quic",
-    "proxy_protocol",
-];
-
-/// `on`, `off`, or `[seconds]:[seconds]:[probes]` with at least one of them.
-fn is_so_keepalive(value: &str) -> bool {
-    if matches!(value, "on" | "off") {
-        return true;
-    }
-    let parts: Vec<&[u8]> = value.split(':').map(str::as_bytes).collect();
-    let is_number = |number: &[u8]| number.is_empty() || value::number(number).is_some_and(|number| number > 0);
-    let is_time = |time: &[u8]| time.is_empty() || value::seconds(time).is_some_and(|seconds| seconds > 0);
-    let fits = match parts.as_slice() {
-        [idle, interval] => is_time(idle) && is_time(interval),
-        [idle, interval, probes] => is_time(idle) && is_time(interval) && is_number(probes),
-        _ => false,
-    };
-    fits && parts.iter().any(|part| !part.is_empty())
-}
-
-fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let word = arg(directive, 0)?;
-    let addresses = match address::listen(text(word)?, builder.outside) {
-        Ok(addresses) => addresses,
-        Err(wrong) => return fault(word, format!("{wrong} in \"{}\" of the \"listen\" directive", word.text())),
-    };
-    let mut default_server = false;
-    let mut options = ListenOptions::default();
-    let mut has_options = false;
-    for word in directive.args.iter().skip(1) {
-        let parameter = text(word)?;
-        let (name, value) = parameter.split_once('=').map_or((parameter, None), |(name, value)| (name, Some(value)));
-        let bytes = value.unwrap_or_default().as_bytes();
-        let invalid = |what: &str| fault::<()>(word, format!("invalid {what} \"{parameter}\""));
-        has_options |= !matches!(name, "default_server" | "default" | "ssl" | "http2" | "quic" | "proxy_protocol");
-        match (name, value) {
-            ("default_server" | "default", None) => default_server = true,
-            ("backlog", Some(_)) => match value::number(bytes).and_then(|n| u32::try_from(n).ok()) {
-                Some(backlog) if backlog > 0 => options.backlog = Some(backlog),
-                _ => invalid("backlog")?,
-            },
-            ("rcvbuf", Some(_)) => match value::size(bytes) {
-                Some(size) => options.rcvbuf = Some(size),
-                None => invalid("rcvbuf")?,
-            },
-            ("sndbuf", Some(_)) => match value::size(bytes) {
-                Some(size) => options.sndbuf = Some(size),
-                None => invalid("sndbuf")?,
-            },
-            ("ipv6only", Some("on")) => options.ipv6only = Some(true),
-            ("ipv6only", Some("off")) => options.ipv6only = Some(false),
-            ("fastopen", Some(_)) if value::number(bytes).is_none() => invalid("fastopen")?,
-            ("so_keepalive", Some(value)) if !is_so_keepalive(value) => {
-                return fault(word, format!("invalid so_keepalive value: \"{value}\""));
-            }
-            // How the kernel hands connections over; limpet's workers share one socket.
-            ("bind" | "reuseport" | "deferred", None) | ("fastopen" | "so_keepalive", Some(_)) => {
-                builder.notice(
-                    Level::Notice,
-                    format!("the \"{name}\" parameter of \"listen\" has no effect in limpet"),
-                    directive,
-                );
-            }
-            ("ssl" | "http2" | "quic" | "proxy_protocol" | "multipath" | "xquic", None)
-            | ("setfib" | "accept_filter", Some(_)) => {
-                return fault(word, format!("the \"{name}\" parameter of \"listen\" is not supported by limpet"));
-            }
-            _ => return unknown(word, parameter, LISTEN_PARAMETERS),
-        }
-    }
-    let place = builder.place(directive);
-    for address in addresses {
-        if builder.server.listens.iter().any(|other| other.address == address) {
-            return fault(word, format!("a duplicate listen {address}"));
-        }
-        let listen = Listen { address, default_server, options: options.clone(), has_options, place: place.clone() };
-        builder.server.listens.push(listen);
-    }
-    Ok(())
-}
-
 fn server_name(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
     for word in &directive.args {
         let written = text(word)?;
@@ -471,25 +377,8 @@ fn server_tokens(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Re
 
 /// Checks the listening addresses of all servers, and their names.
 pub(crate) fn verify_servers(http: &Http, notices: &mut Vec<Notice>) -> Result<(), Diagnostic> {
-    check_listens(http)?;
+    listen::check(http)?;
     warn_of_conflicting_names(&http.servers, notices);
-    Ok(())
-}
-
-fn check_listens(http: &Http) -> Result<(), Diagnostic> {
-    let mut options = HashSet::new();
-    let has_options = |listen: &&Listen| listen.has_options;
-    for listen in http.servers.iter().flat_map(|server| &server.listens).filter(has_options) {
-        if !options.insert(&listen.address) {
-            return Err(listen.place.error(format!("duplicate listen options for {}", listen.address)));
-        }
-    }
-    let mut defaults = HashSet::new();
-    for listen in http.servers.iter().flat_map(|server| &server.listens).filter(|listen| listen.default_server) {
-        if !defaults.insert(&listen.address) {
-            return Err(listen.place.error(format!("a duplicate default server for {}", listen.address)));
-        }
-    }
     Ok(())
 }
 

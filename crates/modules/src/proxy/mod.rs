@@ -11,9 +11,9 @@ use std::sync::Arc;
 use limpet_http::front::outgoing::Buffering;
 use limpet_http::pass::{Bind, BindTo, Terms};
 use limpet_http::{HttpVersion, NextUpstream, Request};
+use limpet_kernel::Diagnostic;
 use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, N12, N1234, SERVER, works};
 use limpet_kernel::setters::{flag, milliseconds, size};
-use limpet_kernel::{Diagnostic, Place};
 use limpet_message::response::MAX_HEAD;
 use limpet_text::{Registry, Template};
 use words::{
@@ -21,7 +21,7 @@ use words::{
     proxy_next_upstream, proxy_next_upstream_tries, proxy_pass, proxy_redirect, proxy_set_header, proxy_temp_path,
 };
 
-use crate::model::{self, Http};
+use crate::model::Http;
 use crate::module::{Module, Verifying};
 use crate::reading::{Directive, set};
 use crate::site::{self, BuildError, Site};
@@ -43,22 +43,7 @@ impl Module for Proxy {
     }
 
     fn verify(http: &mut Http, _: &mut Verifying<'_>) -> Result<(), Diagnostic> {
-        for server in &http.servers {
-            let check = |settings: &model::Settings, place: &Place| {
-                settings.proxy.check_buffers().map_err(|message| place.error(message))
-            };
-            check(&server.settings, &server.place)?;
-            let mut result = Ok(());
-            for location in &server.locations {
-                location.walk(&mut |location| {
-                    if result.is_ok() {
-                        result = check(&location.settings, &location.place);
-                    }
-                });
-            }
-            result?;
-        }
-        Ok(())
+        http.check(|settings| settings.proxy.check_buffers())
     }
 }
 
