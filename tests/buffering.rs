@@ -363,3 +363,36 @@ fn a_folder_that_can_not_be_made_is_an_error_at_load() {
         assert!(output.stderr.contains(message), "{}", output.stderr);
     }
 }
+
+#[test]
+fn memory_is_given_back_when_a_crowd_has_gone() {
+    let backend = Backend::driven(|_, mut stream| {
+        let mut head = [0; 1024];
+        let length = stream.read(&mut head).unwrap_or(0);
+        if !head[..length].starts_with(b"GET /long") {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
+            return;
+        }
+        let block = [b'x'; 65_536];
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 65536000\r\n\r\n");
+        while stream.write_all(&block).is_ok() {}
+    });
+    let (limpet, front) = before(&backend, "proxy_buffers 8 64k; proxy_max_temp_file_size 0;");
+    let crowd = |count: usize, request: &str| -> Vec<Client> {
+        let join = |_| {
+            let mut client = Client::connect(front);
+            client.send(request);
+            client
+        };
+        (0..count).map(join).collect()
+    };
+    let short = "GET /short HTTP/1.1\r\nHost: x\r\n\r\n";
+    crowd(20, short).iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
+    let start = limpet.memory();
+    let readers = crowd(100, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n");
+    eventually("what waits for the readers is held", || limpet.memory() > start + 100 * 256);
+    let upload = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n{}", "x".repeat(8000));
+    let uploads = crowd(100, &upload);
+    drop((readers, uploads));
+    eventually("it is given back", || limpet.memory() < start * 6 / 5);
+}

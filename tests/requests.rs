@@ -363,20 +363,16 @@ fn many_bytes_of_nonsense_do_no_harm() {
 fn blank_lines_before_a_request_are_read_over_however_many() {
     let backend = echo_length();
     let (limpet, port) = front(&backend, "");
-    let memory = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", limpet.pid())).expect("a status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line").to_owned();
-        line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("a number")
-    };
     let mut client = Client::connect(port);
     client.request("GET /local", &[]);
-    let before = memory();
+    let before = limpet.memory();
     let lines = b"\r\n".repeat(32 * 1024);
     for _ in 0..256 {
         client.send(&lines);
     }
     assert_eq!(client.request("GET /local", &[]).text(), "local");
-    assert!(memory() < before + 8 * 1024, "16 MB of line ends are kept: {before} to {} kB", memory());
+    let after = limpet.memory();
+    assert!(after < before + 8 * 1024, "16 MB of line ends are kept: {before} to {after} kB");
 }
 
 #[test]

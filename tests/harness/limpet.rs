@@ -133,6 +133,13 @@ impl Limpet {
         self.process.pid().as_raw()
     }
 
+    /// What it holds of the machine's memory, in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
+        line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse().ok()).expect("a number")
+    }
+
     pub fn wait(&mut self) -> std::process::ExitStatus {
         self.process.wait()
     }

@@ -33,6 +33,8 @@ pub struct Shared {
     pub log_files: LogFiles,
     pub kept: Arc<Kept>,
     pub counters: Arc<Counters>,
+    /// Gives memory that the calling thread has freed back to the system.
+    pub give_back_memory: Option<fn()>,
 }
 
 impl Shared {

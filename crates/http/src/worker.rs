@@ -67,7 +67,8 @@ impl Handle {
 }
 
 async fn run(index: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
-    let clients = Arc::new(Clients::new(index, Arc::clone(&shared.counters), Arc::clone(&shared.kept)));
+    let (counters, kept) = (Arc::clone(&shared.counters), Arc::clone(&shared.kept));
+    let clients = Arc::new(Clients::new(index, counters, kept, shared.give_back_memory));
     let handler = Arc::new(Handler::new(shared));
     let mut listening: Vec<(Address, Arc<Notify>)> = Vec::new();
     while let Some(order) = orders.recv().await {

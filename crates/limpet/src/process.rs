@@ -24,7 +24,7 @@ use signal_hook::consts::signal::{
 use signal_hook::iterator::Signals;
 
 use crate::cli::Options;
-use crate::load;
+use crate::{allocator, load};
 use crate::messages::{self, Failure, say};
 use crate::pid::PidFile;
 use crate::reload::reload;
@@ -56,7 +56,7 @@ pub struct Running {
 pub fn run(options: &Options) -> Result<(), Failure> {
     let (config, loaded) = load::load(options, false)?;
     let environment = load::environment(options, &config);
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared { give_back_memory: Some(allocator::give_back), ..Shared::default() });
     let (runtime, error_log, remarks) = load::build(&config, &environment, &shared)?;
     limpet_log::set_default(error_log);
     limpet_log::take_libraries_messages();

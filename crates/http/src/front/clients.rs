@@ -1,7 +1,7 @@
 //! The connections of a worker's clients, and the places that there are for them.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -19,6 +19,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const GIVEN_UP: usize = 32;
 const GIVEN_UP_PART: usize = 8;
 
+/// When half of so many connections or more have gone, what they held is given back to the system.
+const MANY: usize = 64;
+/// How long after that: the rest of them may be about to go as well.
+const GIVE_BACK_AFTER: Duration = Duration::from_secs(1);
+
 /// The clients of a worker: their connections, and the places for them.
 pub struct Clients {
     /// Which worker it is.
@@ -28,6 +33,11 @@ pub struct Clients {
     pub slots: Arc<Slots>,
     /// The connections being served, by their number.
     connections: Mutex<HashMap<u64, Weak<Conn>>>,
+    /// The most of them since memory was last given back.
+    peak: AtomicUsize,
+    /// Memory will be given back in a moment.
+    gives_back: AtomicBool,
+    give_back_memory: Option<fn()>,
 }
 
 /// Keeps a connection in the worker's list, and in the count of all, whatever way its task ends.
@@ -39,21 +49,58 @@ pub struct Open {
 impl Open {
     pub fn new(clients: &Arc<Clients>, conn: &Arc<Conn>) -> Self {
         clients.counters.open.fetch_add(1, Ordering::AcqRel);
-        clients.connections.lock().insert(conn.number, Arc::downgrade(conn));
+        let mut connections = clients.connections.lock();
+        connections.insert(conn.number, Arc::downgrade(conn));
+        clients.peak.fetch_max(connections.len(), Ordering::Relaxed);
+        drop(connections);
         Open { clients: Arc::clone(clients), number: conn.number }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.clients.connections.lock().remove(&self.number);
+        let mut connections = self.clients.connections.lock();
+        connections.remove(&self.number);
+        let left = connections.len();
+        drop(connections);
         self.clients.counters.open.fetch_sub(1, Ordering::AcqRel);
+        self.clients.give_back_after_many(left);
     }
 }
 
 impl Clients {
-    pub fn new(index: usize, counters: Arc<Counters>, kept: Arc<Kept>) -> Self {
-        Clients { index, counters, kept, slots: Arc::default(), connections: Mutex::default() }
+    /// `give_back_memory` gives memory that the calling thread has freed back to the system.
+    pub fn new(index: usize, counters: Arc<Counters>, kept: Arc<Kept>, give_back_memory: Option<fn()>) -> Self {
+        Clients {
+            index,
+            counters,
+            kept,
+            slots: Arc::default(),
+            connections: Mutex::default(),
+            peak: AtomicUsize::new(0),
+            gives_back: AtomicBool::new(false),
+            give_back_memory,
+        }
+    }
+
+    /// An allocator gives pages back when it is asked for others, which after a rush may take long.
+    fn give_back_after_many(self: &Arc<Self>, left: usize) {
+        let Some(give_back) = self.give_back_memory else { return };
+        let peak = self.peak.load(Ordering::Relaxed);
+        if peak < MANY || left > peak / 2 || self.gives_back.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let clients = Arc::clone(self);
+        let later = async move {
+            tokio::time::sleep(GIVE_BACK_AFTER).await;
+            clients.peak.store(clients.connections.lock().len(), Ordering::Relaxed);
+            clients.gives_back.store(false, Ordering::Relaxed);
+            give_back();
+        };
+        // Where the worker has ended, its memory goes with it.
+        if let Ok(worker) = tokio::runtime::Handle::try_current() {
+            worker.spawn(later);
+        }
     }
 
     /// Sees to it that another connection is within `worker_connections`: idle ones are given up when few places are left,
