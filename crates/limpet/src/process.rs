@@ -24,10 +24,10 @@ use signal_hook::consts::signal::{
 use signal_hook::iterator::Signals;
 
 use crate::cli::Options;
-use crate::{allocator, load};
 use crate::messages::{self, Failure, say};
 use crate::pid::PidFile;
 use crate::reload::reload;
+use crate::{allocator, load};
 
 /// How often, and how far apart, nginx tries to bind an address that is in use.
 const BIND_TRIES: usize = 5;

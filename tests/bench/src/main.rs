@@ -15,8 +15,9 @@ type Section = (&'static str, fn(&mut String));
 
 /// The parts of the page, by the words that measure one of them alone and write no page. Those that leave many closed
 /// connections behind come last.
-const SECTIONS: [Section; 6] = [
+const SECTIONS: [Section; 7] = [
     ("requests", traffic::measure),
+    ("instructions", traffic::instructions),
     ("memory", memory::measure),
     ("cores", cores::measure),
     ("choices", upstreams::choices),

@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -12,7 +13,7 @@ pub struct Server {
     pub name: &'static str,
     pub port: u16,
     child: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Drop for Server {
@@ -31,6 +32,16 @@ impl Server {
         (fields[11] * 10_000.0, fields[12] * 10_000.0)
     }
 
+    /// Ends a server that counts, and says how many instructions there were outside the kernel.
+    pub fn instructions(mut self) -> u64 {
+        let id = self.child.id().to_string();
+        let _ = Command::new("kill").arg(id).status();
+        let _ = self.child.wait();
+        let log = std::fs::read_to_string(self.folder.path().join("valgrind")).expect("valgrind's log");
+        let line = log.lines().find_map(|line| line.split_once("Collected : ")).expect("a count");
+        line.1.trim().parse().expect("a number")
+    }
+
     /// Memory of its own, in bytes.
     pub fn memory(&self) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).expect("the process runs");
@@ -43,12 +54,35 @@ fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
+/// Servers that start from now on have their instructions counted, which makes them slow.
+static COUNTING: AtomicBool = AtomicBool::new(false);
+
+/// Runs with servers that count their instructions.
+pub fn counting<R>(run: impl FnOnce() -> R) -> R {
+    COUNTING.store(true, Ordering::Relaxed);
+    let result = run();
+    COUNTING.store(false, Ordering::Relaxed);
+    result
+}
+
+/// The same command under valgrind, whose log goes into the folder.
+fn counted(command: &Command, folder: &Path) -> Command {
+    let mut counted = Command::new("valgrind");
+    counted.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    counted.arg(format!("--log-file={}", folder.join("valgrind").display()));
+    counted.arg(command.get_program()).args(command.get_args());
+    counted
+}
+
 fn start(name: &'static str, configuration: impl Fn(&Path, u16) -> String, command: impl Fn(&Path) -> Command) -> Server {
     let folder = tempfile::tempdir().expect("a folder");
     let port = port();
     std::fs::create_dir(folder.path().join("logs")).expect("a folder");
     std::fs::write(folder.path().join("server.conf"), configuration(folder.path(), port)).expect("a configuration");
     let mut command = command(folder.path());
+    if COUNTING.load(Ordering::Relaxed) {
+        command = counted(&command, folder.path());
+    }
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
     let child = command.env("PATH", path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -56,7 +90,7 @@ fn start(name: &'static str, configuration: impl Fn(&Path, u16) -> String, comma
         assert!(Instant::now() < deadline, "{name} does not listen");
         std::thread::sleep(Duration::from_millis(20));
     }
-    Server { name, port, child, _folder: folder }
+    Server { name, port, child, folder }
 }
 
 /// No access log, unless the directives have one.

@@ -5,7 +5,7 @@ use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 
-use crate::processes::{Server, backend, haproxy, limpet, limpet_of, limpet_on_pingora, nginx, nginx_of};
+use crate::processes::{Server, backend, counting, haproxy, limpet, limpet_of, limpet_on_pingora, nginx, nginx_of};
 
 /// Many short rounds: a machine that others use as well is disturbed for seconds at a time.
 const ROUNDS: usize = 15;
@@ -100,6 +100,44 @@ pub fn requests(server: &Server, target: &str, cookie: &str) -> Figures {
     let throughput = number(&text, |line| line.starts_with("Requests/sec"), 1);
     assert!(!text.contains("Non-2xx"), "{} answered with errors: {text}", server.name);
     Figures { user: (after.0 - before.0) / requests, system: (after.1 - before.1) / requests, throughput }
+}
+
+/// What a request of 19 bytes takes outside the kernel: the counts of a short and of a long run, one behind the other over
+/// one connection, apart.
+pub fn instructions(page: &mut String) {
+    let _ = writeln!(page, "## Instructions\n");
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        let _ = writeln!(page, "valgrind is not there: not counted.\n");
+        return;
+    }
+    let _ = writeln!(page, "Instructions outside the kernel for a request of 19 bytes, as valgrind counts them.\n");
+    let _ = writeln!(page, "| server | instructions | to nginx |\n|---|---|---|");
+    let origin = backend();
+    let servers: [fn(u16) -> Server; 4] = [nginx, haproxy, limpet, limpet_on_pingora];
+    let mut first = None;
+    for start in servers {
+        let count = |requests: usize| {
+            let server = counting(|| start(origin.port));
+            let cookie = cookie(server.port, "19");
+            let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("connected");
+            let request = format!("GET /19 HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n");
+            for _ in 0..requests {
+                stream.write_all(request.as_bytes()).expect("sent");
+                let (mut answer, mut space) = (Vec::new(), [0; 4096]);
+                while !answer.ends_with(b"nineteen bytes here") {
+                    let count = stream.read(&mut space).expect("an answer");
+                    assert!(count > 0, "{} has ended the connection", server.name);
+                    answer.extend_from_slice(&space[..count]);
+                }
+            }
+            (server.name, server.instructions())
+        };
+        let ((name, short), (_, long)) = (count(500), count(1500));
+        let each = long.saturating_sub(short) as f64 / 1000.0;
+        let first = *first.get_or_insert(each);
+        let _ = writeln!(page, "| {name} | {each:.0} | {:.2} |", each / first);
+    }
+    page.push('\n');
 }
 
 fn number(text: &str, line: impl Fn(&str) -> bool, word: usize) -> f64 {
