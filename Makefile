@@ -52,7 +52,7 @@ fuzz: ## Any bytes against what reads them: a minute each with cargo-fuzz where 
 mutants: ## Changes to the pure crates that their own tests do not see
 	@test -x $(TOOLS)/bin/cargo-mutants || $(CARGO) install --quiet --locked --root $(TOOLS) cargo-mutants
 	$(TOOLS)/bin/cargo-mutants mutants --package limpet-syntax --package limpet-sticky --package limpet-balance \
-	--package limpet-message --output target --timeout 60
+	--package limpet-message --output target --timeout 20
 
 # The profile's tools are the toolchain's own (`rustup component add llvm-tools`).
 PROFDATA := $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata))

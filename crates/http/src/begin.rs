@@ -7,11 +7,15 @@ use super::ctx::Request;
 use super::decision::Decision;
 use super::fail::{BROKEN_BODY, KEPT_BODY};
 use super::routing::{error_page, route};
+use super::secure;
 use crate::front::exchange::BodyFault;
 
 /// Routes a request: to a backend, or to an answer of our own.
 pub(super) fn begin(request: &mut Request) -> Decision {
-    let mut decision = route(request);
+    let mut decision = match secure::refuse(request) {
+        Some(refused) => refused,
+        None => route(request),
+    };
     apply_limits(request);
     if request.exchange().fault == Some(BodyFault::Broken) && !matches!(decision, Decision::Close) {
         request.log_error(LogLevel::Error, BROKEN_BODY);

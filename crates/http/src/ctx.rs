@@ -242,13 +242,14 @@ impl Request {
 
     /// A path made into a URL of this server.
     pub fn absolute(&self, path: &[u8]) -> Vec<u8> {
-        let mut url = b"http://".to_vec();
+        let mut url = format!("{}://", self.conn.scheme()).into_bytes();
+        let usual = if self.conn.is_secure() { 443 } else { 80 };
         if self.head.host.is_empty() {
             url.extend_from_slice(self.conn.local_addr().as_bytes());
         } else {
             url.extend_from_slice(&self.head.host);
         }
-        if let Some(port) = self.conn.local_port_number().filter(|port| *port != 80) {
+        if let Some(port) = self.conn.local_port_number().filter(|port| *port != usual) {
             url.push(b':');
             url.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
         }

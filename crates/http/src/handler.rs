@@ -6,6 +6,7 @@ use std::time::Duration;
 use limpet_log::LogLevel;
 use limpet_message::body::Cursor;
 use limpet_message::request::{Head, HeadLimits, LineRead, Rejection};
+use limpet_wire::{Address, HandshakeError, Plain, Socket};
 use parking_lot::Mutex;
 
 use super::begin;
@@ -14,6 +15,7 @@ use super::ctx::Request;
 use super::decision::Decision;
 use super::reply::{self, Reply};
 use super::request_body;
+use super::secure;
 use crate::front::{self, Conn, Exchange};
 use crate::runtime::{Carrier, Shared};
 
@@ -35,6 +37,18 @@ impl Handler {
 }
 
 impl front::Handler for Handler {
+    fn secure(&self, plain: Plain, listen: &Address) -> Option<Socket> {
+        secure::begin(self.shared.runtime.load_full(), plain, listen)
+    }
+
+    fn is_secure(&self, conn: &Conn) {
+        secure::settle(conn);
+    }
+
+    fn no_handshake(&self, conn: &Conn, error: Option<HandshakeError>) {
+        secure::tell(&self.shared.runtime.load(), conn, error);
+    }
+
     /// What the server says that answers by default on the connection's address.
     fn bounds(&self, conn: &Conn) -> (Duration, HeadLimits) {
         let runtime = self.shared.runtime.load();

@@ -25,6 +25,7 @@ mod response;
 pub mod route;
 pub mod routing;
 pub mod runtime;
+mod secure;
 mod sticky;
 mod upstream_request;
 pub mod variables;

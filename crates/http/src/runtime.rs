@@ -33,6 +33,8 @@ pub struct Shared {
     pub log_files: LogFiles,
     pub kept: Arc<Kept>,
     pub counters: Arc<Counters>,
+    /// Sessions of TLS, and the keys of their tickets.
+    pub tls: limpet_tls::Kept,
     /// Gives memory that the calling thread has freed back to the system.
     pub give_back_memory: Option<fn()>,
 }
@@ -79,6 +81,8 @@ pub struct Runtime {
 pub struct Listening {
     pub hosts: HostMap,
     pub default: usize,
+    /// Connections begin with TLS.
+    pub tls: bool,
 }
 
 pub struct Server {
@@ -96,6 +100,8 @@ pub struct Server {
     pub outside: Arc<Location>,
     pub client_header_timeout: Duration,
     pub head_limits: HeadLimits,
+    /// What its connections are encrypted with, if its file says.
+    pub tls: Option<Arc<limpet_tls::server::Server>>,
 }
 
 impl Runtime {
@@ -107,8 +113,13 @@ impl Runtime {
 
     /// The servers of the address that a connection came to: of exactly that one, else of the one that was listened on.
     pub fn listening(&self, conn: &Conn) -> Option<&Listening> {
-        let narrow = conn.local_address().and_then(|address| self.listening.get(&address));
-        narrow.or_else(|| self.listening.get(&conn.listen))
+        self.listening_on(conn.local_address().as_ref(), &conn.listen)
+    }
+
+    /// The same by the address that was connected to, and the one that was listened on.
+    pub fn listening_on(&self, local: Option<&Address>, listen: &Address) -> Option<&Listening> {
+        let narrow = local.and_then(|address| self.listening.get(address));
+        narrow.or_else(|| self.listening.get(listen))
     }
 }
 
@@ -125,6 +136,7 @@ impl Server {
             outside: Arc::default(),
             client_header_timeout: Duration::from_secs(60),
             head_limits: HeadLimits::default(),
+            tls: None,
         }
     }
 

@@ -173,8 +173,9 @@ fn listening(servers: &[Server]) -> Result<foldhash::HashMap<Address, Listening>
     let mut addresses: foldhash::HashMap<Address, Listening> = foldhash::HashMap::default();
     for (index, server) in servers.iter().enumerate() {
         for listen in &server.listens {
-            let new = || Listening { hosts: HostMap::default(), default: index };
+            let new = || Listening { hosts: HostMap::default(), default: index, tls: false };
             let listening = addresses.entry(listen.address.clone()).or_insert_with(new);
+            listening.tls |= listen.ssl;
             if listen.default_server {
                 listening.default = index;
             }

@@ -18,6 +18,7 @@ macro_rules! modules {
             check: crate::check::Checks,
             resolver: crate::resolver::Resolving,
             sticky: crate::sticky::SessionSticky,
+            ssl: crate::ssl::Tls,
             log: crate::log::Logs,
         }
     };
@@ -42,6 +43,7 @@ mod reading;
 mod resolver;
 mod rewrite;
 mod site;
+mod ssl;
 mod sticky;
 #[cfg(test)]
 mod tests;

@@ -108,6 +108,8 @@ pub struct Listen {
     /// The server for requests whose Host no server has.
     pub default_server: bool,
     pub options: ListenOptions,
+    /// Connections begin with TLS.
+    pub ssl: bool,
     /// Whether any socket option is written, those without effect among them: it may be so once for an address.
     pub has_options: bool,
     pub place: Place,

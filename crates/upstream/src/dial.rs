@@ -164,9 +164,9 @@ pub fn is_our_own(error: &io::Error) -> bool {
 async fn connect_tcp(socket: TcpSocket, address: std::net::SocketAddr) -> io::Result<Socket> {
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
-    Ok(Socket::Tcp(stream))
+    Ok(Socket::from(stream))
 }
 
 async fn connect_unix(path: &Path) -> io::Result<Socket> {
-    Ok(Socket::Unix(UnixStream::connect(path).await?))
+    Ok(Socket::from(UnixStream::connect(path).await?))
 }

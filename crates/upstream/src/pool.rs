@@ -290,13 +290,14 @@ mod tests {
     use super::*;
     use crate::written::{SliceSize, Slices};
     use limpet_text::Template;
+    use limpet_wire::Plain;
     use limpet_wire::Slots;
     use tokio::net::{TcpListener, TcpStream};
 
     async fn connected(listener: &TcpListener) -> (Connection, TcpStream) {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         (
-            Connection { requests: 1, ..Connection::new(Socket::Tcp(client), Arc::<Slots>::default().take()) },
+            Connection { requests: 1, ..Connection::new(Socket::from(client), Arc::<Slots>::default().take()) },
             listener.accept().await.unwrap().0,
         )
     }
@@ -369,7 +370,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (pools, endpoint) = (pools(2, 100), endpoint());
         let (connection, server) = connected(&listener).await;
-        let Socket::Tcp(stream) = &connection.socket else { panic!("not TCP") };
+        let Socket::Plain(Plain::Tcp(stream)) = &connection.socket else { panic!("not TCP") };
         drop(server);
         stream.readable().await.unwrap();
         pools.put(0, &endpoint, connection);

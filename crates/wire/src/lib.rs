@@ -3,13 +3,17 @@
 pub mod address;
 mod io_timeout;
 pub mod listen;
+mod plain;
 pub mod scratch;
 mod slots;
 mod socket;
+mod tls;
 mod turn;
 
 pub use address::Address;
 pub use io_timeout::IoTimeout;
+pub use plain::Plain;
 pub use slots::{Slot, Slots};
 pub use socket::Socket;
+pub use tls::{HandshakeError, LARGEST_RECORD, Opening, Tls};
 pub use turn::Turn;

@@ -1,80 +1,93 @@
-//! Connected sockets.
+//! Connections, encrypted or not: the one kind of thing that the rest of the program reads from and writes to.
 
-use std::io::{self, IoSlice, Read};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::SockRef;
-use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::scratch;
+use crate::{Plain, Tls};
 
-/// A connected socket of either family.
+/// A connection.
 #[derive(Debug)]
 pub enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    Plain(Plain),
+    Tls(Box<Tls>),
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Socket::Plain(Plain::Tcp(stream))
+    }
+}
+
+impl From<UnixStream> for Socket {
+    fn from(stream: UnixStream) -> Self {
+        Socket::Plain(Plain::Unix(stream))
+    }
+}
+
+impl From<Tls> for Socket {
+    fn from(tls: Tls) -> Self {
+        Socket::Tls(Box::new(tls))
+    }
 }
 
 impl Socket {
+    /// What it is encrypted with, if it is.
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Socket::Plain(_) => None,
+            Socket::Tls(tls) => Some(tls),
+        }
+    }
+
+    /// Asks the kernel's socket, whatever is spoken over it.
+    fn ask<R>(&self, ask: impl FnOnce(&Plain) -> R) -> R {
+        match self {
+            Socket::Plain(plain) => ask(plain),
+            Socket::Tls(tls) => tls.ask(ask),
+        }
+    }
+
+    /// The addresses of both ends, ours last; `None`: a Unix socket.
+    pub fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        self.ask(Plain::addresses)
+    }
+
+    /// Ready when there may be something to read.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Socket::Tcp(stream) => stream.poll_read_ready(cx),
-            Socket::Unix(stream) => stream.poll_read_ready(cx),
+            Socket::Plain(plain) => plain.poll_readable(cx),
+            Socket::Tls(tls) => tls.poll_readable(cx),
         }
     }
 
-    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Socket::Tcp(stream) => stream.poll_write_ready(cx),
-            Socket::Unix(stream) => stream.poll_write_ready(cx),
-        }
-    }
-
-    /// Reads what is there. A read that does not fill the buffer has emptied the socket, so its readiness ends without a
-    /// further call that would only say so.
+    /// Reads what is there, and does not wait.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut partial = None;
-        let result = match self {
-            Socket::Tcp(stream) => {
-                stream.try_io(Interest::READABLE, || read(SockRef::from(stream), buffer, &mut partial))
-            }
-            Socket::Unix(stream) => {
-                stream.try_io(Interest::READABLE, || read(SockRef::from(stream), buffer, &mut partial))
-            }
-        };
-        partial.map_or(result, Ok)
+        match self {
+            Socket::Plain(plain) => plain.try_read(buffer),
+            Socket::Tls(tls) => tls.try_read(buffer),
+        }
     }
 
+    /// Writes the parts, one behind the other, as far as they are taken at once.
+    ///
+    /// # Errors
+    /// `WouldBlock`: none is taken. They, or more that begins with them, must be given again: some may be on their way.
     pub fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        // One part goes out by a cheaper call than several.
-        let mut full = parts.iter().filter(|part| !part.is_empty());
-        if let (Some(part), None) = (full.next(), full.next()) {
-            return match self {
-                Socket::Tcp(stream) => stream.try_write(part),
-                Socket::Unix(stream) => stream.try_write(part),
-            };
-        }
         match self {
-            Socket::Tcp(stream) => stream.try_write_vectored(parts),
-            Socket::Unix(stream) => stream.try_write_vectored(parts),
+            Socket::Plain(plain) => plain.try_write_vectored(parts),
+            Socket::Tls(tls) => tls.try_write_vectored(parts),
         }
     }
 
     /// Reads once there is something to read.
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        loop {
-            match self.poll_readable(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-            match self.try_read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
-            }
+        match self {
+            Socket::Plain(plain) => plain.poll_read(cx, buffer),
+            Socket::Tls(tls) => tls.poll_read(cx, buffer),
         }
     }
 
@@ -89,91 +102,53 @@ impl Socket {
         })
     }
 
-    /// Writes the parts, one behind the other, as far as the kernel takes them.
+    /// Writes the parts, one behind the other, as far as they are taken. As with
+    /// [`try_write_vectored`](Self::try_write_vectored), what was given once is given again.
     pub fn poll_write(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        loop {
-            match self.poll_writable(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-            match self.try_write_vectored(parts) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
-            }
+        match self {
+            Socket::Plain(plain) => plain.poll_write(cx, parts),
+            Socket::Tls(tls) => tls.poll_write(cx, parts),
         }
     }
 
     /// Whether bytes have come that nobody has read.
     pub fn has_unread(&self) -> bool {
-        let mut byte = [std::mem::MaybeUninit::uninit()];
-        let socket = match self {
-            Socket::Tcp(stream) => SockRef::from(stream),
-            Socket::Unix(stream) => SockRef::from(stream),
-        };
-        socket.peek(&mut byte).is_ok_and(|count| count > 0)
+        match self {
+            Socket::Plain(plain) => plain.has_unread(),
+            Socket::Tls(tls) => tls.has_unread(),
+        }
     }
 
     /// Whether the other side has ended the connection, or its half of it, also where there is still something to read
     /// before that end.
     pub fn has_hung_up(&self) -> bool {
-        self.is_any(PollFlags::from_bits_retain(nix::libc::POLLRDHUP))
+        self.ask(Plain::has_hung_up)
     }
 
     /// Whether there is anything to read, the end among it. The kernel is asked, not the runtime, which hears of things
     /// later.
     pub fn has_news(&self) -> bool {
-        self.is_any(PollFlags::POLLIN)
-    }
-
-    /// Whether one of these is so, or the connection is broken.
-    fn is_any(&self, flags: PollFlags) -> bool {
-        let descriptor = match self {
-            Socket::Tcp(stream) => stream.as_fd(),
-            Socket::Unix(stream) => stream.as_fd(),
-        };
-        let mut asked = [PollFd::new(descriptor, flags | PollFlags::POLLHUP | PollFlags::POLLERR)];
-        poll(&mut asked, PollTimeout::ZERO).is_ok_and(|found| found > 0)
+        match self {
+            Socket::Plain(plain) => plain.has_news(),
+            Socket::Tls(tls) => tls.has_news(),
+        }
     }
 
     /// What the kernel knows of a TCP connection.
     pub fn tcp_info(&self) -> Option<nix::libc::tcp_info> {
-        let Socket::Tcp(stream) = self else { return None };
-        #[allow(unsafe_code, reason = "no safe crate asks for it; numbers of any value are a valid `tcp_info`")]
-        // SAFETY: the kernel writes at most `length` bytes into the structure, which lives for that long.
-        unsafe {
-            let mut info: nix::libc::tcp_info = std::mem::zeroed();
-            let mut length = size_of::<nix::libc::tcp_info>() as nix::libc::socklen_t;
-            let (level, option) = (nix::libc::IPPROTO_TCP, nix::libc::TCP_INFO);
-            let place = std::ptr::from_mut(&mut info).cast();
-            (nix::libc::getsockopt(stream.as_raw_fd(), level, option, place, &raw mut length) == 0).then_some(info)
-        }
+        self.ask(Plain::tcp_info)
     }
 
     /// No more is read: who waits for bytes sees the end.
     pub fn shutdown_read(&self) {
-        self.shutdown(std::net::Shutdown::Read);
+        self.ask(Plain::shutdown_read);
     }
 
-    /// No more is written: the client sees the end.
+    /// No more is written: the other side sees the end.
     pub fn shutdown_write(&self) {
-        self.shutdown(std::net::Shutdown::Write);
+        match self {
+            Socket::Plain(plain) => plain.shutdown_write(),
+            Socket::Tls(tls) => tls.shutdown_write(),
+        }
     }
-
-    fn shutdown(&self, how: std::net::Shutdown) {
-        let socket = match self {
-            Socket::Tcp(stream) => SockRef::from(stream),
-            Socket::Unix(stream) => SockRef::from(stream),
-        };
-        let _ = socket.shutdown(how);
-    }
-}
-
-fn read(socket: SockRef<'_>, buffer: &mut [u8], partial: &mut Option<usize>) -> io::Result<usize> {
-    let count = (&*socket).read(buffer)?;
-    if count > 0 && count < buffer.len() {
-        *partial = Some(count);
-        return Err(io::ErrorKind::WouldBlock.into());
-    }
-    Ok(count)
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use limpet_log::clock;
 use limpet_log::clock::Moment;
-use limpet_wire::{Address, Slot, Slots, Socket};
+use limpet_wire::{Address, Slot, Slots, Socket, Tls};
 
 use super::clients::Clients;
 use super::counters::Counters;
@@ -39,10 +39,7 @@ pub struct Conn {
 
 impl Conn {
     pub fn new(clients: &Clients, number: u64, socket: Socket, listen: Address) -> Self {
-        let (peer, local) = match &socket {
-            Socket::Tcp(stream) => (stream.peer_addr().ok(), stream.local_addr().ok()),
-            Socket::Unix(_) => (None, None),
-        };
+        let (peer, local) = socket.addresses();
         Conn {
             number,
             socket,
@@ -137,6 +134,21 @@ impl Conn {
     /// Whether no connection is to be kept after its response.
     pub fn is_draining(&self) -> bool {
         self.counters.draining.load(Ordering::SeqCst)
+    }
+
+    /// Whether what passes is encrypted.
+    pub fn is_secure(&self) -> bool {
+        self.socket.tls().is_some_and(|tls| !tls.is_plain())
+    }
+
+    /// Whether the client speaks in the clear on a port for TLS.
+    pub fn is_unexpectedly_plain(&self) -> bool {
+        self.socket.tls().is_some_and(Tls::is_plain)
+    }
+
+    /// `http`, or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.is_secure() { "https" } else { "http" }
     }
 
     pub fn peer_ip(&self) -> Option<IpAddr> {

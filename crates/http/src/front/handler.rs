@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpet_message::request::{Head, HeadLimits, Rejection};
+use limpet_wire::{Address, HandshakeError, Plain, Socket};
 use parking_lot::Mutex;
 
 use super::conn::Conn;
@@ -11,6 +12,15 @@ use super::exchange::Exchange;
 
 /// Answers what the front has read. The front knows connections and heads; what a request comes to is the handler's.
 pub trait Handler: Send + Sync + 'static {
+    /// Has a connection begin with TLS, if its address is for that; `None`: it can't, and is closed.
+    fn secure(&self, plain: Plain, listen: &Address) -> Option<Socket>;
+
+    /// A handshake is over.
+    fn is_secure(&self, conn: &Conn);
+
+    /// Logs a handshake that came to nothing; without an error: it took too long.
+    fn no_handshake(&self, conn: &Conn, error: Option<HandshakeError>);
+
     /// How long a head may take on this connection, and how large it may be.
     fn bounds(&self, conn: &Conn) -> (Duration, HeadLimits);
 

@@ -323,7 +323,7 @@ mod tests {
         ours.set_nonblocking(true).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let socket = Socket::Tcp(tokio::net::TcpStream::from_std(ours).unwrap());
+            let socket = Socket::from(tokio::net::TcpStream::from_std(ours).unwrap());
             let clients = Clients::new(0, Arc::default(), Arc::default(), None);
             let conn = Arc::new(Conn::new(&clients, 1, socket, Address::Ip(address)));
             let mut out = Outgoing::new(conn);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use limpet_log::LogLevel;
 use limpet_message::body::Cursor;
 use limpet_message::request::{Head, HeadLimits, Unread};
-use limpet_wire::{Address, IoTimeout, Socket, Turn, scratch};
+use limpet_wire::{Address, IoTimeout, Opening, Plain, Tls, Turn, scratch};
 use nix::errno::Errno;
 use parking_lot::Mutex;
 use rustix::net::SocketFlags;
@@ -64,7 +64,8 @@ pub async fn accept(
             accepted = next(&listener, &listen) => accepted,
         };
         match accepted {
-            Ok(socket) => {
+            Ok(plain) => {
+                let Some(socket) = handler.secure(plain, &listen) else { continue };
                 // Nobody else is accepted while this one waits.
                 let is_closed = tokio::select! {
                     biased;
@@ -105,7 +106,7 @@ fn is_shortage(error: &io::Error) -> bool {
 }
 
 /// The next client of a listening socket, which the workers share.
-async fn next(listener: &AsyncFd<Arc<OwnedFd>>, address: &Address) -> io::Result<Socket> {
+async fn next(listener: &AsyncFd<Arc<OwnedFd>>, address: &Address) -> io::Result<Plain> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let accept = |socket: &Arc<OwnedFd>| rustix::net::accept_with(socket, flags).map_err(io::Error::from);
     let socket = listener.async_io(Interest::READABLE, accept).await?;
@@ -114,14 +115,19 @@ async fn next(listener: &AsyncFd<Arc<OwnedFd>>, address: &Address) -> io::Result
             let stream = TcpStream::from_std(socket.into())?;
             // A client that is gone already will be noticed by its first read.
             let _ = stream.set_nodelay(true);
-            Socket::Tcp(stream)
+            Plain::Tcp(stream)
         }
-        Address::Unix(_) => Socket::Unix(UnixStream::from_std(socket.into())?),
+        Address::Unix(_) => Plain::Unix(UnixStream::from_std(socket.into())?),
     })
 }
 
 /// Serves a connection until it ends.
 async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
+    if let Some(tls) = conn.socket.tls()
+        && !Box::pin(shake_hands(&*handler, &conn, tls)).await
+    {
+        return;
+    }
     let mut first = true;
     // What came behind the last request.
     let mut input = Vec::new();
@@ -139,6 +145,37 @@ async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
         let Some((kept, rest)) = Box::pin(request(&*handler, &conn, input, pipelined)).await else { return };
         keepalive_timeout = Some(kept);
         input = rest;
+    }
+}
+
+/// Begins TLS on a connection, unless its client begins with something else; `false` when the connection is over.
+async fn shake_hands(handler: &impl Handler, conn: &Conn, tls: &Tls) -> bool {
+    let limit = handler.bounds(conn).0;
+    // One that has said nothing yet is given up like one that waits for a request.
+    conn.begin_idle();
+    let opening = timeout(limit, poll_fn(|cx| tls.poll_opening(cx))).await;
+    conn.end_idle();
+    match opening {
+        Ok(Ok(Opening::Tls)) => {}
+        Ok(Ok(Opening::Plain)) => {
+            tls.be_plain();
+            return true;
+        }
+        _ => return false,
+    }
+    match timeout(limit, poll_fn(|cx| tls.poll_handshake(cx, true))).await {
+        Ok(Ok(())) => {
+            handler.is_secure(conn);
+            true
+        }
+        Ok(Err(error)) => {
+            handler.no_handshake(conn, Some(error));
+            false
+        }
+        Err(_) => {
+            handler.no_handshake(conn, None);
+            false
+        }
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -
     let mut default_server = false;
     let mut options = ListenOptions::default();
     let mut has_options = false;
+    let mut ssl = false;
     for word in directive.args.iter().skip(1) {
         let parameter = text(word)?;
         let (name, value) = parameter.split_once('=').map_or((parameter, None), |(name, value)| (name, Some(value)));
@@ -89,7 +90,8 @@ pub(super) fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -
                     directive,
                 );
             }
-            ("ssl" | "http2" | "quic" | "proxy_protocol" | "multipath" | "xquic", None)
+            ("ssl", None) => ssl = true,
+            ("http2" | "quic" | "proxy_protocol" | "multipath" | "xquic", None)
             | ("setfib" | "accept_filter", Some(_)) => {
                 return fault(word, format!("the \"{name}\" parameter of \"listen\" is not supported by limpet"));
             }
@@ -101,7 +103,8 @@ pub(super) fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -
         if builder.server.listens.iter().any(|other| other.address == address) {
             return fault(word, format!("a duplicate listen {address}"));
         }
-        let listen = Listen { address, default_server, options: options.clone(), has_options, place: place.clone() };
+        let listen =
+            Listen { address, default_server, options: options.clone(), ssl, has_options, place: place.clone() };
         builder.server.listens.push(listen);
     }
     Ok(())

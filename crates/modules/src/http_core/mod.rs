@@ -248,6 +248,7 @@ fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
             address,
             default_server: false,
             options: ListenOptions::default(),
+            ssl: false,
             has_options: false,
             place: place.clone(),
         }));

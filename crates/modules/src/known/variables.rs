@@ -46,34 +46,12 @@ const WITHOUT_VALUE: &[&str] = &[
     "proxy_protocol_server_port",
     "secure_link_expires",
     "slice_range",
-    "ssl_alpn_protocol",
-    "ssl_cipher",
-    "ssl_ciphers",
-    "ssl_client_cert",
-    "ssl_client_escaped_cert",
-    "ssl_client_fingerprint",
-    "ssl_client_i_dn",
-    "ssl_client_i_dn_legacy",
-    "ssl_client_raw_cert",
-    "ssl_client_s_dn",
-    "ssl_client_s_dn_legacy",
-    "ssl_client_serial",
     "ssl_client_sigalg",
-    "ssl_client_v_end",
-    "ssl_client_v_remain",
-    "ssl_client_v_start",
-    "ssl_client_verify",
-    "ssl_curve",
-    "ssl_curves",
     "ssl_early_data",
     "ssl_ech_outer_server_name",
     "ssl_ech_status",
     "ssl_handshake_time",
     "ssl_handshake_time_msec",
-    "ssl_protocol",
-    "ssl_server_name",
-    "ssl_session_id",
-    "ssl_session_reused",
     "ssl_sigalg",
     "ssl_sigalgs",
     "trim_bytes",
@@ -97,7 +75,7 @@ const WITHOUT_VALUE: &[&str] = &[
 const FAMILIES_WITHOUT_VALUE: &[&str] = &["proxy_protocol_tlv_", "sent_trailer_", "upstream_trailer_"];
 
 /// There, and empty.
-const EMPTY: &[&str] = &["http2", "http3", "https"];
+const EMPTY: &[&str] = &["http2", "http3"];
 
 /// Not built.
 const UNSUPPORTED: &[&str] = &[

@@ -1,0 +1,149 @@
+//! The words of the directives.
+
+use std::path::PathBuf;
+
+use limpet_kernel::Level;
+use limpet_kernel::builder::{Fault, fault};
+use limpet_kernel::setters::{append, arg, flag, text};
+use limpet_kernel::value;
+use limpet_syntax as syntax;
+use limpet_tls::server::SessionCache;
+use limpet_tls::{Protocols, Verify};
+
+use super::Settings;
+use crate::reading::{Blocks, Builder};
+
+/// The smallest shared cache: eight pages (nginx's).
+const LEAST_ZONE: u64 = 8 * 4096;
+
+/// What the block says of TLS; that it says this directive is remembered.
+pub(super) fn settings<'b>(builder: &'b mut Builder<'_>, directive: &syntax::Directive) -> &'b mut Settings {
+    let place = builder.place(directive);
+    let settings = &mut builder.settings().ssl;
+    settings.said.add(&directive.name.text(), place);
+    settings
+}
+
+pub(crate) fn word(directive: &syntax::Directive) -> Result<String, Fault> {
+    Ok(text(arg(directive, 0)?)?.to_owned())
+}
+
+pub(crate) fn path(directive: &syntax::Directive) -> Result<PathBuf, Fault> {
+    Ok(word(directive)?.into())
+}
+
+pub(super) fn seconds(directive: &syntax::Directive) -> Result<u64, Fault> {
+    value::seconds(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))
+}
+
+/// A file's name, which limpet wants to know at load.
+pub(crate) fn file(directive: &syntax::Directive) -> Result<String, Fault> {
+    let word = arg(directive, 0)?;
+    let name = text(word)?;
+    if name.contains('$') && !name.starts_with("data:") {
+        return fault(word, format!("limpet reads certificates at load: \"{name}\" must not have variables"));
+    }
+    Ok(name.to_owned())
+}
+
+pub(super) fn certificate(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let file = file(directive)?;
+    append(&mut settings(builder, directive).values.certificates, file);
+    Ok(())
+}
+
+pub(super) fn certificate_key(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let file = file(directive)?;
+    append(&mut settings(builder, directive).values.keys, file);
+    Ok(())
+}
+
+pub(super) fn ticket_key(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let file = path(directive)?;
+    append(&mut settings(builder, directive).values.ticket_keys, file);
+    Ok(())
+}
+
+/// A command of OpenSSL's, and its value.
+pub(crate) fn pair(directive: &syntax::Directive) -> Result<(String, String), Fault> {
+    Ok((word(directive)?, text(arg(directive, 1)?)?.to_owned()))
+}
+
+pub(super) fn command(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let pair = pair(directive)?;
+    append(&mut settings(builder, directive).values.commands, pair);
+    Ok(())
+}
+
+/// Versions, added to those that are said already.
+pub(crate) fn versions(directive: &syntax::Directive, said: Option<Protocols>) -> Result<Protocols, Fault> {
+    directive.args.iter().try_fold(said.unwrap_or(Protocols::NONE), |protocols, word| {
+        match protocols.with(text(word)?) {
+            Some(protocols) => Ok(protocols),
+            None => fault(word, format!("invalid value \"{}\"", word.text())),
+        }
+    })
+}
+
+pub(super) fn protocols(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let settings = settings(builder, directive);
+    settings.values.protocols = Some(versions(directive, settings.values.protocols)?);
+    Ok(())
+}
+
+pub(super) fn verify(directive: &syntax::Directive) -> Result<Verify, Fault> {
+    let word = arg(directive, 0)?;
+    Ok(match word.bytes.to_ascii_lowercase().as_slice() {
+        b"off" => Verify::Off,
+        b"on" => Verify::On,
+        b"optional" => Verify::Optional,
+        b"optional_no_ca" => Verify::OptionalNoCa,
+        _ => return fault(word, format!("invalid value \"{}\"", word.text())),
+    })
+}
+
+pub(super) fn early_data(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let wanted = flag(directive)?;
+    if wanted {
+        builder.notice(
+            Level::Notice,
+            "limpet takes no early data: \"ssl_early_data on\" has no effect".to_owned(),
+            directive,
+        );
+    }
+    settings(builder, directive).values.early_data = Some(false);
+    Ok(())
+}
+
+pub(super) fn session_cache(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
+    let mut cache = None;
+    for word in &directive.args {
+        let written = text(word)?;
+        let invalid = || fault(word, format!("invalid session cache \"{written}\""));
+        cache = Some(match (written, written.split_once(':')) {
+            ("off", _) => SessionCache::Off,
+            ("none", _) => SessionCache::None,
+            ("builtin", _) => cache.unwrap_or(SessionCache::Builtin(None)),
+            (_, Some(("builtin", size))) => {
+                match value::number(size.as_bytes()).and_then(|size| i32::try_from(size).ok()) {
+                    // Beside a shared one it has nothing to do here.
+                    Some(size) => cache.unwrap_or(SessionCache::Builtin(Some(size))),
+                    None => return invalid(),
+                }
+            }
+            (_, Some(("shared", rest))) => {
+                let Some((name, size)) = rest.split_once(':').filter(|(name, _)| !name.is_empty()) else {
+                    return invalid();
+                };
+                let Some(size) = value::size(size.as_bytes()) else { return invalid() };
+                if size < LEAST_ZONE {
+                    return fault(word, format!("session cache \"{written}\" is too small"));
+                }
+                SessionCache::Shared(name.to_owned(), usize::try_from(size).unwrap_or(usize::MAX))
+            }
+            _ => return invalid(),
+        });
+    }
+    settings(builder, directive).values.cache = cache;
+    Ok(())
+}

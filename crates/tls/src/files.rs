@@ -1,0 +1,165 @@
+//! Certificates, keys and what else comes from files, with nginx's words for what is wrong with them.
+
+use std::io;
+use std::path::Path;
+
+use openssl::dh::Dh;
+use openssl::pkey::{PKey, Params, Private};
+use openssl::ssl::{SslContextBuilder, SslOptions};
+use openssl::x509::X509;
+
+use crate::settings::{Credentials, Settings};
+use crate::{Error, In, errors, failed, ffi};
+
+/// What is written in the place of a file's name where the contents follow.
+const DATA: &str = "data:";
+
+/// Gives a context its certificates and keys, commands, versions and ciphers.
+pub(crate) fn apply(context: &mut SslContextBuilder, settings: &Settings) -> Result<(), Error> {
+    let passwords = match &settings.password_file {
+        Some(file) => passwords(&settings.prefix.join(file)).within("password_file")?,
+        None => Vec::new(),
+    };
+    for credentials in &settings.credentials {
+        use_certificate(context, credentials, &settings.prefix, &passwords)?;
+    }
+    let unless = |name: &str, option| (!settings.protocols.has(name)).then_some(option);
+    context.set_min_proto_version(None).map_err(|stack| failed("SSL_CTX_set_min_proto_version(0)", &stack))?;
+    context.set_max_proto_version(None).map_err(|stack| failed("SSL_CTX_set_max_proto_version(0)", &stack))?;
+    let options = [
+        unless("SSLv3", SslOptions::NO_SSLV3),
+        unless("TLSv1", SslOptions::NO_TLSV1),
+        unless("TLSv1.1", SslOptions::NO_TLSV1_1),
+        unless("TLSv1.2", SslOptions::NO_TLSV1_2),
+        unless("TLSv1.3", SslOptions::NO_TLSV1_3),
+    ];
+    for option in options.into_iter().flatten() {
+        context.set_options(option);
+    }
+    let call = || format!("SSL_CTX_set_cipher_list(\"{}\")", settings.ciphers);
+    context.set_cipher_list(&settings.ciphers).map_err(|stack| failed(call(), &stack)).within("ciphers")
+}
+
+/// OpenSSL's own commands, which come last: they may change what all others say.
+pub(crate) fn commands(context: &mut SslContextBuilder, commands: &[(String, String)]) -> Result<(), Error> {
+    if commands.is_empty() {
+        return Ok(());
+    }
+    let configured = ffi::configure(context, commands).map_err(|(command, stack)| match command {
+        Some((name, value)) => failed(format!("SSL_CONF_cmd(\"{name}\", \"{value}\")"), &stack),
+        None => failed("SSL_CONF_finish()", &stack),
+    });
+    configured.within("conf_command")
+}
+
+/// What reading a file comes to, as OpenSSL would say it.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| {
+        let (code, text) = (error.raw_os_error().unwrap_or_default(), error.to_string());
+        let text = text.split(" (os error").next().unwrap_or_default().to_owned();
+        let then = match error.kind() {
+            io::ErrorKind::NotFound => "error:10000080:BIO routines::no such file",
+            _ => "error:10080002:BIO routines::system lib",
+        };
+        let path = path.display();
+        let first =
+            format!("error:{:08X}:system library::{text}:calling fopen({path}, r)", 0x8000_0000_u32 | code as u32);
+        format!("BIO_new_file() failed (SSL: {first} {then})")
+    })
+}
+
+/// The contents of a file, or those that stand in its place, and its name in messages.
+fn contents(written: &str, prefix: &Path) -> (String, Result<Vec<u8>, String>) {
+    match written.strip_prefix(DATA) {
+        Some(data) => (written.to_owned(), Ok(data.as_bytes().to_vec())),
+        None => {
+            let path = prefix.join(written);
+            (path.display().to_string(), read(&path))
+        }
+    }
+}
+
+fn use_certificate(
+    context: &mut SslContextBuilder,
+    credentials: &Credentials,
+    prefix: &Path,
+    passwords: &[Vec<u8>],
+) -> Result<(), Error> {
+    let (name, pem) = contents(&credentials.certificate, prefix);
+    let cannot = |reason: String| Error::new(format!("cannot load certificate \"{name}\": {reason}"));
+    let chain = pem.map_err(cannot).within("certificate")?;
+    let chain = X509::stack_from_pem(&chain)
+        .map_err(|stack| cannot(format!("PEM_read_bio_X509_AUX() failed{}", errors(&stack))))
+        .within("certificate")?;
+    let Some((leaf, rest)) = chain.split_first() else {
+        let none = "error:0480006C:PEM routines::no start line:Expecting: TRUSTED CERTIFICATE";
+        return Err(cannot(format!("PEM_read_bio_X509_AUX() failed (SSL: {none})"))).within("certificate");
+    };
+    context
+        .set_certificate(leaf)
+        .map_err(|stack| failed(format!("SSL_CTX_use_certificate(\"{name}\")"), &stack))
+        .within("certificate")?;
+    for certificate in rest {
+        ffi::add_chain_certificate(context, certificate)
+            .map_err(|stack| failed(format!("SSL_CTX_set0_chain(\"{name}\")"), &stack))
+            .within("certificate")?;
+    }
+    let (name, key) = key(&credentials.key, prefix, passwords).within("certificate_key")?;
+    let used = context.set_private_key(&key);
+    used.map_err(|stack| failed(format!("SSL_CTX_use_PrivateKey(\"{name}\")"), &stack)).within("certificate_key")
+}
+
+fn key(written: &str, prefix: &Path, passwords: &[Vec<u8>]) -> Result<(String, PKey<Private>), Error> {
+    let (name, pem) = contents(written, prefix);
+    let cannot = |reason: String| Error::new(format!("cannot load certificate key \"{name}\": {reason}"));
+    if written.starts_with("engine:") || written.starts_with("store:") {
+        return Err(cannot("limpet reads keys from files only".into()));
+    }
+    let pem = pem.map_err(cannot)?;
+    let mut result = PKey::private_key_from_pem_callback(&pem, |space| {
+        let first = passwords.first().map(Vec::as_slice).unwrap_or_default();
+        let count = first.len().min(space.len());
+        space.iter_mut().zip(first).for_each(|(to, from)| *to = *from);
+        Ok(count)
+    });
+    for password in passwords.iter().skip(1) {
+        if result.is_ok() {
+            break;
+        }
+        result = PKey::private_key_from_pem_passphrase(&pem, password);
+    }
+    let key = result.map_err(|stack| cannot(format!("PEM_read_bio_PrivateKey() failed{}", errors(&stack))))?;
+    Ok((name, key))
+}
+
+/// The passphrases of a file, one a line.
+fn passwords(path: &Path) -> Result<Vec<Vec<u8>>, Error> {
+    let text = std::fs::read(path).map_err(|error| {
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default().to_owned();
+        let code = error.raw_os_error().unwrap_or_default();
+        Error::new(format!("open() \"{}\" failed ({code}: {text})", path.display()))
+    })?;
+    let lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+    Ok(lines.filter(|line| !line.is_empty()).collect())
+}
+
+/// Parameters for DHE.
+pub(crate) fn dh_parameters(path: &Path) -> Result<Dh<Params>, Error> {
+    let name = path.display();
+    let pem = read(path)
+        .map_err(|reason| Error::new(reason.replacen("BIO_new_file()", &format!("BIO_new_file(\"{name}\")"), 1)))?;
+    Dh::params_from_pem(&pem).map_err(|stack| failed(format!("PEM_read_bio_DHparams(\"{name}\")"), &stack))
+}
+
+/// The certificates of a file of authorities.
+pub(crate) fn authorities(path: &Path) -> Result<Vec<X509>, Error> {
+    let name = path.display();
+    let call = format!("SSL_CTX_load_verify_locations(\"{name}\")");
+    let pem = read(path).map_err(|reason| Error::new(reason.replacen("BIO_new_file()", &call, 1)))?;
+    let found = X509::stack_from_pem(&pem).map_err(|stack| failed(&call, &stack))?;
+    if found.is_empty() {
+        return Err(Error::new(format!("{call} failed (SSL: error:05880020:x509 certificate routines::BIO lib)")));
+    }
+    Ok(found)
+}

@@ -1,0 +1,286 @@
+//! The server's side of TLS.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use openssl::ex_data::Index;
+use openssl::hash::MessageDigest;
+use openssl::sha::Sha256;
+use openssl::ssl::{
+    AlpnError, NameType, SniError, Ssl, SslAlert, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
+    SslRef, SslSession, SslSessionCacheMode, SslVerifyMode, select_next_proto,
+};
+use openssl::x509::verify::X509VerifyFlags;
+
+use crate::sessions::Zone;
+use crate::tickets::{self, Key, Keys};
+use crate::{Error, In, Kept, Settings, Trust, Verify, failed, files};
+
+/// nginx's protocols of ALPN, without HTTP/2 and with it.
+const HTTP_1: &[u8] = b"\x08http/1.1\x08http/1.0\x08http/0.9";
+const HTTP_2: &[u8] = b"\x02h2\x08http/1.1\x08http/1.0\x08http/0.9";
+/// `SSL_OP_NO_ANTI_REPLAY`: early data is for requests that may come twice; the application knows by a header.
+const NO_ANTI_REPLAY: u64 = 1 << 24;
+/// The most early data of a connection, in bytes (nginx's).
+const EARLY_DATA: u32 = 16_384;
+
+/// `ssl_session_cache`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SessionCache {
+    /// Clients are told that sessions may be resumed, and none is.
+    #[default]
+    None,
+    Off,
+    /// OpenSSL's own, for this server alone.
+    Builtin(Option<i32>),
+    /// By name and size in bytes, for all servers that name it.
+    Shared(String, usize),
+}
+
+/// What a server's file says.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    pub common: Settings,
+    pub prefers_own_ciphers: bool,
+    pub dh_parameters: Option<PathBuf>,
+    /// `auto`, or names with colons between them.
+    pub curves: String,
+    pub cache: SessionCache,
+    pub session_timeout: Duration,
+    pub tickets: bool,
+    pub ticket_keys: Vec<PathBuf>,
+    pub verify: Verify,
+    pub trust: Trust,
+    pub early_data: bool,
+    pub rejects: bool,
+    /// A file with an answer of OCSP's.
+    pub stapling_file: Option<PathBuf>,
+    /// Bytes in a record.
+    pub record: usize,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+}
+
+/// A server's side of TLS, as its file has it.
+pub struct Server {
+    context: SslContext,
+    rejects: bool,
+    pub verify: Verify,
+    /// Bytes in a record.
+    pub record: usize,
+}
+
+/// Finds the server of a name that a client asks for; without a name, the one that answers by default. `None`: it has no TLS.
+pub type Choose = Box<dyn Fn(Option<&[u8]>) -> Option<Arc<Server>> + Send + Sync>;
+
+impl Server {
+    /// Puts what a file says to work.
+    ///
+    /// # Errors
+    /// What can't be, in nginx's words.
+    pub fn new(settings: &ServerSettings, kept: &Kept) -> Result<Server, Error> {
+        let mut context =
+            SslContextBuilder::new(SslMethod::tls_server()).map_err(|stack| failed("SSL_CTX_new()", &stack))?;
+        context.set_options(SslOptions::SINGLE_DH_USE | SslOptions::NO_COMPRESSION | SslOptions::NO_RENEGOTIATION);
+        context.set_options(SslOptions::IGNORE_UNEXPECTED_EOF | SslOptions::from_bits_retain(NO_ANTI_REPLAY));
+        context.set_mode(SslMode::RELEASE_BUFFERS);
+        context.set_read_ahead(true);
+        context.set_servername_callback(by_name);
+        let protocols = if settings.http2 { HTTP_2 } else { HTTP_1 };
+        context.set_alpn_select_callback(move |_, client| {
+            select_next_proto(protocols, client).ok_or(AlpnError::ALERT_FATAL)
+        });
+        files::apply(&mut context, &settings.common)?;
+        if settings.prefers_own_ciphers {
+            context.set_options(SslOptions::CIPHER_SERVER_PREFERENCE);
+        }
+        trust(&mut context, settings)?;
+        if let Some(file) = &settings.dh_parameters {
+            let parameters = files::dh_parameters(&settings.common.prefix.join(file)).within("dhparam")?;
+            let set = context.set_tmp_dh(&parameters).map_err(|stack| failed("SSL_CTX_set_tmp_dh()", &stack));
+            set.within("dhparam")?;
+        }
+        if settings.curves != "auto" {
+            let call = || format!("SSL_CTX_set1_curves_list(\"{}\")", settings.curves);
+            context.set_groups_list(&settings.curves).map_err(|stack| failed(call(), &stack)).within("ecdh_curve")?;
+        }
+        sessions(&mut context, settings, kept)?;
+        if settings.early_data {
+            context.set_max_early_data(EARLY_DATA).map_err(|stack| failed("SSL_CTX_set_max_early_data()", &stack))?;
+        }
+        if let Some(file) = &settings.stapling_file {
+            staple(&mut context, &settings.common.prefix.join(file)).within("stapling_file")?;
+        }
+        files::commands(&mut context, &settings.common.commands)?;
+        let (verify, record) = (settings.verify, settings.record);
+        Ok(Server { context: context.build(), rejects: settings.rejects, verify, record })
+    }
+
+    /// A connection's TLS, before its handshake. The server is chosen again when the client has said a name.
+    ///
+    /// # Errors
+    /// OpenSSL has no memory.
+    pub fn begin(&self, choose: Choose) -> Result<Ssl, Error> {
+        let mut ssl = Ssl::new(&self.context).map_err(|stack| failed("SSL_new()", &stack))?;
+        if let Some(index) = choose_index() {
+            ssl.set_ex_data(index, choose);
+        }
+        Ok(ssl)
+    }
+}
+
+fn choose_index() -> Option<Index<Ssl, Choose>> {
+    static INDEX: OnceLock<Option<Index<Ssl, Choose>>> = OnceLock::new();
+    *INDEX.get_or_init(|| Ssl::new_ex_index().ok())
+}
+
+fn server_index() -> Option<Index<Ssl, Arc<Server>>> {
+    static INDEX: OnceLock<Option<Index<Ssl, Arc<Server>>>> = OnceLock::new();
+    *INDEX.get_or_init(|| Ssl::new_ex_index().ok())
+}
+
+/// The server that was chosen for a connection.
+pub fn chosen(ssl: &SslRef) -> Option<&Arc<Server>> {
+    ssl.ex_data(server_index()?)
+}
+
+/// Chooses the server, as the client has said its name or not.
+fn by_name(ssl: &mut SslRef, alert: &mut SslAlert) -> Result<(), SniError> {
+    let name = ssl.servername_raw(NameType::HOST_NAME).map(<[u8]>::to_vec);
+    let choose = choose_index().and_then(|index| ssl.ex_data(index));
+    let Some(server) = choose.and_then(|choose| choose(name.as_deref())) else { return Ok(()) };
+    if server.rejects {
+        *alert = SslAlert::UNRECOGNIZED_NAME;
+        return Err(SniError::ALERT_FATAL);
+    }
+    if ssl.set_ssl_context(&server.context).is_err() {
+        return Err(SniError::ALERT_FATAL);
+    }
+    // A context that is changed leaves what the connection has taken from the first one.
+    ssl.set_verify_callback(server.context.verify_mode(), |_, _| true);
+    if let Some(index) = server_index() {
+        ssl.set_ex_data(index, server);
+    }
+    Ok(())
+}
+
+/// Whether clients show certificates, and whom those are to be from. What is wrong with one is answered by HTTP, not by an end
+/// of the handshake.
+fn trust(context: &mut SslContextBuilder, settings: &ServerSettings) -> Result<(), Error> {
+    let Trust { named, trusted, crl, depth } = &settings.trust;
+    let prefix = &settings.common.prefix;
+    let mut hash = Sha256::new();
+    hash.update(b"HTTP");
+    for credentials in &settings.common.credentials {
+        hash.update(credentials.certificate.as_bytes());
+    }
+    let mode = match settings.verify {
+        Verify::Off => SslVerifyMode::NONE,
+        _ => SslVerifyMode::PEER,
+    };
+    context.set_verify_callback(mode, |_, _| true);
+    context.set_verify_depth(*depth);
+    for file in trusted.iter().chain(named) {
+        let is_named = named.as_ref() == Some(file);
+        let directive = if is_named { "client_certificate" } else { "trusted_certificate" };
+        for authority in files::authorities(&prefix.join(file)).within(directive)? {
+            if let Ok(digest) = authority.digest(MessageDigest::sha256()) {
+                hash.update(&digest);
+            }
+            if is_named {
+                context.add_client_ca(&authority).map_err(|stack| failed("SSL_CTX_add_client_CA()", &stack))?;
+            }
+            // One that is there already is no harm.
+            let _ = context.cert_store_mut().add_cert(authority);
+        }
+    }
+    if let Some(file) = crl {
+        revoked(context, &prefix.join(file)).within("crl")?;
+    }
+    // Sessions are of one identity: a server with other certificates, or other authorities, must not take them over.
+    context.set_session_id_context(&hash.finish()).map_err(|stack| failed("SSL_CTX_set_session_id_context()", &stack))
+}
+
+/// Certificates that are not believed any more.
+pub(crate) fn revoked(context: &mut SslContextBuilder, path: &std::path::Path) -> Result<(), Error> {
+    use openssl::ssl::SslFiletype;
+    use openssl::x509::store::X509Lookup;
+    let call = || format!("X509_LOOKUP_load_file(\"{}\")", path.display());
+    let store = context.cert_store_mut();
+    let lookup = store.add_lookup(X509Lookup::file()).map_err(|stack| failed(call(), &stack))?;
+    lookup.load_crl_file(path, SslFiletype::PEM).map_err(|stack| failed(call(), &stack))?;
+    store
+        .set_flags(X509VerifyFlags::CRL_CHECK | X509VerifyFlags::CRL_CHECK_ALL)
+        .map_err(|stack| failed("X509_STORE_set_flags()", &stack))
+}
+
+fn sessions(context: &mut SslContextBuilder, settings: &ServerSettings, kept: &Kept) -> Result<(), Error> {
+    let lifetime = settings.session_timeout;
+    crate::ffi::set_session_timeout(context, lifetime);
+    match &settings.cache {
+        SessionCache::Off => {
+            context.set_session_cache_mode(SslSessionCacheMode::OFF);
+        }
+        SessionCache::None => {
+            context.set_session_cache_mode(SslSessionCacheMode::SERVER | SslSessionCacheMode::NO_INTERNAL);
+            context.set_session_cache_size(1);
+        }
+        SessionCache::Builtin(size) => {
+            context.set_session_cache_mode(SslSessionCacheMode::SERVER);
+            if let Some(size) = size {
+                context.set_session_cache_size(*size);
+            }
+        }
+        SessionCache::Shared(name, size) => {
+            context.set_session_cache_mode(SslSessionCacheMode::SERVER | SslSessionCacheMode::NO_INTERNAL);
+            share(context, &kept.zones.get(name, *size), lifetime);
+        }
+    }
+    if !settings.tickets {
+        context.set_options(SslOptions::NO_TICKET);
+        return Ok(());
+    }
+    let keys = match settings.ticket_keys.as_slice() {
+        [] => Keys::Own(Arc::clone(&kept.keys), lifetime.max(Duration::from_secs(1))),
+        files => {
+            let keys = files.iter().map(|file| Key::read(&settings.common.prefix.join(file)));
+            Keys::Files(Arc::new(keys.collect::<Result<_, _>>().within("session_ticket_key")?))
+        }
+    };
+    tickets::install(context, keys);
+    Ok(())
+}
+
+/// Has a context keep its sessions in a zone.
+fn share(context: &mut SslContextBuilder, zone: &Arc<Zone>, lifetime: Duration) {
+    let (put, get, remove) = (Arc::clone(zone), Arc::clone(zone), Arc::clone(zone));
+    context.set_new_session_callback(move |_, session| {
+        if let Ok(bytes) = session.to_der() {
+            put.put(session.id(), bytes, lifetime, Instant::now());
+        }
+    });
+    context.set_remove_session_callback(move |_, session| remove.remove(session.id()));
+    #[allow(unsafe_code, reason = "what the callback gives back must be of no other context")]
+    // SAFETY: each time it is read anew, and belongs to none.
+    unsafe {
+        context.set_get_session_callback(move |_, id| SslSession::from_der(&get.get(id, Instant::now())?).ok());
+    }
+}
+
+/// Staples an answer of OCSP's to handshakes.
+fn staple(context: &mut SslContextBuilder, path: &std::path::Path) -> Result<(), Error> {
+    let name = path.display();
+    let answer = std::fs::read(path).map_err(|error| {
+        let (code, text) = (error.raw_os_error().unwrap_or_default(), error.to_string());
+        let text = text.split(" (os error").next().unwrap_or_default().to_owned();
+        Error::new(format!(
+            "BIO_new_file(\"{name}\") failed (SSL: error:{:08X}:system library::{text})",
+            0x8000_0000_u32 | code as u32
+        ))
+    })?;
+    openssl::ocsp::OcspResponse::from_der(&answer)
+        .map_err(|stack| failed(format!("d2i_OCSP_RESPONSE_bio(\"{name}\")"), &stack))?;
+    let staple = move |ssl: &mut SslRef| ssl.set_ocsp_status(&answer).map(|()| true);
+    context.set_status_callback(staple).map_err(|stack| failed("SSL_CTX_set_tlsext_status_cb()", &stack))
+}
