@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use limpet_balance::Ask;
 use limpet_log::{LogLevel, clock};
-use limpet_upstream::{Dial, Members, Slice, Trace, Upstream};
+use limpet_upstream::{Dial, Members, Secure, Slice, Trace, Upstream};
 use limpet_wire::address::local;
 
 use super::attempt::{Attempt, Try};
@@ -16,7 +16,7 @@ use super::routing::error_page;
 use super::sticky::{self, NoServer};
 use super::{fail, upstream_request};
 use crate::Text;
-use crate::pass::{BindTo, HashKey, Pass, SliceSize, Slices};
+use crate::pass::{BindTo, HashKey, Pass, PassTls, SliceSize, Slices, TlsName, host_of};
 use crate::runtime::Content;
 
 /// Chooses a server. After `Continue` the request's attempt says how it is reached.
@@ -82,6 +82,7 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
         send_timeout: pass.terms.send_timeout,
         bind: bind(request, pass),
         socket_keepalive: pass.terms.socket_keepalive,
+        tls: pass.tls.as_ref().map(|tls| secure(request, tls)),
         slice: pass.slices.as_ref().map(|slices| slice(request, slices)),
         body: request.body_for_backend(),
         stored: request.stored.clone(),
@@ -154,6 +155,18 @@ fn bind(request: &Request, pass: &Pass) -> Option<(SocketAddr, bool)> {
         }
     };
     Some((address, bind.transparent))
+}
+
+/// What the connection is encrypted with.
+fn secure(request: &Request, tls: &PassTls) -> Secure {
+    let name = match &tls.name {
+        TlsName::Fixed(name) => Arc::clone(name),
+        TlsName::Text(text) => {
+            let name = text.render(request);
+            Arc::from(host_of(&String::from_utf8_lossy(&name)))
+        }
+    };
+    Secure { client: Arc::clone(&tls.client), name, tells: tls.tells }
 }
 
 /// The requests that this one shares idle connections with.

@@ -314,7 +314,8 @@ impl Request {
             String::from_utf8_lossy(uri).into_owned()
         });
         let separator = if name.starts_with("unix:") { ":" } else { "" };
-        Some(format!("http://{name}{separator}{}", uri.unwrap_or_default()))
+        let scheme = self.pass().map_or("http", |pass| pass.scheme());
+        Some(format!("{scheme}://{name}{separator}{}", uri.unwrap_or_default()))
     }
 
     pub fn log_access(&self) {

@@ -35,8 +35,8 @@ pub(super) enum Side {
 /// No connection came about.
 pub(super) fn to_connect(request: &mut Request) -> Decision {
     let failure = request.attempt.as_ref().and_then(|attempt| attempt.dial.trace.failure());
-    let Failure { kind, level, message } = failure.unwrap_or_else(|| Failure::broken("no connection"));
-    request.log_error(level, &format!("{message} while connecting to upstream"));
+    let Failure { kind, level, message, doing } = failure.unwrap_or_else(|| Failure::broken("no connection"));
+    request.log_error(level, &format!("{message} while {doing}"));
     if kind == FailureKind::NoSocket {
         // The fault is this machine's: another server would not help, and this one is not marked.
         request.attempt = None;

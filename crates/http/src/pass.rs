@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpet_sticky::Policy;
+use limpet_tls::client::Client;
 use limpet_upstream::Upstream;
 
 use crate::Text;
@@ -26,9 +27,32 @@ pub struct Pass {
     pub host: String,
     /// `$proxy_port`
     pub port: String,
+    /// What connections are encrypted with; `None`: nothing.
+    pub tls: Option<PassTls>,
     pub terms: Terms,
     /// The policy whose cookie is kept from the backend (`session_sticky_hide_cookie`).
     pub hides: Option<Policy>,
+}
+
+/// `proxy_pass https://…`
+pub struct PassTls {
+    pub client: Arc<Client>,
+    pub name: TlsName,
+    /// Servers are told the name (SNI).
+    pub tells: bool,
+}
+
+/// What a server's certificate has to be for.
+pub enum TlsName {
+    Fixed(Arc<str>),
+    Text(Text),
+}
+
+impl Pass {
+    /// `http`, or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// How requests are handed on: the settings of a `proxy_pass`.
@@ -156,5 +180,13 @@ impl NextUpstream {
             Condition::Status(status) => 5 + STATUSES.iter().position(|known| *known == status)?,
         };
         Some(1 << place)
+    }
+}
+
+/// A host without its port.
+pub fn host_of(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => authority,
     }
 }

@@ -1,5 +1,6 @@
 //! From the configuration to the runtime: files opened, patterns and texts compiled, names turned into references.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -42,15 +43,27 @@ pub fn build(config: &Config, environment: &Environment, shared: &Shared) -> Res
         let mut registry = crate::variables();
         http.defined_variables.iter().for_each(|name| registry.declare(name.clone()));
         list::define(http, &mut registry);
-        let mut site =
-            Site { environment, shared, http, registry, upstreams: Vec::new(), default_log: Arc::clone(&default_log) };
-        site.upstreams = http.upstreams.iter().map(|written| built_upstream(&site, written)).collect();
+        let mut site = Site {
+            environment,
+            shared,
+            http,
+            registry,
+            upstreams: Vec::new(),
+            clients: RefCell::default(),
+            default_log: Arc::clone(&default_log),
+        };
+        for written in &http.upstreams {
+            let block = written.block.and_then(|block| site.upstreams.get(block).cloned());
+            let built = block.unwrap_or_else(|| built_upstream(&site, written));
+            site.upstreams.push(built);
+        }
         remarks.extend(site.upstreams.iter().flat_map(|balanced| sessions_on_down_servers(&balanced.upstream)));
         for written in &http.servers {
             runtime.servers.push(Arc::new(server(&site, written)?));
         }
         runtime.listening = listening(&http.servers)?;
-        runtime.upstreams = site.upstreams.into_iter().map(|balanced| balanced.upstream).collect();
+        let built = site.upstreams.into_iter().zip(&http.upstreams).filter(|(_, written)| written.block.is_none());
+        runtime.upstreams = built.map(|(balanced, _)| balanced.upstream).collect();
     }
     Ok((runtime, default_log, remarks))
 }

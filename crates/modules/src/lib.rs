@@ -13,6 +13,7 @@ macro_rules! modules {
             charset: crate::charset::Charset,
             rewrite: crate::rewrite::Rewrite,
             proxy: crate::proxy::Proxy,
+            proxy_ssl: crate::proxy_ssl::ProxySsl,
             upstream: crate::upstream::Upstreams,
             balance: crate::balance::Balance,
             check: crate::check::Checks,
@@ -39,6 +40,7 @@ pub mod log;
 pub mod model;
 mod module;
 mod proxy;
+mod proxy_ssl;
 mod reading;
 mod resolver;
 mod rewrite;

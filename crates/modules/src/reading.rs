@@ -40,11 +40,17 @@ pub(crate) trait Blocks {
     /// What the block being read passes on to the blocks inside.
     fn settings(&mut self) -> &mut Settings;
 
-    /// The upstream that a `proxy_pass` names: a block, which may come later in the file, or an address.
+    /// The upstream that a `proxy_pass` names: a block, which may come later in the file, or an address, with a port where it
+    /// names none.
     ///
     /// # Errors
     /// What is wrong with the name.
-    fn upstream_of(&mut self, authority: &str, directive: &syntax::Directive) -> Result<PassTarget, String>;
+    fn upstream_of(
+        &mut self,
+        authority: &str,
+        default_port: u16,
+        directive: &syntax::Directive,
+    ) -> Result<PassTarget, String>;
 
     /// The http block has been read: what its blocks inherit is filled in, and what can be seen only as a whole is
     /// checked.
@@ -62,14 +68,22 @@ impl Blocks for Builder<'_> {
         }
     }
 
-    fn upstream_of(&mut self, authority: &str, directive: &syntax::Directive) -> Result<PassTarget, String> {
+    fn upstream_of(
+        &mut self,
+        authority: &str,
+        default_port: u16,
+        directive: &syntax::Directive,
+    ) -> Result<PassTarget, String> {
         let place = self.place(directive);
-        let same = |upstream: &Upstream| upstream.name.eq_ignore_ascii_case(authority);
+        let same = |upstream: &Upstream| {
+            let is_block = !upstream.implicit || upstream.block.is_some();
+            upstream.name.eq_ignore_ascii_case(authority) && (is_block || upstream.default_port == default_port)
+        };
         if let Some(index) = self.http.upstreams.iter().position(same) {
             return Ok(PassTarget(index));
         }
         address::target(authority).map_err(|wrong| format!("{wrong} in upstream \"{authority}\""))?;
-        let upstream = Upstream { implicit: true, place, ..Upstream::named(authority) };
+        let upstream = Upstream { implicit: true, default_port, place, ..Upstream::named(authority) };
         self.http.upstreams.push(upstream);
         Ok(PassTarget(self.http.upstreams.len() - 1))
     }

@@ -1,5 +1,7 @@
 //! What modules need to put a configuration to work.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -12,6 +14,7 @@ use limpet_http::runtime::Shared;
 use limpet_http::{Request, Text};
 use limpet_log::{ErrorLog, LogFile, os_error};
 use limpet_text::{Registry, Template};
+use limpet_tls::client::{Client, ClientSettings};
 use limpet_upstream::Upstream;
 
 use crate::model::Http;
@@ -40,11 +43,14 @@ pub struct Site<'b> {
     pub(crate) registry: Registry<Request>,
     /// In the order of the file.
     pub(crate) upstreams: Vec<BuiltUpstream>,
+    /// TLS towards backends, by what is said of it.
+    pub(crate) clients: RefCell<HashMap<String, Arc<Client>>>,
     /// The error log of the main level.
     pub(crate) default_log: Arc<ErrorLog>,
 }
 
 /// An upstream, and the texts by which requests choose in it.
+#[derive(Clone)]
 pub(crate) struct BuiltUpstream {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) key: Arc<HashKey>,
@@ -70,6 +76,17 @@ impl Site<'_> {
             }
             _ => Ok(folder),
         }
+    }
+
+    /// TLS towards backends. Where the same is said, sessions are shared.
+    pub(crate) fn client(&self, settings: &ClientSettings) -> Result<Arc<Client>, limpet_tls::Error> {
+        let said = format!("{settings:?}");
+        if let Some(client) = self.clients.borrow().get(&said) {
+            return Ok(Arc::clone(client));
+        }
+        let client = Arc::new(Client::new(settings)?);
+        self.clients.borrow_mut().insert(said, Arc::clone(&client));
+        Ok(client)
     }
 
     /// A log file; a relative path begins at the prefix.

@@ -1,5 +1,6 @@
 //! One try at one backend: an idle connection, or a new one.
 
+use std::future::poll_fn;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use std::{fmt, io};
 use bytes::Bytes;
 use limpet_log::{LogLevel, clock, os_error};
 use limpet_message::body::Body;
-use limpet_wire::{Address, Slot, Socket};
+use limpet_tls::client::Client as TlsClient;
+use limpet_wire::{Address, HandshakeError, LARGEST_RECORD, Slot, Socket, Tls};
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use tokio::net::{TcpSocket, UnixStream};
@@ -37,6 +39,8 @@ pub struct Dial {
     /// `proxy_bind`, and whether the address need not be the machine's own.
     pub bind: Option<(std::net::SocketAddr, bool)>,
     pub socket_keepalive: bool,
+    /// What the connection is encrypted with; `None`: nothing.
+    pub tls: Option<Secure>,
     /// Which requests share its connection.
     pub slice: Option<Slice>,
     /// How the request's body is delimited on its way to the backend.
@@ -52,6 +56,16 @@ pub struct Dial {
     pub trace: Arc<Trace>,
     /// Whose request it is.
     pub client: Arc<dyn Client>,
+}
+
+/// What a connection to a server is encrypted with.
+#[derive(Debug, Clone)]
+pub struct Secure {
+    pub client: Arc<TlsClient>,
+    /// The server's name, which its certificate has to be for.
+    pub name: Arc<str>,
+    /// It is told the name (SNI).
+    pub tells: bool,
 }
 
 /// What is to be known of the client of a request.
@@ -76,6 +90,7 @@ impl Dial {
             peer: Arc::clone(&dial.backend.state),
             from: dial.bind.map(|(address, _)| address),
             slice: dial.slice.clone(),
+            tls: dial.tls.clone(),
         };
         let idle = if dial.fresh { None } else { dial.pools.take(dial.worker, &endpoint, dial.careful) };
         let mut connection = match idle {
@@ -98,6 +113,44 @@ impl Dial {
     }
 
     async fn open(&self) -> Result<Socket, Failure> {
+        let socket = self.reach().await?;
+        match &self.tls {
+            Some(secure) => self.shake_hands(secure, socket).await,
+            None => Ok(socket),
+        }
+    }
+
+    /// Begins TLS on a new connection.
+    async fn shake_hands(&self, secure: &Secure, socket: Socket) -> Result<Socket, Failure> {
+        let Socket::Plain(plain) = socket else { return Ok(socket) };
+        let address = &*self.backend.name;
+        let told = secure.tells.then_some(&*secure.name);
+        let failed = |message: String| Failure::broken(message).while_doing("SSL handshaking to upstream");
+        let ssl = secure.client.begin(address, told).map_err(|error| failed(error.to_string()))?;
+        let tls = Tls::new(plain, ssl, LARGEST_RECORD).map_err(|error| failed(error.to_string()))?;
+        let shaken = timeout(self.connect_timeout, poll_fn(|cx| tls.poll_handshake(cx, false))).await;
+        let shaken = match shaken {
+            Ok(Ok(())) => tls.with(|ssl| secure.client.check(ssl, &secure.name)).map_err(failed),
+            Ok(Err(HandshakeError::Closed)) => Err(failed("peer closed connection in SSL handshake".to_owned())),
+            Ok(Err(HandshakeError::Io(error))) => {
+                Err(failed(format!("peer closed connection in SSL handshake ({})", os_error(&error))))
+            }
+            Ok(Err(HandshakeError::Tls(stack))) => {
+                Err(failed(format!("SSL_do_handshake() failed{}", limpet_tls::errors(&stack))))
+            }
+            Err(_) => Err(Failure::timed_out().while_doing("SSL handshaking to upstream")),
+        };
+        match shaken {
+            Ok(()) => Ok(tls.into()),
+            Err(failure) => {
+                secure.client.forget(address, told);
+                Err(failure)
+            }
+        }
+    }
+
+    /// A new connection, before anything is said.
+    async fn reach(&self) -> Result<Socket, Failure> {
         let opened = match &self.backend.address {
             Address::Ip(address) => timeout(self.connect_timeout, connect_tcp(self.socket(*address)?, *address)).await,
             Address::Unix(path) => timeout(self.connect_timeout, connect_unix(path)).await,

@@ -15,6 +15,7 @@ use limpet_wire::{IoTimeout, Slot, Socket};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::dial::Secure;
 use crate::written::Keepalive;
 
 /// What is kept of an upstream's connections, one part for each worker.
@@ -91,13 +92,14 @@ struct Idle {
     endpoint: Endpoint,
 }
 
-/// The server, the local address and the slice of a connection: an idle one is used again only where all three are the
-/// same.
+/// The server, the local address, the slice and the encryption of a connection: an idle one is used again only where all of
+/// them are the same.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub peer: Arc<Peer>,
     pub from: Option<SocketAddr>,
     pub slice: Option<Slice>,
+    pub tls: Option<Secure>,
 }
 
 /// The requests that share a connection, by Tengine's `slice_key=`.
@@ -109,7 +111,7 @@ pub struct Slice {
 }
 
 /// An endpoint, as it is looked up.
-type EndpointKey = (usize, Option<SocketAddr>, Option<Arc<[u8]>>);
+type EndpointKey = (usize, Option<SocketAddr>, Option<Arc<[u8]>>, Option<(usize, Arc<str>)>);
 
 #[derive(Debug, Default)]
 struct Pool {
@@ -275,7 +277,9 @@ fn leave_slice(by_slice: &mut HashMap<Arc<[u8]>, u32>, endpoint: &Endpoint) {
 impl Endpoint {
     /// A server is known by its counters, which outlive reloads; the idle connection keeps them alive.
     fn key(&self) -> EndpointKey {
-        (Arc::as_ptr(&self.peer) as usize, self.from, self.slice.as_ref().map(|slice| Arc::clone(&slice.key)))
+        let tls = self.tls.as_ref().map(|tls| (Arc::as_ptr(&tls.client) as usize, Arc::clone(&tls.name)));
+        let slice = self.slice.as_ref().map(|slice| Arc::clone(&slice.key));
+        (Arc::as_ptr(&self.peer) as usize, self.from, slice, tls)
     }
 }
 
@@ -303,7 +307,7 @@ mod tests {
     }
 
     fn endpoint() -> Endpoint {
-        Endpoint { peer: Arc::default(), from: None, slice: None }
+        Endpoint { peer: Arc::default(), from: None, slice: None, tls: None }
     }
 
     fn pools(connections: u32, requests: u64) -> Pools {

@@ -22,6 +22,8 @@ pub struct Failure {
     pub level: LogLevel,
     /// nginx's words for it, without `while …`.
     pub message: Cow<'static, str>,
+    /// What was being done when no connection came about.
+    pub doing: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub enum FailureKind {
 
 impl Failure {
     pub fn new(kind: FailureKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Failure { kind, level: LogLevel::Error, message: message.into() }
+        Failure { kind, level: LogLevel::Error, message: message.into(), doing: "connecting to upstream" }
     }
 
     pub fn broken(message: impl Into<Cow<'static, str>>) -> Self {
@@ -62,6 +64,10 @@ impl Failure {
 
     pub(super) fn closed() -> Self {
         Failure::broken("upstream prematurely closed connection")
+    }
+
+    pub(super) fn while_doing(self, doing: &'static str) -> Self {
+        Failure { doing, ..self }
     }
 
     pub(super) fn at(self, level: LogLevel) -> Self {

@@ -238,58 +238,11 @@ pub(crate) const ROWS: &[Directive] = &[
         N1,
         "Response header field of a backend that is kept from clients.",
     ),
-    at_default("proxy_ssl_session_reuse", HTTP | SERVER | LOCATION, FLAG, "Resumes TLS sessions with a backend.", &[])
-        .forms(&[Flag]),
-    at_default("proxy_ssl_protocols", HTTP | SERVER | LOCATION, MORE1, "TLS versions offered to a backend.", &[])
-        .forms(&[Word(TLS_VERSIONS)])
-        .repeatable(),
-    at_default("proxy_ssl_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered to a backend.", &[]),
-    at_default(
-        "proxy_ssl_name",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Name sent to a backend by SNI and expected in its certificate.",
-        &[],
-    ),
-    at_default("proxy_ssl_server_name", HTTP | SERVER | LOCATION, FLAG, "Sends a server name (SNI) to a backend.", &[])
-        .forms(&[Flag]),
-    at_default("proxy_ssl_verify", HTTP | SERVER | LOCATION, FLAG, "Checks the certificate of a backend.", &[])
-        .forms(&[Flag]),
-    at_default(
-        "proxy_ssl_verify_depth",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Longest certificate chain accepted from a backend.",
-        &[],
-    ),
-    at_default(
-        "proxy_ssl_trusted_certificate",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Certificate authorities for a backend.",
-        &[],
-    ),
-    at_default("proxy_ssl_crl", HTTP | SERVER | LOCATION, N1, "Revoked certificates of backends, in PEM.", &[]),
-    at_default("proxy_ssl_certificate", HTTP | SERVER | LOCATION, N1, "Certificate shown to a backend.", &[]),
-    at_default(
-        "proxy_ssl_certificate_key",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Private key of the certificate shown to a backend.",
-        &[],
-    ),
     at_default(
         "proxy_ssl_certificate_cache",
         HTTP | SERVER | LOCATION,
         N123,
         "Cache of certificates shown to a backend whose names hold variables.",
-        &[],
-    ),
-    at_default(
-        "proxy_ssl_password_file",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "File of passphrases for private keys used with a backend.",
         &[],
     ),
     no_effect(
@@ -306,14 +259,6 @@ pub(crate) const ROWS: &[Directive] = &[
         "Receive buffer of sockets to a backend (Tengine), in bytes.",
         &[Size],
     ),
-    at_default(
-        "proxy_ssl_conf_command",
-        HTTP | SERVER | LOCATION,
-        N2,
-        "Sets an OpenSSL option for connections to a backend.",
-        &[],
-    )
-    .repeatable(),
     at_default("proxy_enable_ntls", HTTP | SERVER | LOCATION, N1, "Speaks NTLS with a backend (Tengine).", &[]),
     at_default(
         "proxy_ssl_enc_certificate",

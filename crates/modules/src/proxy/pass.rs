@@ -8,11 +8,14 @@ use limpet_http::runtime;
 use super::ProxyRedirect;
 use crate::model::{Matcher, PassTarget};
 use crate::module::{Content, Spot};
+use crate::proxy_ssl;
 use crate::site::{BuildError, BuiltUpstream, Site};
 
 /// `proxy_pass`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyPass {
+    /// `http` or `https`
+    pub scheme: &'static str,
     pub target: PassTarget,
     pub uri: PassUri,
     /// Host and port, or `unix:path`, as written.
@@ -65,6 +68,10 @@ fn pass(pass: &ProxyPass, site: &Site<'_>, spot: &Spot<'_>) -> Result<Option<Pas
             _ => Some(redirect(pass, spot.matcher)),
         },
         uri,
+        tls: match pass.scheme {
+            "https" => Some(proxy_ssl::pass(&spot.settings.proxy_ssl, site, &pass.host)?),
+            _ => None,
+        },
         host: pass.host.clone(),
         port: pass.port.clone(),
         terms: settings.terms(site)?,
@@ -73,7 +80,7 @@ fn pass(pass: &ProxyPass, site: &Site<'_>, spot: &Spot<'_>) -> Result<Option<Pas
 
 /// nginx's `proxy_redirect default`: the URL of the `proxy_pass` for the location's prefix.
 fn redirect(pass: &ProxyPass, matcher: Option<&Matcher>) -> (Vec<u8>, Vec<u8>) {
-    let mut from = format!("http://{}", pass.authority).into_bytes();
+    let mut from = format!("{}://{}", pass.scheme, pass.authority).into_bytes();
     match (&pass.uri, matcher) {
         (PassUri::Replace(uri), Some(Matcher::Exact(prefix) | Matcher::Prefix { prefix, .. })) => {
             from.extend_from_slice(uri);

@@ -24,13 +24,12 @@ pub(super) fn proxy_pass(builder: &mut Builder<'_>, directive: &syntax::Directiv
     }
     let url = text(word)?;
     let scheme = |name: &str| url.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    if scheme("https://") {
-        return fault(word, "\"https://\" in \"proxy_pass\" is not supported by limpet");
-    }
-    if !scheme("http://") {
-        return fault(word, "invalid URL prefix");
-    }
-    let rest = url.get("http://".len()..).unwrap_or_default();
+    let (scheme, default_port) = match () {
+        () if scheme("https://") => ("https", 443),
+        () if scheme("http://") => ("http", 80),
+        () => return fault(word, "invalid URL prefix"),
+    };
+    let rest = url.get(scheme.len() + "://".len()..).unwrap_or_default();
     let (authority, uri) = split_authority(rest);
     let matcher = builder.locations.last().map(|location| location.matcher.clone());
     if !uri.is_empty() && !matches!(matcher, Some(Matcher::Exact(_) | Matcher::Prefix { .. })) {
@@ -41,13 +40,14 @@ pub(super) fn proxy_pass(builder: &mut Builder<'_>, directive: &syntax::Directiv
         );
     }
     let uri = if uri.is_empty() { PassUri::Original } else { PassUri::Replace(uri.as_bytes().to_vec()) };
-    let target = match builder.upstream_of(authority, directive) {
+    let target = match builder.upstream_of(authority, default_port, directive) {
         Ok(target) => target,
         Err(message) => return fault(word, message),
     };
-    let (host, port) = shown(authority);
+    let (host, port) = shown(authority, default_port);
     if let Some(location) = builder.locations.last_mut() {
-        location.content = Some(Arc::new(ProxyPass { target, uri, authority: authority.to_owned(), host, port }));
+        let authority = authority.to_owned();
+        location.content = Some(Arc::new(ProxyPass { scheme, target, uri, authority, host, port }));
     }
     Ok(())
 }
@@ -74,15 +74,18 @@ fn split_authority(rest: &str) -> (&str, &str) {
 }
 
 /// What `$proxy_host` and `$proxy_port` are: the port is left out of the host where it is the protocol's own.
-fn shown(authority: &str) -> (String, String) {
+fn shown(authority: &str, default_port: u16) -> (String, String) {
     if authority.starts_with("unix:") {
         return ("localhost".into(), String::new());
     }
     let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    let default_port = default_port.to_string();
     match port {
-        Some("80") => (authority.trim_end_matches(":80").to_owned(), "80".into()),
+        Some(port) if port == default_port => {
+            (authority.trim_end_matches(&format!(":{port}")).to_owned(), default_port)
+        }
         Some(port) => (authority.to_owned(), port.to_owned()),
-        None => (authority.to_owned(), "80".into()),
+        None => (authority.to_owned(), default_port),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `ssl_certificate` and its like: TLS for clients.
 
-mod words;
+pub(crate) mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;

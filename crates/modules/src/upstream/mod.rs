@@ -50,6 +50,10 @@ pub struct Upstream {
     pub written: written::Upstream,
     /// Made from the address in a `proxy_pass`, not written as a block.
     pub implicit: bool,
+    /// Of such a one: the port where it names none.
+    pub default_port: u16,
+    /// Of such a one: the block of its name, which came later and stands in the place of another one.
+    pub block: Option<usize>,
     pub place: Place,
     /// Of its `session_sticky`.
     pub sticky_place: Place,
@@ -85,14 +89,14 @@ pub(crate) fn resolve_addresses(http: &mut Http, outside: &dyn Outside) -> Resul
         .filter(|upstream| !upstream.implicit)
         .map(|upstream| upstream.name.to_ascii_lowercase())
         .collect();
-    for upstream in http.upstreams.iter_mut().filter(|upstream| upstream.implicit) {
+    for upstream in http.upstreams.iter_mut().filter(|upstream| upstream.implicit && upstream.block.is_none()) {
         let name = upstream.name.clone();
         if let Some((block, port)) = name.rsplit_once(':')
             && blocks.contains(&block.to_ascii_lowercase())
         {
             return Err(upstream.place.error(format!("upstream \"{block}\" may not have port {port}")));
         }
-        let found = address::target(&name).and_then(|target| target.resolve(80, outside));
+        let found = address::target(&name).and_then(|target| target.resolve(upstream.default_port, outside));
         let addresses = found.map_err(|wrong| upstream.place.error(format!("{wrong} in upstream \"{name}\"")))?;
         upstream.servers.push(limpet_upstream::written::UpstreamServer::new(name, addresses));
         // Connections to an address that no block names are not kept.
@@ -187,11 +191,15 @@ fn upstream(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<
     if upstream.servers.iter().all(|server| server.backup) {
         return fault(word, format!("no servers in upstream \"{name}\""));
     }
-    let same = |other: &&mut Upstream| other.name.eq_ignore_ascii_case(&name);
-    match builder.http.upstreams.iter_mut().find(same) {
-        Some(other) if other.implicit => *other = upstream,
+    let upstreams = &mut builder.http.upstreams;
+    let same = |other: &Upstream| other.name.eq_ignore_ascii_case(&name);
+    match upstreams.iter().position(same) {
+        Some(index) if upstreams.get(index).is_some_and(|other| other.implicit) => {
+            upstreams.iter_mut().filter(|other| same(other)).for_each(|other| other.block = Some(index));
+            upstreams.iter_mut().skip(index).take(1).for_each(|other| *other = upstream.clone());
+        }
         Some(_) => return fault(word, format!("duplicate upstream \"{name}\"")),
-        None => builder.http.upstreams.push(upstream),
+        None => upstreams.push(upstream),
     }
     Ok(())
 }
