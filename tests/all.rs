@@ -22,6 +22,7 @@ mod locations;
 mod names;
 mod next_upstream;
 mod on_pingora;
+mod over_tls;
 mod proxying;
 mod reloading;
 mod requests;

@@ -4,10 +4,16 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use openssl::ssl::{SslConnector, SslRef, SslStream};
+
+use crate::tls;
+
 /// A connection to a server under test.
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
+    /// What is spoken over it, if it is encrypted.
+    tls: Option<SslStream<TcpStream>>,
     /// Read, and not yet asked for.
     waiting: Vec<u8>,
 }
@@ -52,17 +58,45 @@ impl Client {
             TcpStream::connect(("127.0.0.1", port)).unwrap_or_else(|error| panic!("no connection to {port}: {error}"));
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
         stream.set_nodelay(true).expect("no delay");
-        Client { stream, waiting: Vec::new() }
+        let tls = tls::secure(port, &stream);
+        Client { stream, tls, waiting: Vec::new() }
+    }
+
+    /// One that speaks TLS by terms of its own; the name is that of the server.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    pub fn over_tls(port: u16, name: &str, connector: &SslConnector) -> Result<Client, String> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).map_err(|error| error.to_string())?;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
+        stream.set_nodelay(true).expect("no delay");
+        let second = stream.try_clone().expect("a second handle");
+        let mut configuration = connector.configure().expect("a client").verify_hostname(false);
+        configuration.set_use_server_name_indication(!name.is_empty());
+        let tls = configuration.connect(name, second).map_err(|error| error.to_string())?;
+        Ok(Client { stream, tls: Some(tls), waiting: Vec::new() })
+    }
+
+    /// What is known of its encryption.
+    pub fn ssl(&self) -> &SslRef {
+        self.tls.as_ref().expect("TLS").ssl()
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match &mut self.tls {
+            Some(tls) => tls,
+            None => &mut self.stream,
+        }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.stream.write_all(bytes.as_ref()).expect("the request is sent");
+        self.writer().write_all(bytes.as_ref()).expect("the request is sent");
         self
     }
 
     /// Sends what a server may refuse to read to its end.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        self.stream.write_all(bytes.as_ref()).is_ok()
+        self.writer().write_all(bytes.as_ref()).is_ok()
     }
 
     /// A request of HTTP/1.1 with Host, and what else is wanted (`Name: value` lines).
@@ -149,6 +183,9 @@ impl Client {
 
     /// Nothing more is sent; the server may still answer.
     pub fn half_close(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            let _ = tls.shutdown();
+        }
         self.stream.shutdown(Shutdown::Write).expect("half closed");
     }
 
@@ -169,7 +206,11 @@ impl Client {
     /// Reads what is there; `false` at the end of the connection.
     fn fill(&mut self) -> bool {
         let mut buffer = [0; 65_536];
-        match self.stream.read(&mut buffer) {
+        let read = match &mut self.tls {
+            Some(tls) => tls.read(&mut buffer),
+            None => self.stream.read(&mut buffer),
+        };
+        match read {
             Ok(0) => false,
             Ok(count) => {
                 self.waiting.extend_from_slice(&buffer[..count]);

@@ -7,6 +7,7 @@ mod dns;
 mod limpet;
 mod process;
 mod servers;
+mod tls;
 
 pub use backend::{Backend, Script};
 pub use client::{Client, Response, get};
@@ -14,6 +15,7 @@ pub use dns::{Dns, Record};
 pub use limpet::{Limpet, Output, binary, run};
 pub use process::{Process, eventually, pace};
 pub use servers::{apache, fcgiwrap, lighttpd, mariadb, nginx, openssl};
+pub use tls::{Identity, connector};
 
 use std::collections::HashSet;
 use std::net::TcpListener;

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::process::{Process, eventually};
+use crate::tls;
 
 /// A running limpet with a folder of its own.
 pub struct Limpet {
@@ -51,6 +52,7 @@ fn prepare(configuration: &str) -> TempDir {
         true => configuration.to_owned(),
         false => configuration.replacen("http {", &format!("http {{\n{}", carrier()), 1),
     };
+    let configuration = tls::secured(&configuration, folder.path());
     std::fs::write(folder.path().join("nginx.conf"), configuration).expect("a configuration");
     folder
 }
@@ -122,7 +124,8 @@ impl Limpet {
 
     /// Replaces the configuration; [`Limpet::reload`] puts it to work.
     pub fn rewrite(&self, http: &str) {
-        std::fs::write(self.path("nginx.conf"), text("", http)).expect("a configuration");
+        let configuration = tls::secured(&text("", http), self.folder.path());
+        std::fs::write(self.path("nginx.conf"), configuration).expect("a configuration");
     }
 
     pub fn signal(&self, signal: Signal) {
