@@ -1,6 +1,6 @@
 //! `proxy_next_upstream`: what sends a request to another server, and what that means for servers and sessions.
 
-use limpet_tests::{Backend, Client, Limpet, Response, Script, eventually, get, port};
+use limpet_tests::{Backend, Client, Limpet, Response, Script, eventually, get, port, scheme};
 
 /// Backends in an upstream, and limpet in front of them.
 struct Setup {
@@ -295,14 +295,14 @@ fn max_conns_counts_sessions_and_new_clients_together() {
 
 #[test]
 fn connections_leave_from_where_proxy_bind_says() {
-    let (front, back) = (port(), port());
+    let (front, back, to) = (port(), port(), scheme());
     let http = format!(
         "server {{ listen 127.0.0.1:{back}; return 200 $remote_addr; }}
          server {{ listen 127.0.0.1:{front}; proxy_bind 127.0.0.9;
-         location / {{ proxy_pass http://127.0.0.1:{back}; }}
-         location /off {{ proxy_bind off; proxy_pass http://127.0.0.1:{back}; }}
-         location /variable {{ proxy_bind $arg_from; proxy_pass http://127.0.0.1:{back}; }}
-         location /foreign {{ proxy_bind 192.0.2.1; proxy_pass http://127.0.0.1:{back}; }} }}"
+         location / {{ proxy_pass {to}://127.0.0.1:{back}; }}
+         location /off {{ proxy_bind off; proxy_pass {to}://127.0.0.1:{back}; }}
+         location /variable {{ proxy_bind $arg_from; proxy_pass {to}://127.0.0.1:{back}; }}
+         location /foreign {{ proxy_bind 192.0.2.1; proxy_pass {to}://127.0.0.1:{back}; }} }}"
     );
     let limpet = Limpet::http(front, &http);
     for (target, from) in [

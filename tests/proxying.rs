@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use limpet_tests::{Backend, Client, Limpet, Script, eventually, get, nginx, port};
+use limpet_tests::{Backend, Client, Limpet, Script, eventually, get, nginx, port, scheme};
 
 fn through(backend: &Backend, location: &str) -> (Limpet, u16) {
     let front = port();
@@ -81,7 +81,7 @@ fn the_uri_of_proxy_pass_takes_the_place_of_the_locations() {
     let redirect = get(front, "/a?x=1", &[]);
     assert_eq!(
         (redirect.status, redirect.value("location")),
-        (301, format!("http://localhost:{front}/a/?x=1").as_str())
+        (301, format!("{}://localhost:{front}/a/?x=1", scheme()).as_str())
     );
 }
 
@@ -181,10 +181,10 @@ fn a_redirect_to_the_backend_becomes_one_to_the_location() {
     );
     let _limpet = Limpet::http(front, &http);
     for (asked, to, expected) in [
-        ("/one/", "http://u/two/z", format!("http://localhost:{front}/one/z")),
+        ("/one/", "http://u/two/z", format!("{}://localhost:{front}/one/z", scheme())),
         ("/one/", "http://u/other", "http://u/other".to_owned()),
         ("/one/", "/two/z", "/two/z".to_owned()),
-        ("/plain/", "http://u/z", format!("http://localhost:{front}/z")),
+        ("/plain/", "http://u/z", format!("{}://localhost:{front}/z", scheme())),
     ] {
         assert_eq!(get(front, asked, &[&format!("X-To: {to}")]).value("location"), expected);
     }

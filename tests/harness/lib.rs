@@ -15,7 +15,7 @@ pub use dns::{Dns, Record};
 pub use limpet::{Limpet, Output, binary, run};
 pub use process::{Process, eventually, pace};
 pub use servers::{apache, fcgiwrap, lighttpd, mariadb, nginx, openssl};
-pub use tls::{Identity, connector};
+pub use tls::{Identity, connector, scheme};
 
 use std::collections::HashSet;
 use std::net::TcpListener;

@@ -97,6 +97,11 @@ fn is_over_tls() -> bool {
     std::thread::current().name().is_some_and(|name| name.starts_with("over_tls::"))
 }
 
+/// What clients of limpet speak in this test: `http`, or `https`.
+pub fn scheme() -> &'static str {
+    if is_over_tls() { "https" } else { "http" }
+}
+
 /// A configuration in which every address is for TLS, for a test in `over_tls`.
 pub(crate) fn secured(configuration: &str, folder: &Path) -> String {
     if !is_over_tls() {

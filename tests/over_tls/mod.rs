@@ -4,8 +4,6 @@
 mod buffering;
 #[path = "../charset.rs"]
 mod charset;
-#[path = "../connections.rs"]
-mod connections;
 #[path = "../failures.rs"]
 mod failures;
 #[path = "../framing.rs"]
@@ -22,5 +20,3 @@ mod proxying;
 mod requests;
 #[path = "../sticky.rs"]
 mod sticky;
-#[path = "../variables.rs"]
-mod variables;

@@ -75,7 +75,7 @@ impl Socket {
     /// Writes the parts, one behind the other, as far as they are taken at once.
     ///
     /// # Errors
-    /// `WouldBlock`: none is taken. They, or more that begins with them, must be given again: some may be on their way.
+    /// `WouldBlock`: none is taken. The same bytes must be given again, in one call or in several: some may be on their way.
     pub fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Socket::Plain(plain) => plain.try_write_vectored(parts),
