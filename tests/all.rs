@@ -27,5 +27,6 @@ mod proxying;
 mod reloading;
 mod requests;
 mod sticky;
+mod tls;
 mod variables;
 mod walls;

@@ -8,6 +8,8 @@ need cc gcc
 need cmake cmake
 need pkg-config pkg-config
 need curl curl
+# OpenSSL, which TLS is spoken with.
+pkg-config --exists openssl 2>/dev/null || missing="$missing libssl-dev"
 need nginx nginx-light
 need apache2 apache2
 need lighttpd lighttpd

@@ -22,18 +22,19 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// The crates, and which of those before it each may use. `http` can't see the directives' machinery, nor `kernel` a socket.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 13] = [
     ("syntax", &[]),
     ("text", &[]),
     ("message", &[]),
     ("sticky", &[]),
     ("balance", &[]),
     ("log", &[]),
+    ("tls", &[]),
     ("wire", &["log"]),
-    ("upstream", &["text", "message", "sticky", "balance", "log", "wire"]),
-    ("http", &["text", "message", "sticky", "balance", "log", "wire", "upstream"]),
+    ("upstream", &["text", "message", "sticky", "balance", "log", "tls", "wire"]),
+    ("http", &["text", "message", "sticky", "balance", "log", "tls", "wire", "upstream"]),
     ("kernel", &["syntax", "text"]),
-    ("modules", &["syntax", "text", "message", "sticky", "log", "wire", "upstream", "http", "kernel"]),
+    ("modules", &["syntax", "text", "message", "sticky", "log", "tls", "wire", "upstream", "http", "kernel"]),
     ("limpet", &["log", "wire", "upstream", "http", "kernel", "modules"]),
 ];
 /// Those that know neither a socket nor a runtime.
@@ -43,8 +44,10 @@ const ROOMS: [&str; 6] = ["route", "front", STEPS, "carry", "handler", "worker"]
 const STEPS: &str = "steps";
 /// Where Pingora may be named.
 const PINGORAS_ROOM: &str = "carry/pingora/";
-/// What modules use of each other: a header that one may be told to ignore, and the error log of the main level.
-const BETWEEN_MODULES: [(&str, &str); 2] = [("charset", "proxy"), ("core", "log")];
+/// What modules use of each other: a header that one may be told to ignore, the error log of the main level, and what is said of
+/// TLS on both sides.
+const BETWEEN_MODULES: [(&str, &str); 4] =
+    [("charset", "proxy"), ("core", "log"), ("proxy", "proxy_ssl"), ("proxy_ssl", "ssl")];
 /// What of `modules` is no module.
 const HOUSE: [&str; 9] = ["address", "build", "lib", "list", "model", "module", "reading", "site", "tests"];
 

@@ -91,7 +91,7 @@ pub(super) fn refuse(request: &mut Request) -> Option<Decision> {
         return None;
     }
     // A certificate was asked for, or not, by the server of the name in the handshake.
-    let named = tls.with(|ssl| peer::server_name(ssl));
+    let named = tls.with(peer::server_name);
     let is_other = named.is_some_and(|named| !named.as_bytes().eq_ignore_ascii_case(request.host()));
     if is_other && !tls.with(|ssl| server::chosen(ssl).is_some_and(|chosen| Arc::ptr_eq(chosen, &own))) {
         let message = "client attempted to request the server name different from the one that was negotiated";

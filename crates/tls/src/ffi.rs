@@ -39,6 +39,14 @@ unsafe extern "C" {
         found: *mut *mut c_char,
     ) -> c_int;
     fn X509_check_ip_asc(of: *mut ssl::X509, address: *const c_char, flags: c_uint) -> c_int;
+    fn SSL_client_hello_get0_ext(
+        of: *mut ssl::SSL,
+        number: c_uint,
+        found: *mut *const c_uchar,
+        length: *mut usize,
+    ) -> c_int;
+    fn SSL_set_options(of: *mut ssl::SSL, options: u64) -> u64;
+    fn SSL_clear_options(of: *mut ssl::SSL, options: u64) -> u64;
     fn SSL_CIPHER_find(of: *mut ssl::SSL, id: *const c_uchar) -> *const ssl::SSL_CIPHER;
 }
 
@@ -160,5 +168,26 @@ pub(crate) fn certificate_names(certificate: &X509, name: &str) -> bool {
         let (certificate, length) = (certificate.as_ptr(), name.len());
         X509_check_host(certificate, text.as_ptr(), length, 0, ptr::null_mut()) == 1
             || X509_check_ip_asc(certificate, text.as_ptr(), 0) == 1
+    }
+}
+
+/// An extension of a client's greeting, while that is looked at.
+pub(crate) fn hello_extension(of: &SslRef, number: u32) -> Option<&[u8]> {
+    use foreign_types_shared::ForeignTypeRef;
+    let (mut found, mut length) = (ptr::null(), 0);
+    // SAFETY: OpenSSL writes where it stands and how long it is; it stands there while the callback runs.
+    unsafe {
+        let is_there = SSL_client_hello_get0_ext(of.as_ptr(), number, &raw mut found, &raw mut length) == 1;
+        (is_there && !found.is_null()).then(|| std::slice::from_raw_parts(found, length))
+    }
+}
+
+/// Gives a connection these options, in the place of those that it has.
+pub(crate) fn set_options(of: &SslRef, options: openssl::ssl::SslOptions) {
+    use foreign_types_shared::ForeignTypeRef;
+    // SAFETY: numbers, of a connection that is there.
+    unsafe {
+        SSL_clear_options(of.as_ptr(), !0);
+        SSL_set_options(of.as_ptr(), options.bits());
     }
 }

@@ -4,24 +4,27 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
 use openssl::hash::MessageDigest;
 use openssl::sha::Sha256;
 use openssl::ssl::{
-    AlpnError, NameType, SniError, Ssl, SslAlert, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
+    AlpnError, ClientHelloResponse, Ssl, SslAlert, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
     SslRef, SslSession, SslSessionCacheMode, SslVerifyMode, select_next_proto,
 };
 use openssl::x509::verify::X509VerifyFlags;
 
 use crate::sessions::Zone;
 use crate::tickets::{self, Key, Keys};
-use crate::{Error, In, Kept, Settings, Trust, Verify, failed, files};
+use crate::{Error, In, Kept, Settings, Trust, Verify, failed, ffi, files};
 
 /// nginx's protocols of ALPN, without HTTP/2 and with it.
 const HTTP_1: &[u8] = b"\x08http/1.1\x08http/1.0\x08http/0.9";
 const HTTP_2: &[u8] = b"\x02h2\x08http/1.1\x08http/1.0\x08http/0.9";
 /// `SSL_OP_NO_ANTI_REPLAY`: early data is for requests that may come twice; the application knows by a header.
 const NO_ANTI_REPLAY: u64 = 1 << 24;
+/// The number of the extension with the name of the server.
+const SERVER_NAME: u32 = 0;
 /// The most early data of a connection, in bytes (nginx's).
 const EARLY_DATA: u32 = 16_384;
 
@@ -65,6 +68,7 @@ pub struct ServerSettings {
 /// A server's side of TLS, as its file has it.
 pub struct Server {
     context: SslContext,
+    options: SslOptions,
     rejects: bool,
     pub verify: Verify,
     /// Bytes in a record.
@@ -86,7 +90,9 @@ impl Server {
         context.set_options(SslOptions::IGNORE_UNEXPECTED_EOF | SslOptions::from_bits_retain(NO_ANTI_REPLAY));
         context.set_mode(SslMode::RELEASE_BUFFERS);
         context.set_read_ahead(true);
-        context.set_servername_callback(by_name);
+        context.set_client_hello_callback(|ssl, alert| by_name(ssl, alert).map(|()| ClientHelloResponse::SUCCESS));
+        // So that the client hears that its name counts.
+        context.set_servername_callback(|_, _| Ok(()));
         let protocols = if settings.http2 { HTTP_2 } else { HTTP_1 };
         context.set_alpn_select_callback(move |_, client| {
             select_next_proto(protocols, client).ok_or(AlpnError::ALERT_FATAL)
@@ -113,8 +119,8 @@ impl Server {
             staple(&mut context, &settings.common.prefix.join(file)).within("stapling_file")?;
         }
         files::commands(&mut context, &settings.common.commands)?;
-        let (verify, record) = (settings.verify, settings.record);
-        Ok(Server { context: context.build(), rejects: settings.rejects, verify, record })
+        let (options, verify, record) = (context.options(), settings.verify, settings.record);
+        Ok(Server { context: context.build(), options, rejects: settings.rejects, verify, record })
     }
 
     /// A connection's TLS, before its handshake. The server is chosen again when the client has said a name.
@@ -145,24 +151,32 @@ pub fn chosen(ssl: &SslRef) -> Option<&Arc<Server>> {
     ssl.ex_data(server_index()?)
 }
 
-/// Chooses the server, as the client has said its name or not.
-fn by_name(ssl: &mut SslRef, alert: &mut SslAlert) -> Result<(), SniError> {
-    let name = ssl.servername_raw(NameType::HOST_NAME).map(<[u8]>::to_vec);
+/// Chooses the server, as the client has said its name or not. This is before anything else is looked at in its greeting, so that
+/// also the versions are the server's own.
+fn by_name(ssl: &mut SslRef, alert: &mut SslAlert) -> Result<(), ErrorStack> {
     let choose = choose_index().and_then(|index| ssl.ex_data(index));
-    let Some(server) = choose.and_then(|choose| choose(name.as_deref())) else { return Ok(()) };
+    let found = choose.and_then(|choose| choose(ffi::hello_extension(ssl, SERVER_NAME).and_then(host_name)));
+    let Some(server) = found else { return Ok(()) };
     if server.rejects {
         *alert = SslAlert::UNRECOGNIZED_NAME;
-        return Err(SniError::ALERT_FATAL);
+        return Err(ErrorStack::get());
     }
-    if ssl.set_ssl_context(&server.context).is_err() {
-        return Err(SniError::ALERT_FATAL);
-    }
+    ssl.set_ssl_context(&server.context)?;
+    ffi::set_options(ssl, server.options);
     // A context that is changed leaves what the connection has taken from the first one.
     ssl.set_verify_callback(server.context.verify_mode(), |_, _| true);
     if let Some(index) = server_index() {
         ssl.set_ex_data(index, server);
     }
     Ok(())
+}
+
+/// The name in the extension of a client's greeting (RFC 6066, section 3).
+fn host_name(extension: &[u8]) -> Option<&[u8]> {
+    let (length, list) = extension.split_first_chunk::<2>()?;
+    let (kind, rest) = list.get(..usize::from(u16::from_be_bytes(*length)))?.split_first()?;
+    let (length, rest) = rest.split_first_chunk::<2>()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length))).filter(|_| *kind == 0)
 }
 
 /// Whether clients show certificates, and whom those are to be from. What is wrong with one is answered by HTTP, not by an end
@@ -217,7 +231,7 @@ pub(crate) fn revoked(context: &mut SslContextBuilder, path: &std::path::Path) -
 
 fn sessions(context: &mut SslContextBuilder, settings: &ServerSettings, kept: &Kept) -> Result<(), Error> {
     let lifetime = settings.session_timeout;
-    crate::ffi::set_session_timeout(context, lifetime);
+    ffi::set_session_timeout(context, lifetime);
     match &settings.cache {
         SessionCache::Off => {
             context.set_session_cache_mode(SslSessionCacheMode::OFF);
@@ -283,4 +297,19 @@ fn staple(context: &mut SslContextBuilder, path: &std::path::Path) -> Result<(),
         .map_err(|stack| failed(format!("d2i_OCSP_RESPONSE_bio(\"{name}\")"), &stack))?;
     let staple = move |ssl: &mut SslRef| ssl.set_ocsp_status(&answer).map(|()| true);
     context.set_status_callback(staple).map_err(|stack| failed("SSL_CTX_set_tlsext_status_cb()", &stack))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_taken_out_of_a_greeting() {
+        assert_eq!(host_name(b"\0\x06\0\0\x03a.b"), Some(&b"a.b"[..]));
+        for broken in
+            [&b""[..], b"\0", b"\0\x06\0\0\x03a.", b"\0\x05\0\0\x03a.b", b"\0\x06\x01\0\x03a.b", b"\0\x06\0\0\x04a.b"]
+        {
+            assert_eq!(host_name(broken), None, "{broken:?}");
+        }
+    }
 }

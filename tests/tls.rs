@@ -1,0 +1,416 @@
+//! TLS on both sides: certificates, versions, sessions, certificates of clients, and what goes wrong.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use limpet_tests::{Backend, Client, Identity, Limpet, Script, connector, eventually, get, nginx, port, run};
+use nix::sys::signal::Signal;
+use openssl::ssl::{SslConnector, SslSession, SslSessionCacheMode, SslVersion};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// A folder with the identities `a`, `b` (RSA, for other names), `ca`, and `client`, which `ca` has signed.
+fn folder(configuration: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("logs")).expect("a folder");
+    Identity::own(&["a.example"]).write(folder.path(), "a");
+    Identity::rsa(&["b.example", "a.example"]).write(folder.path(), "b");
+    let ca = Identity::own(&["authority"]);
+    ca.write(folder.path(), "ca");
+    ca.signs(&["client"]).write(folder.path(), "client");
+    std::fs::write(folder.path().join("nginx.conf"), configuration).expect("a configuration");
+    folder
+}
+
+fn text(http: &str) -> String {
+    format!("error_log logs/error.log info; events {{}} http {{ access_log logs/access.log; {http} }}")
+}
+
+fn start(port: u16, http: &str) -> Limpet {
+    Limpet::start_in(folder(&text(http)), port)
+}
+
+const A: &str = "ssl_certificate a.crt; ssl_certificate_key a.key;";
+
+fn over_tls(port: u16, name: &str) -> Client {
+    Client::over_tls(port, name, &connector().build()).expect("a handshake")
+}
+
+/// A client that keeps its sessions, and begins with the last one.
+fn returning(most: SslVersion) -> (SslConnector, Arc<Mutex<Option<SslSession>>>) {
+    let kept = Arc::new(Mutex::new(None));
+    let mut builder = connector();
+    builder.set_max_proto_version(Some(most)).expect("a version");
+    builder.set_session_cache_mode(SslSessionCacheMode::CLIENT);
+    let keep = Arc::clone(&kept);
+    builder.set_new_session_callback(move |_, session| *keep.lock() = Some(session));
+    (builder.build(), kept)
+}
+
+#[test]
+fn the_name_in_the_handshake_chooses_the_server() {
+    let port = port();
+    let limpet = start(
+        port,
+        &format!(
+            "server {{ listen 127.0.0.1:{port} ssl; server_name a.example; {A} ssl_certificate b.crt; ssl_certificate_key b.key;
+             return 200 \"a $scheme $https $ssl_protocol $ssl_server_name $ssl_session_reused\"; }}
+             server {{ listen 127.0.0.1:{port} ssl; server_name *.b.example; ssl_certificate b.crt; ssl_certificate_key b.key;
+             ssl_protocols TLSv1.2; ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256; return 200 \"b $ssl_protocol $ssl_cipher\"; }}
+             server {{ listen 127.0.0.1:{port} ssl; server_name no.example; ssl_reject_handshake on; }}"
+        ),
+    );
+    let mut client = over_tls(port, "a.example");
+    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    let response = client.response();
+    assert_eq!(response.text(), "a https on TLSv1.3 a.example .");
+    let shown = client.ssl().peer_certificate().expect("a certificate");
+    assert!(shown.public_key().expect("a key").ec_key().is_ok(), "the one on a curve comes first");
+    // A client that knows no curve's signatures gets the other one.
+    let mut builder = connector();
+    builder.set_max_proto_version(Some(SslVersion::TLS1_2)).expect("a version");
+    builder.set_cipher_list("ECDHE-RSA-AES256-GCM-SHA384").expect("a cipher");
+    let client = Client::over_tls(port, "a.example", &builder.build()).expect("a handshake");
+    assert!(client.ssl().peer_certificate().expect("a certificate").public_key().expect("a key").rsa().is_ok());
+    let mut client = over_tls(port, "www.B.example");
+    assert!(client.ssl().peer_certificate().expect("a certificate").public_key().expect("a key").rsa().is_ok());
+    client.send("GET / HTTP/1.1\r\nHost: www.b.example\r\n\r\n");
+    assert_eq!(client.response().text(), "b TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256");
+    // Without a name it is the first one; a name can be refused.
+    let mut client = over_tls(port, "");
+    assert!(client.request("GET /", &[]).text().starts_with("a https on TLSv1.3  "));
+    let refused = Client::over_tls(port, "no.example", &connector().build()).expect_err("no handshake");
+    assert!(refused.contains("unrecognized name"), "{refused}");
+    assert!(!limpet.error_log().contains("[crit]"));
+}
+
+#[test]
+fn http_in_the_clear_on_a_port_for_tls_is_400() {
+    let port = port();
+    let limpet = start(port, &format!("server {{ listen 127.0.0.1:{port} ssl; {A} return 200 x; }}"));
+    let mut client = Client::connect(port);
+    let response = client.request("GET /", &[]);
+    assert_eq!((response.status, response.value("connection")), (400, "close"));
+    assert!(response.text().contains("The plain HTTP request was sent to HTTPS port"), "{}", response.text());
+    limpet.logs("client sent plain HTTP request to HTTPS port");
+}
+
+#[test]
+fn sessions_are_resumed_over_a_reload_by_ticket_and_by_identifier() {
+    for (most, settings) in [
+        (SslVersion::TLS1_3, ""),
+        (SslVersion::TLS1_2, ""),
+        (SslVersion::TLS1_3, "ssl_session_tickets off; ssl_session_cache shared:S:1m;"),
+        (SslVersion::TLS1_2, "ssl_session_tickets off; ssl_session_cache builtin shared:S:1m;"),
+    ] {
+        let port = port();
+        let http = format!(
+            "server {{ listen 127.0.0.1:{port} ssl; {A} {settings} location / {{ return 200 $ssl_session_reused; }} location /v {{ return 200 old; }} }}"
+        );
+        let limpet = start(port, &http);
+        let (connector, kept) = returning(most);
+        let ask = |expected: &str| {
+            let stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+            let mut ssl =
+                connector.configure().expect("a client").verify_hostname(false).into_ssl("x").expect("a client");
+            if let Some(session) = &*kept.lock() {
+                #[allow(unsafe_code, reason = "a session may be given to a client of another kind")]
+                // SAFETY: it is one of the same client.
+                unsafe {
+                    ssl.set_session(session).expect("a session");
+                }
+            }
+            let mut tls = ssl.connect(stream).expect("a handshake");
+            tls.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
+            let mut answer = String::new();
+            let _ = std::io::Read::read_to_string(&mut tls, &mut answer);
+            // A session that ends without a farewell is not resumed.
+            let _ = tls.shutdown();
+            assert!(answer.ends_with(expected), "{most:?} {settings}: {answer}");
+        };
+        ask("\r\n.");
+        ask("\r\nr");
+        let text = std::fs::read_to_string(limpet.path("nginx.conf")).expect("a configuration");
+        std::fs::write(limpet.path("nginx.conf"), text.replace("old", "new")).expect("written");
+        limpet.signal(Signal::SIGHUP);
+        eventually("it is reloaded", || over_tls(port, "").request("GET /v", &[]).text() == "new");
+        ask("\r\nr");
+    }
+}
+
+#[test]
+fn without_a_cache_and_tickets_no_session_is_resumed() {
+    let port = port();
+    let http = "ssl_session_tickets off; ssl_session_cache off; return 200 $ssl_session_reused;";
+    let _limpet = start(port, &format!("server {{ listen 127.0.0.1:{port} ssl; {A} {http} }}"));
+    let (connector, kept) = returning(SslVersion::TLS1_2);
+    let mut client = Client::over_tls(port, "x", &connector).expect("a handshake");
+    assert_eq!(client.request("GET /", &[]).text(), ".");
+    assert!(kept.lock().is_none());
+}
+
+#[test]
+fn clients_show_certificates_where_they_have_to() {
+    let port = port();
+    let said = "$ssl_client_verify $ssl_client_s_dn $ssl_client_i_dn";
+    let limpet = start(
+        port,
+        &format!(
+            "{A} ssl_client_certificate ca.crt; log_format s '$status'; access_log logs/s.log s;
+             server {{ listen 127.0.0.1:{port} ssl; server_name open.example; return 200 \"{said}\"; }}
+             server {{ listen 127.0.0.1:{port} ssl; server_name on.example; ssl_verify_client on; return 200 \"{said}\"; }}
+             server {{ listen 127.0.0.1:{port} ssl; server_name may.example; ssl_verify_client optional; return 200 \"{said}\"; }}
+             server {{ listen 127.0.0.1:{port} ssl; server_name any.example; ssl_verify_client optional_no_ca; return 200 \"{said}\"; }}"
+        ),
+    );
+    let with = |identity: Option<&str>| {
+        let mut builder = connector();
+        if let Some(name) = identity {
+            let (certificate, key) = (limpet.path(&format!("{name}.crt")), limpet.path(&format!("{name}.key")));
+            builder.set_certificate_file(certificate, openssl::ssl::SslFiletype::PEM).expect("a certificate");
+            builder.set_private_key_file(key, openssl::ssl::SslFiletype::PEM).expect("a key");
+        }
+        builder.build()
+    };
+    let ask = |name: &str, host: &str, identity: Option<&str>| {
+        let mut client = Client::over_tls(port, name, &with(identity)).expect("a handshake");
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        let response = client.response();
+        (response.status, response.text())
+    };
+    let own = |name: &str, identity| ask(name, name, identity);
+    let good = "SUCCESS CN=client CN=authority".to_owned();
+    for (name, identity, status, expected) in [
+        ("open.example", Some("client"), 200, "NONE  "),
+        ("on.example", Some("client"), 200, &*good),
+        ("on.example", Some("a"), 400, "The SSL certificate error"),
+        ("on.example", None, 400, "No required SSL certificate was sent"),
+        ("may.example", None, 200, "NONE  "),
+        ("may.example", Some("client"), 200, &*good),
+        ("may.example", Some("a"), 400, "The SSL certificate error"),
+        ("any.example", Some("client"), 200, &*good),
+        ("any.example", Some("a"), 200, "FAILED:self-signed certificate CN=a.example CN=a.example"),
+    ] {
+        let (got, text) = own(name, identity);
+        assert_eq!(got, status, "{name} {identity:?}: {text}");
+        assert!(text.contains(expected), "{name} {identity:?}: {text}");
+    }
+    // Who has shown nothing to one server can't go on to another that wants it.
+    let (status, _) = ask("open.example", "on.example", Some("client"));
+    assert_eq!(status, 421);
+    limpet.logs("client SSL certificate verify error: (18:self-signed certificate)");
+    limpet.logs("client sent no required SSL certificate");
+    limpet.logs("client attempted to request the server name different from the one that was negotiated");
+}
+
+#[test]
+fn a_reload_brings_new_certificates_and_connections_go_on() {
+    let port = port();
+    let limpet = start(port, &format!("server {{ listen 127.0.0.1:{port} ssl; {A} return 200 x; }}"));
+    let mut before = over_tls(port, "a.example");
+    assert_eq!(before.request("GET /", &[]).status, 200);
+    let serial = |client: &Client| {
+        let shown = client.ssl().peer_certificate().expect("a certificate");
+        shown.serial_number().to_bn().expect("a number").to_vec()
+    };
+    Identity::own(&["a.example"]).write(&limpet.path(""), "a");
+    limpet.signal(Signal::SIGHUP);
+    eventually("the new one is shown", || serial(&over_tls(port, "a.example")) != serial(&before));
+    let mut after = over_tls(port, "a.example");
+    assert_eq!((before.request("GET /", &[]).status, after.request("GET /", &[]).status), (200, 200));
+    // One that can't be read changes nothing.
+    std::fs::write(limpet.path("a.key"), "nonsense").expect("written");
+    limpet.signal(Signal::SIGHUP);
+    limpet.logs("cannot load certificate key");
+    assert_eq!(serial(&over_tls(port, "a.example")), serial(&after));
+}
+
+#[test]
+fn what_is_wrong_with_files_is_told_at_load() {
+    let cases = [
+        (
+            "ssl_certificate none.crt; ssl_certificate_key a.key;",
+            "cannot load certificate \"DIR/none.crt\": BIO_new_file() failed (SSL: error:80000002:system library::No such file or directory:calling fopen(DIR/none.crt, r) error:10000080:BIO routines::no such file) in DIR/nginx.conf:2",
+        ),
+        (
+            "ssl_certificate a.key; ssl_certificate_key a.key;",
+            "cannot load certificate \"DIR/a.key\": PEM_read_bio_X509_AUX() failed (SSL: error:0480006C:PEM routines::no start line:Expecting: TRUSTED CERTIFICATE) in DIR/nginx.conf:2",
+        ),
+        (
+            "ssl_certificate a.crt; ssl_certificate_key a.crt;",
+            "cannot load certificate key \"DIR/a.crt\": PEM_read_bio_PrivateKey() failed (SSL: error:1E08010C:DECODER routines::unsupported:No supported data to decode. Input type: PEM) in DIR/nginx.conf:2",
+        ),
+        (
+            "ssl_certificate a.crt; ssl_certificate_key client.key;",
+            "SSL_CTX_use_PrivateKey(\"DIR/client.key\") failed (SSL: error:05800074:x509 certificate routines::key values mismatch) in DIR/nginx.conf:2",
+        ),
+        (
+            "ssl_certificate a.crt; ssl_certificate_key sealed.key;",
+            "cannot load certificate key \"DIR/sealed.key\": PEM_read_bio_PrivateKey() failed (SSL:",
+        ),
+        (
+            "ssl_ciphers NONSENSE;",
+            "SSL_CTX_set_cipher_list(\"NONSENSE\") failed (SSL: error:0A0000B9:SSL routines::no cipher match) in DIR/nginx.conf:2",
+        ),
+        ("ssl_ecdh_curve nonsense;", "SSL_CTX_set1_curves_list(\"nonsense\") failed (SSL:"),
+        (
+            "ssl_conf_command Nonsense x;",
+            "SSL_CONF_cmd(\"Nonsense\", \"x\") failed (SSL: error:0A000182:SSL routines::unknown cmd name:cmd=Nonsense) in DIR/nginx.conf:2",
+        ),
+        ("ssl_dhparam none;", "BIO_new_file(\"DIR/none\") failed (SSL:"),
+        ("ssl_session_ticket_key a.crt;", "\"DIR/a.crt\" must be 48 or 80 bytes in DIR/nginx.conf:2"),
+        (
+            "ssl_client_certificate none; ssl_verify_client on;",
+            "SSL_CTX_load_verify_locations(\"DIR/none\") failed (SSL:",
+        ),
+        (
+            "ssl_crl none; ssl_trusted_certificate ca.crt; ssl_verify_client on;",
+            "X509_LOOKUP_load_file(\"DIR/none\") failed (SSL:",
+        ),
+        ("ssl_password_file none;", "open() \"DIR/none\" failed (2: No such file or directory) in DIR/nginx.conf:2"),
+        (
+            "location / { proxy_pass https://127.0.0.1; proxy_ssl_ciphers NONSENSE; }",
+            "SSL_CTX_set_cipher_list(\"NONSENSE\") failed",
+        ),
+    ];
+    for (directives, expected) in cases {
+        let own = if directives.contains("ssl_certificate ") { "" } else { A };
+        let folder = folder(&text(&format!("\nserver {{ listen 127.0.0.1:{} ssl; {own} {directives} }}", port())));
+        let sealed =
+            Identity::own(&[]).key.private_key_to_pem_pkcs8_passphrase(openssl::symm::Cipher::aes_128_cbc(), b"secret");
+        std::fs::write(folder.path().join("sealed.key"), sealed.expect("PEM")).expect("written");
+        let path = folder.path().to_str().expect("a path");
+        let output = run(&["-p", path, "-c", "nginx.conf", "-t"]);
+        let expected = expected.replace("DIR", path);
+        assert_eq!(output.status, 1, "{directives}");
+        assert!(output.stderr.contains(&expected), "{directives}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn keys_may_be_sealed_and_stand_in_the_file() {
+    let port = port();
+    let identity = Identity::own(&["a.example"]);
+    let data = |pem: Vec<u8>| format!("\"data:{}\"", String::from_utf8(pem).expect("text"));
+    let certificate = data(identity.certificate.to_pem().expect("PEM"));
+    let folder = folder(&text(&format!(
+        "ssl_password_file words; server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {certificate}; ssl_certificate_key sealed.key; return 200 x; }}"
+    )));
+    let sealed = identity.key.private_key_to_pem_pkcs8_passphrase(openssl::symm::Cipher::aes_128_cbc(), b"secret");
+    std::fs::write(folder.path().join("sealed.key"), sealed.expect("PEM")).expect("written");
+    std::fs::write(folder.path().join("words"), "wrong\nsecret\n").expect("written");
+    let _limpet = Limpet::start_in(folder, port);
+    assert_eq!(over_tls(port, "a.example").request("GET /", &[]).text(), "x");
+}
+
+#[test]
+fn broken_slow_and_abandoned_handshakes_hurt_nobody_else() {
+    let port = port();
+    let http = format!("client_header_timeout 1s; server {{ listen 127.0.0.1:{port} ssl; {A} return 200 x; }}");
+    let limpet = start(port, &http);
+    let begin = |bytes: &[u8]| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        stream.write_all(bytes).expect("sent");
+        stream
+    };
+    let silent: Vec<TcpStream> = (0..50).map(|_| begin(b"")).collect();
+    let slow: Vec<TcpStream> = (0..50).map(|_| begin(b"\x16\x03\x01\x02\x00\x01")).collect();
+    let broken: Vec<TcpStream> = (0..50).map(|_| begin(b"\x16\x03\x01\x00\x05nonsense and more of it")).collect();
+    drop((0..50).map(|_| begin(b"\x16\x03\x01\x02\x00\x01")).collect::<Vec<_>>());
+    assert_eq!(over_tls(port, "a.example").request("GET /", &[]).text(), "x");
+    for mut stream in silent.into_iter().chain(slow).chain(broken) {
+        // An alert may come first.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    }
+    limpet.logs("client timed out (110: Connection timed out) while SSL handshaking, client: 127.0.0.1");
+    limpet.logs("peer closed connection in SSL handshake while SSL handshaking");
+    limpet.logs("SSL_do_handshake() failed (SSL: error:");
+    assert!(!limpet.error_log().contains("[error]"), "{}", limpet.error_log());
+}
+
+#[test]
+fn sessions_with_backends_are_resumed_by_server() {
+    let said = "ssl_certificate SELF; ssl_certificate_key SELF; return 200 \"$ssl_session_reused $ssl_server_name\";";
+    let own = Identity::own(&["back.example"]);
+    let folder = folder("");
+    let pem = [own.certificate.to_pem().expect("PEM"), own.key.private_key_to_pem_pkcs8().expect("PEM")].concat();
+    let both = folder.path().join("both.pem");
+    std::fs::write(&both, pem).expect("written");
+    let said = said.replace("SELF", both.to_str().expect("a path"));
+    let backends = || {
+        let tls = port();
+        let server = nginx(&format!("listen 127.0.0.1:{tls} ssl; keepalive_requests 1; {said}"));
+        (server, tls)
+    };
+    let ((_one, first), (_two, second)) = (backends(), backends());
+    let front = port();
+    let both = both.display();
+    let http = format!(
+        "upstream u {{ server 127.0.0.1:{first} max_fails=0; server 127.0.0.1:{second} max_fails=0; }}
+         server {{ listen 127.0.0.1:{front}; proxy_set_header Connection close;
+         location / {{ proxy_pass https://u; proxy_ssl_server_name on; proxy_ssl_name back.example; }}
+         location /never {{ proxy_pass https://u; proxy_ssl_session_reuse off; }}
+         location /right {{ proxy_pass https://u; proxy_ssl_name back.example; proxy_ssl_verify on; proxy_ssl_trusted_certificate {both}; }}
+         location /wrong {{ proxy_pass https://u; proxy_ssl_name other.example; proxy_ssl_verify on; proxy_ssl_trusted_certificate {both}; }}
+         location /strange {{ proxy_pass https://u; proxy_ssl_name back.example; proxy_ssl_verify on; proxy_ssl_trusted_certificate a.crt; }}
+         location /plain {{ proxy_pass https://127.0.0.1:{front}; }} }}"
+    );
+    std::fs::write(folder.path().join("nginx.conf"), text(&http)).expect("written");
+    let limpet = Limpet::start_in(folder, front);
+    let ask = |path: &str| get(front, path, &[]).text();
+    let answers: Vec<String> = (0..4).map(|_| ask("/")).collect();
+    assert_eq!(answers, [". back.example", ". back.example", "r back.example", "r back.example"]);
+    assert_eq!((0..4).map(|_| ask("/never")).collect::<Vec<_>>(), [". ", ". ", ". ", ". "]);
+    assert_eq!(ask("/right"), ". ");
+    assert_eq!(get(front, "/wrong", &[]).status, 502);
+    limpet.logs("upstream SSL certificate does not match \"other.example\" while SSL handshaking to upstream");
+    assert_eq!(get(front, "/strange", &[]).status, 502);
+    limpet
+        .logs("upstream SSL certificate verify error: (18:self-signed certificate) while SSL handshaking to upstream");
+    assert_eq!(get(front, "/plain", &[]).status, 502);
+    limpet.logs(
+        "SSL_do_handshake() failed (SSL: error:0A00010B:SSL routines::wrong version number) while SSL handshaking",
+    );
+}
+
+#[test]
+fn a_session_stays_on_its_server_over_tls_on_both_sides() {
+    let (front, first, second) = (port(), port(), port());
+    let server = |port: u16, name: &str| format!("server {{ listen 127.0.0.1:{port} ssl; return 200 {name}; }}");
+    let http = format!(
+        "{A} upstream u {{ session_sticky; keepalive 8; server 127.0.0.1:{first}; server 127.0.0.1:{second}; }}
+         server {{ listen 127.0.0.1:{front} ssl; location / {{ proxy_pass https://u; proxy_set_header Connection ''; }} }} {} {}",
+        server(first, "one"),
+        server(second, "two")
+    );
+    let limpet = start(front, &http);
+    let mut client = over_tls(front, "a.example");
+    let greeting = client.request("GET /", &[]);
+    let cookie = format!("Cookie: route={}", greeting.cookie("route").expect("a cookie"));
+    for _ in 0..20 {
+        assert_eq!(client.request("GET /", &[&cookie]).text(), greeting.text());
+        assert_eq!(over_tls(front, "a.example").request("GET /", &[&cookie]).text(), greeting.text());
+    }
+    assert!(!limpet.error_log().contains("[error]"), "{}", limpet.error_log());
+}
+
+#[test]
+fn a_server_that_says_nothing_in_its_handshake_is_given_up_in_time() {
+    let silent = Backend::driven(|_, mut stream| {
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let good = Backend::new(Script::ok("x"));
+    let front = port();
+    let http = format!(
+        "server {{ listen 127.0.0.1:{front}; proxy_connect_timeout 300ms;
+         location / {{ proxy_pass https://{}; }} location /other {{ proxy_pass http://{}; }} }}",
+        silent.address(),
+        good.address()
+    );
+    let limpet = start(front, &http);
+    let waiting = std::thread::spawn(move || get(front, "/", &[]).status);
+    assert_eq!(get(front, "/other", &[]).text(), "x");
+    assert_eq!(waiting.join().expect("an answer"), 504);
+    limpet.logs("upstream timed out (110: Connection timed out) while SSL handshaking to upstream");
+    eventually("it is let go", || silent.connections() == 1);
+}
