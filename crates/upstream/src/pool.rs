@@ -355,6 +355,7 @@ mod tests {
             peer: Arc::clone(&peer),
             from: None,
             slice: Some(Slice { key: key.into(), most }),
+            tls: None,
         };
         let mut servers = Vec::new();
         for (key, most) in [(b"a", 1), (b"a", 1), (b"b", 2), (b"b", 2), (b"c", 1)] {

@@ -1,6 +1,5 @@
 //! `proxy_ssl_…`: TLS towards backends.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use limpet_http::pass::{PassTls, TlsName, host_of};
@@ -9,7 +8,6 @@ use limpet_kernel::builder::Fault;
 use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, MORE1, N1, N2, SERVER, works};
 use limpet_kernel::setters::{append, arg, flag, number};
 use limpet_syntax as syntax;
-use limpet_text::Template;
 use limpet_tls::client::ClientSettings;
 use limpet_tls::{Credentials, Protocols, Trust};
 
@@ -52,7 +50,11 @@ pub struct Settings {
 }
 
 mod values {
-    use super::{Arc, PathBuf, Protocols, Template};
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use limpet_text::Template;
+    use limpet_tls::Protocols;
 
     limpet_kernel::settings! {
         certificate: String,

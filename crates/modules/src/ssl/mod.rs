@@ -2,7 +2,6 @@
 
 pub(crate) mod words;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use limpet_kernel::directive::prelude::{FLAG, HTTP, MORE1, N1, N2, N12, SERVER, 
 use limpet_kernel::setters::{flag, size};
 use limpet_kernel::{Diagnostic, Inherit, Place};
 use limpet_text::Registry;
-use limpet_tls::server::{Server, ServerSettings, SessionCache};
+use limpet_tls::server::{Server, ServerSettings};
 use limpet_tls::{Credentials, Protocols, SslRef, Trust, Verify, peer};
 
 use crate::model::{self, Http};
@@ -69,7 +68,11 @@ pub struct Settings {
 }
 
 mod values {
-    use super::{Arc, PathBuf, Protocols, SessionCache, Verify};
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use limpet_tls::server::SessionCache;
+    use limpet_tls::{Protocols, Verify};
 
     limpet_kernel::settings! {
         certificates: Arc<Vec<String>>,
