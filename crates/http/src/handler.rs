@@ -16,7 +16,7 @@ use super::decision::Decision;
 use super::reply::{self, Reply};
 use super::request_body;
 use super::secure;
-use crate::front::{self, Conn, Exchange};
+use crate::front::{self, Conn, Exchange, Terms};
 use crate::runtime::{Carrier, Shared};
 
 /// Answers HTTP requests of one worker by the configuration in place.
@@ -46,7 +46,27 @@ impl front::Handler for Handler {
     }
 
     fn no_handshake(&self, conn: &Conn, error: Option<HandshakeError>) {
-        secure::tell(&self.shared.runtime.load(), conn, error);
+        secure::no_handshake(&self.shared.runtime.load(), conn, error);
+    }
+
+    fn http2(&self, conn: &Conn) -> Option<Terms> {
+        let runtime = self.shared.runtime.load();
+        let listening = runtime.listening(conn)?;
+        let server = runtime.servers.get(listening.default)?;
+        // Over TLS the server of the name counts, which has offered it or not.
+        let is_on = conn.is_secure() || server.http2.is_on;
+        let settings = &server.outside.settings;
+        is_on.then(|| Terms {
+            streams: server.http2.streams,
+            requests: settings.keepalive_requests.max(1),
+            idle: settings.keepalive_timeout,
+            begin: server.client_header_timeout,
+            head: u32::try_from(server.head_limits.head).unwrap_or(u32::MAX),
+        })
+    }
+
+    fn tell(&self, conn: &Conn, level: LogLevel, message: &str) {
+        secure::tell(&self.shared.runtime.load(), conn, level, message);
     }
 
     /// What the server says that answers by default on the connection's address.

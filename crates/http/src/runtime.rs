@@ -102,6 +102,21 @@ pub struct Server {
     pub head_limits: HeadLimits,
     /// What its connections are encrypted with, if its file says.
     pub tls: Option<Arc<limpet_tls::server::Server>>,
+    pub http2: Http2,
+}
+
+/// HTTP/2, as a server has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Http2 {
+    pub is_on: bool,
+    /// Streams that a client may have open at a time.
+    pub streams: u32,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Http2 { is_on: false, streams: 128 }
+    }
 }
 
 impl Runtime {
@@ -137,6 +152,7 @@ impl Server {
             client_header_timeout: Duration::from_secs(60),
             head_limits: HeadLimits::default(),
             tls: None,
+            http2: Http2::default(),
         }
     }
 

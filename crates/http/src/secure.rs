@@ -48,17 +48,27 @@ pub(super) fn begin(runtime: Arc<Runtime>, plain: Plain, listen: &Address) -> Op
 
 /// The handshake is over: what the server says that the client has asked for counts from now on.
 pub(super) fn settle(conn: &Conn) {
-    if let Some(tls) = conn.socket.tls()
+    if let Some(tls) = conn.tls()
         && let Some(record) = tls.with(|ssl| server::chosen(ssl).map(|server| server.record))
     {
         tls.set_record(record);
     }
 }
 
-/// Logs a handshake that came to nothing.
-pub(super) fn tell(runtime: &Runtime, conn: &Conn, error: Option<HandshakeError>) {
+/// Logs what is of no request.
+pub(super) fn tell(runtime: &Runtime, conn: &Conn, level: LogLevel, message: &str) {
     let server = runtime.listening(conn).and_then(|listening| runtime.servers.get(listening.default));
     let Some(server) = server else { return };
+    let log = &server.outside.settings.error_log;
+    if log.takes(level) {
+        let (client, listen) = (conn.remote_addr(), &conn.listen);
+        let line = format!("{message}, client: {client}, server: {listen}");
+        log.write(level, Some(conn.number), line.as_bytes());
+    }
+}
+
+/// Logs a handshake that came to nothing.
+pub(super) fn no_handshake(runtime: &Runtime, conn: &Conn, error: Option<HandshakeError>) {
     let (level, message) = match error {
         None => (LogLevel::Info, "client timed out (110: Connection timed out)".to_owned()),
         Some(HandshakeError::Closed) => (LogLevel::Info, "peer closed connection in SSL handshake".to_owned()),
@@ -67,18 +77,13 @@ pub(super) fn tell(runtime: &Runtime, conn: &Conn, error: Option<HandshakeError>
         }
         Some(HandshakeError::Tls(stack)) => (LogLevel::Info, format!("SSL_do_handshake() failed{}", errors(&stack))),
     };
-    let log = &server.outside.settings.error_log;
-    if log.takes(level) {
-        let (client, listen) = (conn.remote_addr(), &conn.listen);
-        let line = format!("{message} while SSL handshaking, client: {client}, server: {listen}");
-        log.write(level, Some(conn.number), line.as_bytes());
-    }
+    tell(runtime, conn, level, &format!("{message} while SSL handshaking"));
 }
 
 /// What a request is refused for that came over TLS, or should have.
 pub(super) fn refuse(request: &mut Request) -> Option<Decision> {
     let conn = Arc::clone(&request.conn);
-    let tls = conn.socket.tls()?;
+    let tls = conn.tls()?;
     if tls.is_plain() {
         request.log_error(
             LogLevel::Info,

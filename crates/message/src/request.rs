@@ -137,12 +137,24 @@ impl Head {
     /// # Errors
     /// [`Unread`]
     pub fn parse(input: &[u8], limits: HeadLimits) -> Result<(Head, usize), Unread> {
+        Head::read(input, limits, false)
+    }
+
+    /// The same for a stream of HTTP/2, whose head was put into these words; its line says `HTTP/2.0`.
+    ///
+    /// # Errors
+    /// [`Unread`]
+    pub fn parse_stream(input: &[u8], limits: HeadLimits) -> Result<(Head, usize), Unread> {
+        Head::read(input, limits, true)
+    }
+
+    fn read(input: &[u8], limits: HeadLimits, is_stream: bool) -> Result<(Head, usize), Unread> {
         let start = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let text = input.get(start..).unwrap_or_default();
         let Some(line_end) = memchr(b'\n', text.get(..text.len().min(limits.line)).unwrap_or_default()) else {
             return Err(judge_partial_line(text, limits));
         };
-        let mut head = Head::request_line(text, line_end.saturating_add(1))?;
+        let mut head = Head::request_line(text, line_end.saturating_add(1), is_stream)?;
         let Some(length) = head.read_fields(text, line_end.saturating_add(1), limits)? else {
             return Err(Unread::Incomplete);
         };
@@ -157,7 +169,7 @@ impl Head {
         let text = input.get(start..).unwrap_or_default();
         let line_end = memchr(b'\n', text);
         let head = line_end.and_then(|line_end| {
-            let mut head = Head::request_line(text, line_end.saturating_add(1)).ok()?;
+            let mut head = Head::request_line(text, line_end.saturating_add(1), false).ok()?;
             head.read_fields(text, line_end.saturating_add(1), limits).ok()?;
             head.keep(text, head.length);
             Some(head)
@@ -203,7 +215,7 @@ impl Head {
     }
 
     /// Method, target and protocol, from a line of so many bytes.
-    fn request_line(text: &[u8], length: usize) -> Result<Head, Unread> {
+    fn request_line(text: &[u8], length: usize, is_stream: bool) -> Result<Head, Unread> {
         let line = trim_line_end(text, 0..length);
         let whole = text.get(line.clone()).unwrap_or_default();
         let mut head = Head::unread(line.clone());
@@ -246,6 +258,7 @@ impl Head {
         match protocol(whole.get(head.protocol.clone()).unwrap_or_default()) {
             Protocol::Http10 => (head.http_1_1, head.keepalive) = (false, false),
             Protocol::Http11 => {}
+            Protocol::Unsupported if is_stream => {}
             Protocol::Unsupported => {
                 return reject(505, unsupported);
             }

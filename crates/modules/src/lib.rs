@@ -19,6 +19,7 @@ macro_rules! modules {
             check: crate::check::Checks,
             resolver: crate::resolver::Resolving,
             sticky: crate::sticky::SessionSticky,
+            http2: crate::http2::Http2,
             ssl: crate::ssl::Tls,
             log: crate::log::Logs,
         }
@@ -33,6 +34,7 @@ mod check;
 pub mod core;
 mod files;
 mod headers;
+mod http2;
 mod http_core;
 mod known;
 mod list;

@@ -110,6 +110,8 @@ pub struct Listen {
     pub options: ListenOptions,
     /// Connections begin with TLS.
     pub ssl: bool,
+    /// HTTP/2 is spoken.
+    pub http2: bool,
     /// Whether any socket option is written, those without effect among them: it may be so once for an address.
     pub has_options: bool,
     pub place: Place,

@@ -3,6 +3,7 @@
 pub mod address;
 mod io_timeout;
 pub mod listen;
+mod pipe;
 mod plain;
 pub mod scratch;
 mod slots;
@@ -12,6 +13,7 @@ mod turn;
 
 pub use address::Address;
 pub use io_timeout::IoTimeout;
+pub use pipe::{Outward, Pipe};
 pub use plain::Plain;
 pub use slots::{Slot, Slots};
 pub use socket::Socket;

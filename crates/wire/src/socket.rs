@@ -7,13 +7,15 @@ use std::task::{Context, Poll, ready};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::scratch;
-use crate::{Plain, Tls};
+use crate::{Pipe, Plain, Tls};
 
 /// A connection.
 #[derive(Debug)]
 pub enum Socket {
     Plain(Plain),
     Tls(Box<Tls>),
+    /// A stream of another connection.
+    Pipe(Pipe),
 }
 
 impl From<TcpStream> for Socket {
@@ -38,22 +40,23 @@ impl Socket {
     /// What it is encrypted with, if it is.
     pub fn tls(&self) -> Option<&Tls> {
         match self {
-            Socket::Plain(_) => None,
             Socket::Tls(tls) => Some(tls),
+            Socket::Plain(_) | Socket::Pipe(_) => None,
         }
     }
 
-    /// Asks the kernel's socket, whatever is spoken over it.
-    fn ask<R>(&self, ask: impl FnOnce(&Plain) -> R) -> R {
+    /// Asks the kernel's socket, whatever is spoken over it; a stream has none.
+    fn ask<R>(&self, ask: impl FnOnce(&Plain) -> R) -> Option<R> {
         match self {
-            Socket::Plain(plain) => ask(plain),
-            Socket::Tls(tls) => tls.ask(ask),
+            Socket::Plain(plain) => Some(ask(plain)),
+            Socket::Tls(tls) => Some(tls.ask(ask)),
+            Socket::Pipe(_) => None,
         }
     }
 
     /// The addresses of both ends, ours last; `None`: a Unix socket.
     pub fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        self.ask(Plain::addresses)
+        self.ask(Plain::addresses).unwrap_or_default()
     }
 
     /// Ready when there may be something to read.
@@ -61,6 +64,7 @@ impl Socket {
         match self {
             Socket::Plain(plain) => plain.poll_readable(cx),
             Socket::Tls(tls) => tls.poll_readable(cx),
+            Socket::Pipe(pipe) => pipe.poll_readable(cx),
         }
     }
 
@@ -69,6 +73,7 @@ impl Socket {
         match self {
             Socket::Plain(plain) => plain.try_read(buffer),
             Socket::Tls(tls) => tls.try_read(buffer),
+            Socket::Pipe(pipe) => pipe.try_read(buffer),
         }
     }
 
@@ -80,6 +85,7 @@ impl Socket {
         match self {
             Socket::Plain(plain) => plain.try_write_vectored(parts),
             Socket::Tls(tls) => tls.try_write_vectored(parts),
+            Socket::Pipe(pipe) => pipe.try_write_vectored(parts),
         }
     }
 
@@ -88,6 +94,10 @@ impl Socket {
         match self {
             Socket::Plain(plain) => plain.poll_read(cx, buffer),
             Socket::Tls(tls) => tls.poll_read(cx, buffer),
+            Socket::Pipe(pipe) => {
+                ready!(pipe.poll_readable(cx))?;
+                Poll::Ready(pipe.try_read(buffer))
+            }
         }
     }
 
@@ -108,6 +118,10 @@ impl Socket {
         match self {
             Socket::Plain(plain) => plain.poll_write(cx, parts),
             Socket::Tls(tls) => tls.poll_write(cx, parts),
+            Socket::Pipe(pipe) => {
+                ready!(pipe.poll_writable(cx))?;
+                Poll::Ready(pipe.try_write_vectored(parts))
+            }
         }
     }
 
@@ -116,13 +130,17 @@ impl Socket {
         match self {
             Socket::Plain(plain) => plain.has_unread(),
             Socket::Tls(tls) => tls.has_unread(),
+            Socket::Pipe(pipe) => pipe.has_unread(),
         }
     }
 
     /// Whether the other side has ended the connection, or its half of it, also where there is still something to read
     /// before that end.
     pub fn has_hung_up(&self) -> bool {
-        self.ask(Plain::has_hung_up)
+        match self {
+            Socket::Pipe(pipe) => pipe.has_hung_up(),
+            socket => socket.ask(Plain::has_hung_up).unwrap_or(false),
+        }
     }
 
     /// Whether there is anything to read, the end among it. The kernel is asked, not the runtime, which hears of things
@@ -131,17 +149,23 @@ impl Socket {
         match self {
             Socket::Plain(plain) => plain.has_news(),
             Socket::Tls(tls) => tls.has_news(),
+            Socket::Pipe(pipe) => pipe.has_news(),
         }
     }
 
     /// What the kernel knows of a TCP connection.
     pub fn tcp_info(&self) -> Option<nix::libc::tcp_info> {
-        self.ask(Plain::tcp_info)
+        self.ask(Plain::tcp_info).flatten()
     }
 
     /// No more is read: who waits for bytes sees the end.
     pub fn shutdown_read(&self) {
-        self.ask(Plain::shutdown_read);
+        match self {
+            Socket::Pipe(pipe) => pipe.shutdown_read(),
+            socket => {
+                socket.ask(Plain::shutdown_read);
+            }
+        }
     }
 
     /// No more is written: the other side sees the end.
@@ -149,6 +173,7 @@ impl Socket {
         match self {
             Socket::Plain(plain) => plain.shutdown_write(),
             Socket::Tls(tls) => tls.shutdown_write(),
+            Socket::Pipe(pipe) => pipe.shutdown_write(),
         }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use limpet_log::clock;
 use limpet_log::clock::Moment;
-use limpet_wire::{Address, Slot, Slots, Socket, Tls};
+use limpet_wire::{Address, Pipe, Slot, Slots, Socket, Tls};
+use tokio::sync::Notify;
 
 use super::clients::Clients;
 use super::counters::Counters;
@@ -34,7 +35,11 @@ pub struct Conn {
     spare_since: AtomicU64,
     counters: Arc<Counters>,
     slots: Arc<Slots>,
-    _slot: Slot,
+    /// A stream has the place of its connection.
+    _slot: Option<Slot>,
+    /// The connection that this one is a stream of.
+    parent: Option<Arc<Conn>>,
+    drain: Notify,
 }
 
 impl Conn {
@@ -57,8 +62,56 @@ impl Conn {
             spare_since: AtomicU64::new(0),
             counters: Arc::clone(&clients.counters),
             slots: Arc::clone(&clients.slots),
-            _slot: clients.slots.take(),
+            _slot: Some(clients.slots.take()),
+            parent: None,
+            drain: Notify::new(),
         }
+    }
+
+    /// A stream of a connection of HTTP/2.
+    pub fn stream(parent: &Arc<Conn>, pipe: Pipe) -> Self {
+        Conn {
+            number: parent.number,
+            socket: Socket::Pipe(pipe),
+            worker: parent.worker,
+            listen: parent.listen.clone(),
+            accepted: parent.accepted,
+            peer: parent.peer,
+            local: parent.local,
+            peer_text: parent.peer_text.clone(),
+            // The present request will be counted once more.
+            requests: AtomicU64::new(parent.requests().saturating_sub(1)),
+            bytes_sent: AtomicU64::new(0),
+            body_read: AtomicU64::new(0),
+            pipelined: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
+            spare_since: AtomicU64::new(0),
+            counters: Arc::clone(&parent.counters),
+            slots: Arc::clone(&parent.slots),
+            _slot: None,
+            parent: Some(Arc::clone(parent)),
+            drain: Notify::new(),
+        }
+    }
+
+    /// Whether it is a stream of HTTP/2.
+    pub fn is_stream(&self) -> bool {
+        self.parent.is_some()
+    }
+
+    /// What the client's bytes are encrypted with.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.parent.as_deref().unwrap_or(self).socket.tls()
+    }
+
+    /// Counts a request of a connection with streams, and says how many there were.
+    pub fn count_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Waits until no more requests are to be taken.
+    pub async fn drained(&self) {
+        self.drain.notified().await;
     }
 
     /// The next request begins.
@@ -124,8 +177,9 @@ impl Conn {
         self.socket.shutdown_read();
     }
 
-    /// Ends the connection if it waits for a request.
+    /// Ends the connection if it waits for a request. One with streams takes no more of them.
     pub fn end_if_idle(&self) {
+        self.drain.notify_one();
         if self.idle.load(Ordering::SeqCst) {
             self.socket.shutdown_read();
         }
@@ -138,12 +192,12 @@ impl Conn {
 
     /// Whether what passes is encrypted.
     pub fn is_secure(&self) -> bool {
-        self.socket.tls().is_some_and(|tls| !tls.is_plain())
+        self.tls().is_some_and(|tls| !tls.is_plain())
     }
 
     /// Whether the client speaks in the clear on a port for TLS.
     pub fn is_unexpectedly_plain(&self) -> bool {
-        self.socket.tls().is_some_and(Tls::is_plain)
+        self.tls().is_some_and(Tls::is_plain)
     }
 
     /// `http`, or `https`.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use limpet_log::LogLevel;
 use limpet_message::request::{Head, HeadLimits, Rejection};
 use limpet_wire::{Address, HandshakeError, Plain, Socket};
 use parking_lot::Mutex;
 
 use super::conn::Conn;
 use super::exchange::Exchange;
+use super::streams::Terms;
 
 /// Answers what the front has read. The front knows connections and heads; what a request comes to is the handler's.
 pub trait Handler: Send + Sync + 'static {
@@ -20,6 +22,12 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Logs a handshake that came to nothing; without an error: it took too long.
     fn no_handshake(&self, conn: &Conn, error: Option<HandshakeError>);
+
+    /// By which terms HTTP/2 is spoken on a connection, if it is.
+    fn http2(&self, conn: &Conn) -> Option<Terms>;
+
+    /// Logs something that is of no request.
+    fn tell(&self, conn: &Conn, level: LogLevel, message: &str);
 
     /// How long a head may take on this connection, and how large it may be.
     fn bounds(&self, conn: &Conn) -> (Duration, HeadLimits);

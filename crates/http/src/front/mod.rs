@@ -9,7 +9,9 @@ mod counters;
 pub mod exchange;
 mod handler;
 pub mod outgoing;
+mod request;
 mod serve;
+mod streams;
 mod temp_file;
 pub mod tunnel;
 
@@ -19,4 +21,5 @@ pub use counters::Counters;
 pub use exchange::Exchange;
 pub use handler::Handler;
 pub use serve::accept;
+pub use streams::Terms;
 pub(crate) use temp_file::{make_folder, nameless};

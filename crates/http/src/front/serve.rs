@@ -1,20 +1,16 @@
 //! The life of a connection: wait, read a head, hand the request over, and again.
 
 use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 
 use limpet_log::LogLevel;
-use limpet_message::body::Cursor;
-use limpet_message::request::{Head, HeadLimits, Unread};
-use limpet_wire::{Address, IoTimeout, Opening, Plain, Tls, Turn, scratch};
+use limpet_wire::{Address, IoTimeout, Opening, Plain, Tls, scratch};
 use nix::errno::Errno;
-use parking_lot::Mutex;
 use rustix::net::SocketFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -23,20 +19,15 @@ use tokio::time::timeout;
 
 use super::clients::{Clients, Open};
 use super::conn::Conn;
-use super::exchange::{BodyFault, Exchange};
 use super::handler::Handler;
-use super::tunnel;
+use super::request::request;
+use super::streams::{self, Terms};
 
-/// How long what a client still sends is read before its connection is closed (`lingering_timeout`, `lingering_time`).
-const LINGER_IDLE: Duration = Duration::from_secs(5);
-const LINGER: Duration = Duration::from_secs(30);
 /// How long a client that connected just before a graceful stop may take for its first byte.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long nobody is accepted when there are no descriptors left, unless a connection ends (nginx's
 /// `accept_mutex_delay`).
 const SHORTAGE: Duration = Duration::from_millis(500);
-/// Bytes of a head after which it is looked at when a line ends only.
-const JUDGED_AT_ONCE: usize = 256;
 
 /// Accepts connections until the worker is told to close the address.
 pub async fn accept(
@@ -131,6 +122,13 @@ async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
     let mut first = true;
     // What came behind the last request.
     let mut input = Vec::new();
+    let mut http2 = handler.http2(&conn);
+    if let Some(terms) = http2
+        && conn.tls().is_some_and(|tls| tls.with(|ssl| ssl.selected_alpn_protocol() == Some(b"h2")))
+    {
+        return streams::run(handler, conn, input, terms).await;
+    }
+    http2 = http2.filter(|_| !conn.is_secure());
     let mut keepalive_timeout = None;
     let mut waiting = IoTimeout::new();
     loop {
@@ -140,6 +138,11 @@ async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
                 Some(bytes) => input = bytes,
                 None => return,
             }
+        }
+        if let Some(terms) = http2.take()
+            && Box::pin(begins_streams(&conn, &mut input, terms)).await
+        {
+            return streams::run(handler, conn, input, terms).await;
         }
         first = false;
         let Some((kept, rest)) = Box::pin(request(&*handler, &conn, input, pipelined)).await else { return };
@@ -203,193 +206,18 @@ async fn wait(
     bytes.ok().filter(|bytes| !bytes.is_empty())
 }
 
-/// Reads the rest of a head and carries the request through. The result is how long to wait for the next one, and what has
-/// come of it; `None` when the connection is over.
-async fn request(
-    handler: &impl Handler,
-    conn: &Arc<Conn>,
-    mut input: Vec<u8>,
-    pipelined: bool,
-) -> Option<(Duration, Vec<u8>)> {
-    conn.begin_request(pipelined);
-    drop_blank_lines(&mut input);
-    let (limit, limits) = handler.bounds(conn);
-    let read = match Head::parse(&input, limits) {
-        Err(Unread::Incomplete) => match Box::pin(timeout(limit, read_head(conn, &mut input, limits))).await {
-            Ok(read) => read,
-            Err(_) => {
-                let reason = "client timed out (110: Connection timed out)";
-                handler.give_up(conn, 408, reason, Head::unfinished(&input, limits));
-                return None;
-            }
-        },
-        read => read,
-    };
-    let (head, length) = match read {
-        Ok(read) => read,
-        Err(Unread::Incomplete) => {
-            if !input.is_empty() {
-                // The client went away in the middle of its head.
-                let reason = "client prematurely closed connection";
-                handler.give_up(conn, 400, reason, Head::unfinished(&input, limits));
-            }
-            return None;
-        }
-        Err(Unread::Rejected(rejection)) => {
-            let page = handler.reject(conn, *rejection);
-            Box::pin(async {
-                send(conn, &page, LINGER).await;
-                linger(conn).await;
-            })
-            .await;
-            return None;
-        }
-    };
-    input.drain(..length);
-    // What came of the body with the head shows whether it is broken, and whether it is whole already.
-    let mut framing = Cursor::new(head.body);
-    framing.advance(&input);
-    let exchange = Arc::new(Mutex::new(Exchange {
-        awaits_continue: head.expects_continue && !framing.is_done(),
-        fault: (framing == Cursor::Lost).then_some(BodyFault::Broken),
-        ..Exchange::default()
-    }));
-    handler.handle(conn, &exchange, head, input).await;
-    let kept = conclude(conn, &exchange).await?;
-    let input = std::mem::take(&mut exchange.lock().input);
-    Some((kept, input))
-}
-
-/// Line ends before a request are read over, however many; what was read of them is not kept.
-fn drop_blank_lines(input: &mut Vec<u8>) {
-    let blank = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    input.drain(..blank);
-}
-
-async fn read_head(conn: &Conn, input: &mut Vec<u8>, limits: HeadLimits) -> Result<(Head, usize), Unread> {
-    loop {
-        let before = input.len();
-        let count = poll_fn(|cx| conn.socket.poll_append(cx, input, usize::MAX).map(|read| read.unwrap_or(0))).await;
-        if count == 0 {
-            return Err(Unread::Incomplete);
-        }
-        if before == 0 {
-            drop_blank_lines(input);
-        }
-        // A head that comes in small pieces is not looked at again for each: only the end of a line, or too many bytes,
-        // can change what is known of it.
-        let new = input.get(before..).unwrap_or_default();
-        if before > limits.line.min(JUDGED_AT_ONCE)
-            && !new.contains(&b'\n')
-            && input.len() < limits.head.min(limits.line)
-        {
-            continue;
-        }
-        match Head::parse(input, limits) {
-            Err(Unread::Incomplete) => {}
-            read => return read,
-        }
-    }
-}
-
-/// Sends all bytes; `false` when the client has gone, or takes nothing for longer than `limit`.
-async fn send(conn: &Conn, mut bytes: &[u8], limit: Duration) -> bool {
-    let mut sending = IoTimeout::new();
-    poll_fn(|cx| {
-        while !bytes.is_empty() {
-            let written = conn.socket.poll_write(cx, &[IoSlice::new(bytes)]);
-            match sending.bound(cx, limit, written) {
-                Poll::Ready(Ok(count)) if count > 0 => bytes = bytes.get(count..).unwrap_or_default(),
-                Poll::Ready(_) => return Poll::Ready(false),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Ready(true)
-    })
-    .await
-}
-
-/// After a response: its end goes out, the rest of the request's body is read away and the connection is kept, or it is
-/// closed.
-async fn conclude(conn: &Conn, exchange: &Mutex<Exchange>) -> Option<Duration> {
-    let (rest, limit, tunnel, reusable, framing, awaits_continue, keepalive_timeout) = {
-        let mut exchange = exchange.lock();
-        let Exchange { send_timeout, reusable, framing, awaits_continue, keepalive_timeout, .. } = *exchange;
-        let (rest, tunnel) = (std::mem::take(&mut exchange.unsent), exchange.tunnel.take());
-        (rest, send_timeout, tunnel, reusable, framing, awaits_continue, keepalive_timeout)
-    };
-    if !rest.is_empty() {
-        let mut turn = Turn::default();
-        poll_fn(|cx| turn.poll(cx)).await;
-        if !send(conn, &rest, limit).await {
-            return None;
-        }
-    }
-    let cut_off = exchange.lock().cut_off.take();
-    if let Some(mut cut_off) = cut_off {
-        let _ = Box::pin(poll_fn(|cx| cut_off.poll_send(cx, limit))).await;
-    }
-    if let Some(tunnel) = tunnel {
-        let input = std::mem::take(&mut exchange.lock().input);
-        Box::pin(tunnel::run(conn, tunnel, input)).await;
-        // So that what was sent still arrives, even if the client goes on sending.
-        Box::pin(linger(conn)).await;
-        return None;
-    }
-    match framing {
-        Cursor::Done if reusable => Some(keepalive_timeout),
-        // A client that still waits for `100 Continue` may or may not send its body: nobody can tell.
-        Cursor::Length(_) | Cursor::Chunked(_) if reusable && !awaits_continue => {
-            Box::pin(discard_body(conn, exchange)).await.then_some(keepalive_timeout)
-        }
-        Cursor::Done if exchange.lock().input.is_empty() && !conn.socket.has_unread() => None,
-        _ => {
-            Box::pin(linger(conn)).await;
-            None
-        }
-    }
-}
-
-/// Reads the rest of a body; `false` when it does not end in time.
-async fn discard_body(conn: &Conn, exchange: &Mutex<Exchange>) -> bool {
-    let discard = async {
+/// Reads on until it is known whether a client begins with HTTP/2.
+async fn begins_streams(conn: &Conn, input: &mut Vec<u8>, terms: Terms) -> bool {
+    let known = async {
         loop {
-            {
-                let mut exchange = exchange.lock();
-                let input = std::mem::take(&mut exchange.input);
-                let taken = exchange.framing.advance(&input);
-                exchange.input = input.get(taken..).unwrap_or_default().to_vec();
-                match exchange.framing {
-                    Cursor::Done => return true,
-                    Cursor::Lost => return false,
-                    _ => {}
-                }
+            if let Some(begins) = streams::begins(input) {
+                return begins;
             }
-            match timeout(LINGER_IDLE, read_some(conn)).await {
-                Ok(Some(bytes)) => exchange.lock().input = bytes,
-                _ => return false,
+            let read = poll_fn(|cx| conn.socket.poll_append(cx, input, usize::MAX)).await;
+            if !matches!(read, Ok(1..)) {
+                return false;
             }
         }
     };
-    timeout(LINGER, discard).await.unwrap_or(false)
-}
-
-async fn read_some(conn: &Conn) -> Option<Vec<u8>> {
-    poll_fn(|cx| {
-        scratch::with(|buffer| match conn.socket.poll_read(cx, buffer) {
-            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(None),
-            Poll::Ready(Ok(count)) => Poll::Ready(buffer.get(..count).map(<[u8]>::to_vec)),
-            Poll::Pending => Poll::Pending,
-        })
-    })
-    .await
-}
-
-/// Closing with unread bytes would reset the connection and could take the response from the client. So the sending side
-/// is closed first, and what comes is read away for a while.
-async fn linger(conn: &Conn) {
-    conn.socket.shutdown_write();
-    conn.begin_spare();
-    let rest = async { while let Ok(Some(_)) = timeout(LINGER_IDLE, read_some(conn)).await {} };
-    let _ = timeout(LINGER, rest).await;
+    timeout(terms.begin, known).await.unwrap_or(false)
 }

@@ -55,7 +55,7 @@ pub(super) fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -
     let mut default_server = false;
     let mut options = ListenOptions::default();
     let mut has_options = false;
-    let mut ssl = false;
+    let (mut ssl, mut http2) = (false, false);
     for word in directive.args.iter().skip(1) {
         let parameter = text(word)?;
         let (name, value) = parameter.split_once('=').map_or((parameter, None), |(name, value)| (name, Some(value)));
@@ -91,8 +91,20 @@ pub(super) fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -
                 );
             }
             ("ssl", None) => ssl = true,
-            ("http2" | "quic" | "proxy_protocol" | "multipath" | "xquic", None)
-            | ("setfib" | "accept_filter", Some(_)) => {
+            ("http2", None) => {
+                http2 = true;
+                let message = "the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead";
+                builder.notice(Level::Warn, message.to_owned(), directive);
+            }
+            ("quic", None) => {
+                let message = format!(
+                    "limpet does not speak HTTP/3: \"listen {} ... quic\" is left out",
+                    arg(directive, 0)?.text()
+                );
+                builder.notice(Level::Warn, message, directive);
+                return Ok(());
+            }
+            ("proxy_protocol" | "multipath" | "xquic", None) | ("setfib" | "accept_filter", Some(_)) => {
                 return fault(word, format!("the \"{name}\" parameter of \"listen\" is not supported by limpet"));
             }
             _ => return unknown(word, parameter, LISTEN_PARAMETERS),
@@ -104,7 +116,7 @@ pub(super) fn listen(builder: &mut Builder<'_>, directive: &syntax::Directive) -
             return fault(word, format!("a duplicate listen {address}"));
         }
         let listen =
-            Listen { address, default_server, options: options.clone(), ssl, has_options, place: place.clone() };
+            Listen { address, default_server, options: options.clone(), ssl, http2, has_options, place: place.clone() };
         builder.server.listens.push(listen);
     }
     Ok(())

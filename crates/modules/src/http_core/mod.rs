@@ -249,6 +249,7 @@ fn server(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<()
             default_server: false,
             options: ListenOptions::default(),
             ssl: false,
+            http2: false,
             has_options: false,
             place: place.clone(),
         }));

@@ -6,14 +6,6 @@ use crate::reading::Directive;
 
 pub(crate) const ROWS: &[Directive] = &[
     // ngx_http_v2_module.c
-    at_default("http2", HTTP | SERVER, FLAG, "Speaks HTTP/2 with clients.", &["off"]),
-    at_default(
-        "http2_max_concurrent_streams",
-        HTTP | SERVER,
-        N1,
-        "Most concurrent streams of one HTTP/2 connection.",
-        &[],
-    ),
     no_effect(
         "http2_recv_buffer_size",
         HTTP,

@@ -32,7 +32,7 @@ impl Module for Tls {
     fn variables(registry: &mut Registry<Request>) {
         for (name, value) in VARIABLES {
             registry.add(*name, move |request: &Request, out: &mut Vec<u8>| {
-                let Some(tls) = request.conn.socket.tls().filter(|tls| !tls.is_plain()) else { return false };
+                let Some(tls) = request.conn.tls().filter(|tls| !tls.is_plain()) else { return false };
                 tls.with(*value).is_some_and(|value| text(out, value.as_bytes()))
             });
         }
@@ -50,12 +50,12 @@ impl Module for Tls {
         settings: &model::Settings,
         server: &mut runtime::Server,
     ) -> Result<(), BuildError> {
-        let settings = &settings.ssl;
-        if !settings.is_used() {
+        let own = &settings.ssl;
+        if !own.is_used() {
             return Ok(());
         }
-        let made = Server::new(&to_server(settings, &site.environment.prefix), &site.shared.tls);
-        server.tls = Some(Arc::new(made.map_err(|error| settings.said.error("ssl_", &error))?));
+        let made = Server::new(&to_server(own, &site.environment.prefix, settings.http2.on), &site.shared.tls);
+        server.tls = Some(Arc::new(made.map_err(|error| own.said.error("ssl_", &error))?));
         Ok(())
     }
 }
@@ -193,7 +193,7 @@ fn certificates_of_listens(http: &Http) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-fn to_server(settings: &Settings, prefix: &std::path::Path) -> ServerSettings {
+fn to_server(settings: &Settings, prefix: &std::path::Path, http2: Option<bool>) -> ServerSettings {
     let values = &settings.values;
     let list = |list: &Option<Arc<Vec<String>>>| list.as_deref().cloned().unwrap_or_default();
     let pairs = list(&values.certificates).into_iter().zip(list(&values.keys));
@@ -224,7 +224,7 @@ fn to_server(settings: &Settings, prefix: &std::path::Path) -> ServerSettings {
         rejects: values.rejects.unwrap_or(false),
         stapling_file: values.stapling_file.clone().filter(|_| values.stapling == Some(true)),
         record: usize::try_from(values.buffer_size.unwrap_or(16_384)).unwrap_or(usize::MAX),
-        http2: false,
+        http2: http2.unwrap_or(false),
     }
 }
 

@@ -1,0 +1,429 @@
+//! HTTP/2: a connection of many requests. Each stream is a connection of its own to all that is behind the front: what comes on
+//! it is put into HTTP/1's words, and what is answered is taken out of them.
+
+use std::future::{poll_fn, ready};
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{Builder, SendResponse};
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use limpet_log::LogLevel;
+use limpet_message::body::{Body, Cursor};
+use limpet_message::field::Known;
+use limpet_message::response::{Framing, MAX_HEAD, ResponseHead, Unread};
+use limpet_wire::{Outward, Pipe};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::conn::Conn;
+use super::handler::Handler;
+use super::request;
+
+/// The longest head that an answer of our own may have, in bytes: more than any backend's.
+const LONGEST_HEAD: usize = 4 * MAX_HEAD;
+/// What a client says first that begins with HTTP/2 (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What a client may send of bodies before they are asked for, in bytes (nginx's `http2_body_preread_size`).
+const WINDOW: u32 = 65_535;
+/// What is collected for a client before streams have to wait, in bytes.
+const SEND_BUFFER: usize = 65_536;
+
+/// By which terms HTTP/2 is spoken.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Streams that may be open at a time.
+    pub streams: u32,
+    /// Requests of a connection.
+    pub requests: u64,
+    /// How long a connection stays without any.
+    pub idle: Duration,
+    /// How long it takes until the client has begun.
+    pub begin: Duration,
+    /// The longest head.
+    pub head: u32,
+}
+
+/// Whether a client begins with HTTP/2; `None`: more of it is needed to tell.
+pub(super) fn begins(input: &[u8]) -> Option<bool> {
+    match input.starts_with(PREFACE) {
+        false if PREFACE.starts_with(input) => None,
+        begins => Some(begins),
+    }
+}
+
+/// What h2 reads from and writes to.
+struct Io {
+    conn: Arc<Conn>,
+    /// What has come already, and how much of it was read.
+    input: Vec<u8>,
+    read: usize,
+}
+
+impl AsyncRead for Io {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(rest @ [_, ..]) = self.input.get(self.read..) {
+            let count = rest.len().min(space.remaining());
+            space.put_slice(rest.get(..count).unwrap_or_default());
+            self.read += count;
+            if self.read >= self.input.len() {
+                self.input = Vec::new();
+                self.read = 0;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let count = ready!(self.conn.socket.poll_read(cx, space.initialize_unfilled()))?;
+        space.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.conn.socket.poll_write(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.conn.socket.poll_write(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.conn.socket.shutdown_write();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Serves a connection until it ends. `input` has come of it already.
+pub(super) async fn run(handler: Arc<impl Handler>, conn: Arc<Conn>, input: Vec<u8>, terms: Terms) {
+    let io = Io { conn: Arc::clone(&conn), input, read: 0 };
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(terms.streams)
+        .max_header_list_size(terms.head)
+        .initial_window_size(WINDOW)
+        .max_send_buffer_size(SEND_BUFFER);
+    let Ok(Ok(mut connection)) = timeout(terms.begin, builder.handshake::<_, Bytes>(io)).await else { return };
+    let mut drained = pin!(conn.drained());
+    let mut idle: Option<Pin<Box<Sleep>>> = None;
+    let mut is_ending = false;
+    let mut end = |connection: &mut h2::server::Connection<Io, Bytes>| {
+        if !std::mem::replace(&mut is_ending, true) {
+            connection.graceful_shutdown();
+        }
+    };
+    let mut has_drained = false;
+    loop {
+        let accepted = poll_fn(|cx| {
+            loop {
+                if !has_drained && drained.as_mut().poll(cx).is_ready() {
+                    has_drained = true;
+                    end(&mut connection);
+                }
+                if let Poll::Ready(accepted) = connection.poll_accept(cx) {
+                    return Poll::Ready(accepted);
+                }
+                if connection.has_streams() {
+                    idle = None;
+                    conn.end_idle();
+                    return Poll::Pending;
+                }
+                if idle.is_none() && !conn.begin_idle() {
+                    end(&mut connection);
+                }
+                let timer = idle.get_or_insert_with(|| Box::pin(sleep(terms.idle)));
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                // Whoever does not take the hint by then is let go.
+                if has_drained {
+                    return Poll::Ready(None);
+                }
+                has_drained = true;
+                idle = None;
+                end(&mut connection);
+            }
+        })
+        .await;
+        match accepted {
+            Some(Ok((request, respond))) => {
+                conn.end_idle();
+                if conn.count_request() >= terms.requests {
+                    end(&mut connection);
+                }
+                tokio::spawn(stream(Arc::clone(&handler), Arc::clone(&conn), request, respond));
+            }
+            Some(Err(error)) => {
+                if error.is_go_away() || error.is_library() {
+                    handler.tell(&conn, LogLevel::Info, &format!("client broke the rules of HTTP/2: {error}"));
+                }
+                return;
+            }
+            None => return,
+        }
+    }
+}
+
+/// One request.
+async fn stream(
+    handler: Arc<impl Handler>,
+    conn: Arc<Conn>,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) {
+    let (parts, body) = request.into_parts();
+    let pipe = Pipe::default();
+    let child = Arc::new(Conn::stream(&conn, pipe.clone()));
+    let has_length = parts.headers.contains_key(CONTENT_LENGTH);
+    let has_body = !body.is_end_stream();
+    let head = head(&parts, has_body && !has_length);
+    let is_head = parts.method == http::Method::HEAD;
+    let serve = async {
+        request::stream(&*handler, &child, head).await;
+        child.socket.shutdown_write();
+    };
+    let receive = async {
+        if has_body {
+            receive(&pipe, body, !has_length).await;
+        }
+        // It may be wanted no longer; that says the other direction.
+        std::future::pending::<()>().await;
+    };
+    let mut serve = pin!(serve);
+    let mut receive = pin!(receive);
+    let mut send = pin!(answer(&pipe, respond, is_head));
+    let mut is_served = false;
+    poll_fn(|cx| {
+        if !is_served {
+            is_served = serve.as_mut().poll(cx).is_ready();
+        }
+        let _ = receive.as_mut().poll(cx);
+        if send.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        // The client has all, or has gone.
+        pipe.give_up();
+        if !is_served {
+            is_served = serve.as_mut().poll(cx).is_ready();
+        }
+        if is_served { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// A head in HTTP/1's words.
+fn head(parts: &Parts, is_chunked: bool) -> Vec<u8> {
+    let mut text = Vec::with_capacity(512);
+    let mut line = |parts: &[&[u8]]| parts.iter().for_each(|part| text.extend_from_slice(part));
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    line(&[parts.method.as_str().as_bytes(), b" ", target.as_bytes(), b" HTTP/2.0\r\n"]);
+    let authority = parts.uri.authority().map(|authority| authority.as_str());
+    if let Some(authority) = authority {
+        line(&[b"Host: ", authority.as_bytes(), b"\r\n"]);
+    }
+    for (name, value) in &parts.headers {
+        if *name == COOKIE || *name == EXPECT || (*name == HOST && authority.is_some()) {
+            continue;
+        }
+        line(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+    }
+    // A cookie for each field saves room in HTTP/2; to all others they are one.
+    let crumbs: Vec<&[u8]> = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if !crumbs.is_empty() {
+        line(&[b"cookie: ", &crumbs.join(&b"; "[..]), b"\r\n"]);
+    }
+    if is_chunked {
+        line(&[b"Transfer-Encoding: chunked\r\n"]);
+    }
+    line(&[b"\r\n"]);
+    text
+}
+
+/// Passes a request's body on, as fast as it is taken.
+async fn receive(pipe: &Pipe, mut body: RecvStream, is_chunked: bool) {
+    loop {
+        poll_fn(|cx| pipe.poll_taken(cx)).await;
+        match body.data().await {
+            Some(Ok(data)) => {
+                match is_chunked {
+                    true if data.is_empty() => {}
+                    true => pipe.put(&[format!("{:x}\r\n", data.len()).as_bytes(), &data, b"\r\n"]),
+                    false => pipe.put(&[&data]),
+                }
+                let _ = body.flow_control().release_capacity(data.len());
+            }
+            Some(Err(_)) => return pipe.give_up(),
+            None => break,
+        }
+    }
+    if is_chunked {
+        pipe.put(&[b"0\r\n\r\n"]);
+    }
+}
+
+/// Passes an answer on until it is over, or the client does not want it any more.
+async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool) {
+    let mut bytes = Vec::new();
+    let head = loop {
+        let outward = poll_fn(|cx| match respond.poll_reset(cx) {
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => pipe.poll_outward(cx).map(Some),
+        });
+        match outward.await {
+            Some(Outward::Bytes(more)) if bytes.is_empty() => bytes = more,
+            Some(Outward::Bytes(more)) => bytes.extend_from_slice(&more),
+            Some(Outward::Ended) => return respond.send_reset(Reason::INTERNAL_ERROR),
+            None => return,
+        }
+        match ResponseHead::parse(&bytes, LONGEST_HEAD) {
+            // The client sends its body without being asked to go on.
+            Ok((head, length)) if head.status == 100 => drop(bytes.drain(..length)),
+            Ok((head, length)) => {
+                bytes.drain(..length);
+                break head;
+            }
+            Err(Unread::Incomplete) => {}
+            Err(Unread::Invalid(_)) => return respond.send_reset(Reason::INTERNAL_ERROR),
+        }
+    };
+    let has_none = is_head || matches!(head.status, 204 | 304);
+    let framing = match head.framing {
+        _ if has_none => Some(Cursor::Done),
+        Framing::Length(length) => Some(Cursor::new(Body::Length(length))),
+        Framing::Chunked => Some(Cursor::new(Body::Chunked)),
+        Framing::Close => None,
+    };
+    let is_over = framing.as_ref().is_some_and(|framing| framing.is_done());
+    let Ok(stream) = respond.send_response(response(&head), is_over) else { return };
+    if !is_over {
+        send(pipe, stream, framing, bytes).await;
+    }
+}
+
+/// The head of a response, without what is about connections.
+fn response(head: &ResponseHead) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (known, name, value) in head.fields.iter() {
+        let is_of_connection = matches!(
+            known,
+            Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::TransferEncoding | Known::Upgrade
+        );
+        if is_of_connection {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+/// Sends a body, of which `bytes` are there already.
+async fn send(pipe: &Pipe, mut stream: SendStream<Bytes>, mut framing: Option<Cursor>, mut bytes: Vec<u8>) {
+    loop {
+        if let Some(framing) = &mut framing {
+            let (_, kept) = framing.compact(&mut bytes);
+            bytes.truncate(kept);
+            if *framing == Cursor::Lost {
+                return stream.send_reset(Reason::INTERNAL_ERROR);
+            }
+        }
+        let is_over = framing.as_ref().is_some_and(|framing| framing.is_done());
+        if !bytes.is_empty() || is_over {
+            if !send_data(&mut stream, Bytes::from(std::mem::take(&mut bytes)), is_over).await {
+                return;
+            }
+            if is_over {
+                return;
+            }
+        }
+        let outward = poll_fn(|cx| match stream.poll_reset(cx) {
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => pipe.poll_outward(cx).map(Some),
+        });
+        match outward.await {
+            Some(Outward::Bytes(more)) => bytes = more,
+            // Its end is that of the connection, or it broke off.
+            Some(Outward::Ended) if framing.is_none() => {
+                let _ = stream.send_data(Bytes::new(), true);
+                return;
+            }
+            Some(Outward::Ended) => return stream.send_reset(Reason::INTERNAL_ERROR),
+            None => return,
+        }
+    }
+}
+
+/// Sends data as far as the client gives room; `false` when it has gone.
+async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes, is_over: bool) -> bool {
+    loop {
+        if data.is_empty() {
+            return !is_over || stream.send_data(data, true).is_ok();
+        }
+        stream.reserve_capacity(data.len());
+        let room = poll_fn(|cx| match stream.poll_reset(cx) {
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => stream.poll_capacity(cx),
+        });
+        let Some(Ok(room)) = room.await else { return false };
+        let now = data.split_to(room.min(data.len()));
+        let is_last = is_over && data.is_empty();
+        if stream.send_data(now, is_last).is_err() {
+            return false;
+        }
+        if data.is_empty() {
+            return true;
+        }
+        ready(()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_begins_with_the_preface_or_it_is_not_known_yet() {
+        assert_eq!(begins(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0"), Some(true));
+        assert_eq!([begins(b""), begins(b"P"), begins(b"PRI * H")], [None; 3]);
+        assert_eq!(
+            [begins(b"PU"), begins(b"GET / HTTP/1.1\r\n"), begins(b"PRI * HTTP/2.0\r\n\r\nXX")],
+            [Some(false); 3]
+        );
+    }
+
+    #[test]
+    fn a_head_is_put_into_the_words_of_http_1() {
+        let request = Request::builder()
+            .uri("https://a.example/x?y")
+            .header("cookie", "a=1")
+            .header("host", "other")
+            .header("x-y", "z")
+            .header("cookie", "b=2")
+            .body(())
+            .expect("a request");
+        let (parts, ()) = request.into_parts();
+        let text = String::from_utf8(head(&parts, true)).expect("text");
+        let expected =
+            "GET /x?y HTTP/2.0\r\nHost: a.example\r\nx-y: z\r\ncookie: a=1; b=2\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(text, expected);
+    }
+}

@@ -1,0 +1,220 @@
+//! Connections inside the program: a stream of HTTP/2 is one, so that all that is behind the front sees a connection like any
+//! other. One end is a [`Socket`](crate::Socket), the other whoever translates.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+
+/// Bytes that wait to be translated before writes have to wait.
+const WAITING: usize = 65_536;
+
+/// Both ends of such a connection.
+#[derive(Debug, Clone, Default)]
+pub struct Pipe(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// From the translator to the socket.
+    inward: Vec<u8>,
+    /// How much of it was read.
+    read: usize,
+    inward_ended: bool,
+    /// From the socket to the translator.
+    outward: Vec<u8>,
+    outward_ended: bool,
+    /// The translator has given up: nothing more arrives anywhere.
+    broken: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    translator: Option<Waker>,
+}
+
+/// What the translator finds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outward {
+    Bytes(Vec<u8>),
+    Ended,
+}
+
+impl State {
+    fn is_readable(&self) -> bool {
+        self.read < self.inward.len() || self.inward_ended || self.broken
+    }
+
+    fn wake(waker: &mut Option<Waker>) {
+        if let Some(waker) = waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Remembers who waits.
+fn waits(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) if waker.will_wake(cx.waker()) => {}
+        slot => *slot = Some(cx.waker().clone()),
+    }
+}
+
+/// The socket's end.
+impl Pipe {
+    pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.0.lock();
+        if state.is_readable() {
+            return Poll::Ready(Ok(()));
+        }
+        waits(&mut state.reader, cx);
+        Poll::Pending
+    }
+
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.0.lock();
+        if !state.is_readable() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let rest = state.inward.get(state.read..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        state.read += count;
+        if state.read >= state.inward.len() {
+            state.read = 0;
+            // What was large is not kept.
+            if state.inward.capacity() > WAITING {
+                state.inward = Vec::new();
+            }
+            state.inward.clear();
+            State::wake(&mut state.translator);
+        }
+        Ok(count)
+    }
+
+    pub(crate) fn poll_writable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.0.lock();
+        if state.outward.len() < WAITING || state.broken || state.outward_ended {
+            return Poll::Ready(Ok(()));
+        }
+        waits(&mut state.writer, cx);
+        Poll::Pending
+    }
+
+    pub(crate) fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.0.lock();
+        if state.broken || state.outward_ended {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let mut taken = 0;
+        for part in parts {
+            let space = WAITING.saturating_sub(state.outward.len());
+            let now = part.get(..space.min(part.len())).unwrap_or_default();
+            state.outward.extend_from_slice(now);
+            taken += now.len();
+        }
+        if taken == 0 && parts.iter().any(|part| !part.is_empty()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        State::wake(&mut state.translator);
+        Ok(taken)
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        let state = self.0.lock();
+        state.read < state.inward.len()
+    }
+
+    pub(crate) fn has_hung_up(&self) -> bool {
+        self.0.lock().broken
+    }
+
+    pub(crate) fn has_news(&self) -> bool {
+        self.0.lock().is_readable()
+    }
+
+    pub(crate) fn shutdown_read(&self) {
+        let mut state = self.0.lock();
+        state.inward_ended = true;
+        State::wake(&mut state.reader);
+    }
+
+    pub(crate) fn shutdown_write(&self) {
+        let mut state = self.0.lock();
+        state.outward_ended = true;
+        State::wake(&mut state.translator);
+    }
+}
+
+/// The translator's end.
+impl Pipe {
+    /// Whether all that was put in has been read, so that there is room for more.
+    pub fn poll_taken(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.inward.is_empty() || state.broken || state.inward_ended {
+            return Poll::Ready(());
+        }
+        waits(&mut state.translator, cx);
+        Poll::Pending
+    }
+
+    /// Puts bytes in, for who reads from the socket.
+    pub fn put(&self, parts: &[&[u8]]) {
+        let mut state = self.0.lock();
+        if state.inward_ended || state.broken {
+            return;
+        }
+        parts.iter().for_each(|part| state.inward.extend_from_slice(part));
+        State::wake(&mut state.reader);
+    }
+
+    /// Nothing more comes, as when the other side of a connection has closed it.
+    pub fn give_up(&self) {
+        let mut state = self.0.lock();
+        state.broken = true;
+        State::wake(&mut state.reader);
+        State::wake(&mut state.writer);
+    }
+
+    /// What was written to the socket since, or its end.
+    pub fn poll_outward(&self, cx: &Context<'_>) -> Poll<Outward> {
+        let mut state = self.0.lock();
+        if !state.outward.is_empty() {
+            let bytes = std::mem::take(&mut state.outward);
+            State::wake(&mut state.writer);
+            return Poll::Ready(Outward::Bytes(bytes));
+        }
+        if state.outward_ended {
+            return Poll::Ready(Outward::Ended);
+        }
+        waits(&mut state.translator, cx);
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_pass_both_ways_and_no_more_than_there_is_room_for() {
+        let (pipe, mut cx) = (Pipe::default(), Context::from_waker(Waker::noop()));
+        assert_eq!(pipe.try_read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        pipe.put(&[b"ab", b"cde"]);
+        assert!(pipe.poll_taken(&mut cx).is_pending() && pipe.has_unread());
+        let mut space = [0; 4];
+        assert_eq!((pipe.try_read(&mut space).unwrap(), &space), (4, b"abcd"));
+        assert_eq!(pipe.try_read(&mut space).unwrap(), 1);
+        assert!(pipe.poll_taken(&mut cx).is_ready() && !pipe.has_unread());
+        let large = vec![b'x'; WAITING + 1];
+        assert_eq!(pipe.try_write_vectored(&[IoSlice::new(b"12"), IoSlice::new(&large)]).unwrap(), WAITING);
+        assert!(pipe.poll_writable(&cx).is_pending());
+        assert_eq!(pipe.try_write_vectored(&[IoSlice::new(b"3")]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let Poll::Ready(Outward::Bytes(bytes)) = pipe.poll_outward(&cx) else { panic!("nothing") };
+        assert_eq!(bytes.len(), WAITING);
+        assert!(pipe.poll_outward(&cx).is_pending() && pipe.poll_writable(&cx).is_ready());
+        pipe.shutdown_write();
+        assert_eq!(pipe.poll_outward(&cx), Poll::Ready(Outward::Ended));
+        pipe.give_up();
+        assert_eq!(pipe.try_read(&mut space).unwrap(), 0);
+        assert!(pipe.has_hung_up());
+    }
+}
