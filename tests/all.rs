@@ -17,6 +17,7 @@ mod framing;
 mod guides;
 mod handing_back;
 mod http;
+mod http2;
 mod isolation;
 mod locations;
 mod names;
