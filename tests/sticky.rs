@@ -1,6 +1,6 @@
 //! `session_sticky` as clients and backends see it.
 
-use limpet_tests::{Backend, Client, Limpet, Response, Script, eventually, get, port};
+use limpet_tests::{Backend, Client, Limpet, Response, Script, eventually, get, port, scheme};
 
 /// Some backends that say their number, and limpet in front of them.
 struct Setup {
@@ -588,4 +588,135 @@ fn the_headers_name_is_spelled_as_the_reference_spells_it() {
     client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     let text = String::from_utf8_lossy(&client.to_end()).into_owned();
     assert!(text.contains("\r\nSet-Cookie: route="), "{text}");
+}
+
+#[test]
+fn browsers_are_told_what_they_want_to_know_of_the_cookie() {
+    let backend = Backend::planned(|_, request| match () {
+        () if request.contains("/missing") => Script::page(404, "", "missing"),
+        () if request.contains("/private") => Script::page(200, "Cache-Control: no-store\r\n", "private"),
+        () if request.contains("/public") => Script::page(200, "Cache-Control: max-age=60\r\n", "public"),
+        () => Script::ok("x"),
+    });
+    let to = backend.address();
+    let front = port();
+    let upstream = |name: &str, arguments: &str| {
+        format!("upstream {name} {{ session_sticky cookie={name} {arguments}; server {to}; }} ")
+    };
+    let location = |name: &str| format!("location /{name} {{ proxy_pass http://{name}; }} ");
+    let upstreams = [
+        ("all", "secure httponly samesite=none partitioned maxage=60"),
+        ("auto", "secure=auto samesite=lax"),
+        ("forwarded", "secure=forwarded samesite=strict"),
+        ("always", "always"),
+        ("refresh", "refresh maxage=60"),
+        ("nocache", "nocache"),
+    ];
+    let blocks: String = upstreams.iter().map(|(name, arguments)| upstream(name, arguments)).collect();
+    let locations: String = upstreams.iter().map(|(name, _)| location(name)).collect();
+    let _limpet = Limpet::http(front, &format!("{blocks} server {{ listen 127.0.0.1:{front}; {locations} }}"));
+    let set = |path: &str, headers: &[&str]| get(front, path, headers).value("set-cookie").to_owned();
+    let all = set("/all", &[]);
+    assert!(all.ends_with(" GMT; Secure; HttpOnly; SameSite=None; Partitioned"), "{all}");
+    let is_secure = scheme() == "https";
+    assert_eq!(set("/auto", &[]).ends_with("; Path=/; Secure; SameSite=Lax"), is_secure);
+    assert_eq!(set("/auto", &["X-Forwarded-Proto: https"]).contains("; Secure"), is_secure);
+    assert_eq!(set("/forwarded", &[]).contains("; Secure"), is_secure);
+    assert!(set("/forwarded", &["X-Forwarded-Proto: HTTPS"]).ends_with("; Path=/; Secure; SameSite=Strict"));
+    assert_eq!(set("/auto/missing", &[]), "");
+    assert!(set("/always/missing", &[]).starts_with("always="));
+    let cookie = format!("Cookie: {}", set("/refresh", &[]).split(';').next().expect("a pair"));
+    assert!(set("/refresh", &[&cookie]).contains("; Max-Age=60"));
+    assert_eq!(set("/refresh/missing", &[&cookie]), "");
+    for (path, expected) in [("/nocache", "private"), ("/nocache/private", "no-store"), ("/auto", "")] {
+        assert_eq!(get(front, path, &[]).value("cache-control"), expected, "{path}");
+    }
+    assert_eq!(get(front, "/nocache/public", &[]).values("cache-control"), ["max-age=60", "private"]);
+    let cookie = format!("Cookie: {}", set("/nocache", &[]).split(';').next().expect("a pair"));
+    assert_eq!(get(front, "/nocache", &[&cookie]).value("cache-control"), "");
+}
+
+#[test]
+fn signed_sessions_are_shared_by_a_secret_and_can_not_be_made_up() {
+    let backends: Vec<Backend> = (0..3).map(|n| Backend::new(Script::ok(&n.to_string()))).collect();
+    let servers: String = backends.iter().map(|backend| format!("server {};", backend.address())).collect();
+    let start = |arguments: &str| {
+        let front = port();
+        let http = format!(
+            "log_format s '$session_sticky_state'; access_log logs/sticky.log s;
+             upstream u {{ session_sticky hash=hmac {arguments}; {servers} }}
+             server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://u; }} }}"
+        );
+        (Limpet::http(front, &http), front)
+    };
+    let (first, second) = ("secret=0123456789abcdef", "secret=another-secret-of-ours");
+    let (one, front) = start(&format!("{first} maxidle=60"));
+    let greeting = get(front, "/", &[]);
+    let value = greeting.cookie("route").expect("a cookie");
+    let (text, signature) = value.split_once('.').expect("a signature");
+    assert_eq!((text.split('|').count(), signature.len()), (3, 43), "{value}");
+    assert!(!value.contains(&sid(&backends[greeting.text().parse::<usize>().expect("a number")].address())), "{value}");
+    // Another proxy with the same secret, and one that has a newer one as well, believe it.
+    let (_two, other) = start(&format!("{first} maxidle=60"));
+    let (_three, rotated) = start(&format!("{second} {first} maxidle=60"));
+    let cookie = format!("Cookie: route={value}");
+    for port in [front, other, rotated] {
+        for _ in 0..6 {
+            assert_eq!(get(port, "/", &[&cookie]).text(), greeting.text());
+        }
+    }
+    // Who knows neither the secret nor has a signature has no session.
+    let (strange, elsewhere) = start(&format!("{second} maxidle=60"));
+    let times = text.split_once('|').expect("times").1;
+    let plain = sid(&backends[2].address());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs();
+    for forged in [
+        value.clone(),
+        format!("{plain}|{times}.{signature}"),
+        format!("{plain}|{now}|{now}"),
+        text.to_owned(),
+        value.replacen(times, &format!("{now}|{}", now - 1), 1),
+        format!("{value}x"),
+    ] {
+        let (limpet, port) = if forged == value { (&strange, elsewhere) } else { (&one, front) };
+        let response = get(port, "/", &[&format!("Cookie: route={forged}")]);
+        assert!(response.cookie("route").is_some(), "{forged}");
+        let log = || std::fs::read_to_string(limpet.path("logs/sticky.log")).unwrap_or_default();
+        eventually("it is told", || log().lines().last() == Some("malformed"));
+    }
+    // Cookies from before count until their date.
+    for (date, is_kept) in [("2001-01-01", false), ("2999-01-01", true)] {
+        let (_limpet, front) = start(&format!("{first} accept_unsigned={date}"));
+        let cookie = format!("Cookie: route={}", sid(&backends[1].address()));
+        let answers: Vec<String> = (0..6).map(|_| get(front, "/", &[&cookie]).text()).collect();
+        assert_eq!(answers.iter().all(|answer| answer == "1"), is_kept, "{date}: {answers:?}");
+    }
+}
+
+#[test]
+fn secrets_are_read_from_files_and_must_be_long() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().display();
+    std::fs::write(folder.path().join("short"), "0123456789abcdef\n\nshort\n").expect("written");
+    std::fs::write(folder.path().join("good"), "0123456789abcdef\n# this one is a secret too\n").expect("written");
+    for (arguments, expected) in [
+        ("secret=file:good", "successful"),
+        ("secret=file:short", "a secret of session_sticky has fewer than 16 bytes"),
+        ("secret=short", "a secret of session_sticky has fewer than 16 bytes"),
+        ("secret=file:none", "none\" failed (2: No such file or directory)"),
+        ("", "upstream u: hash=hmac needs a secret"),
+        ("secret=file:good mode=rewrite", "upstream u: hash=hmac is for mode=insert"),
+        ("secret=file:good accept_unsigned=soon", "invalid accept_unsigned"),
+        ("secret=file:good hash=md5", "upstream u: a secret is for hash=hmac"),
+    ] {
+        let text = format!(
+            "events {{}} http {{ upstream u {{ server 127.0.0.1; session_sticky hash=hmac {arguments}; }}
+             server {{ listen 127.0.0.1:{}; location / {{ proxy_pass http://u; }} }} }}",
+            port()
+        );
+        std::fs::write(folder.path().join("nginx.conf"), text).expect("written");
+        let output = limpet_tests::run(&["-p", &path.to_string(), "-c", "nginx.conf", "-t"]);
+        assert!(output.stderr.contains(expected), "{arguments}: {}", output.stderr);
+        assert!(output.status == 0 || output.stderr.contains(" in "), "{arguments}: {}", output.stderr);
+    }
 }

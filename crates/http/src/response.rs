@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use limpet_log::LogLevel;
-use limpet_message::field::Known;
+use limpet_message::field::{Known, has_word};
 use limpet_message::response::{Framing, ResponseHead};
 use limpet_sticky::write::{is_own, prefixed, rewritten};
 use limpet_sticky::{CookieAction, Policy};
@@ -73,6 +73,12 @@ pub(super) fn to_client(request: &mut Request) -> Option<Length> {
     let session = SessionCookies::of(&request.location, &request.sticky);
     let line = |line: &[u8]| reply.line(b"Set-Cookie", line);
     reply.sets_session = cookies(&response, session.as_ref(), response.status, true, line);
+    if reply.sets_session
+        && session.as_ref().is_some_and(|session| session.policy.is_private())
+        && !is_private(&response)
+    {
+        reply.line(b"Cache-Control", b"private");
+    }
     if let Some(protocol) = response.fields.value(Known::Upgrade).filter(|_| response.status == 101) {
         reply.line(b"Upgrade", protocol);
     }
@@ -90,6 +96,12 @@ pub(super) fn to_client(request: &mut Request) -> Option<Length> {
         attempt.leave();
     }
     Some(length)
+}
+
+/// Whether the backend has said itself that caches that many share are not to keep its response.
+fn is_private(response: &ResponseHead) -> bool {
+    let mut said = response.fields.values(Known::CacheControl);
+    said.any(|said| [&b"private"[..], b"no-store", b"no-cache"].iter().any(|word| has_word(said, word)))
 }
 
 fn length(request: &Request, response: &ResponseHead) -> Length {

@@ -62,6 +62,8 @@ pub struct Stickiness {
     first: Option<i64>,
     /// The cookie names another server than before.
     assigned: bool,
+    /// The client's connection is encrypted, as far as its cookie is concerned.
+    is_secure: bool,
     is_read: bool,
 }
 
@@ -119,7 +121,7 @@ impl<'r> SessionCookies<'r> {
     /// Our own cookie.
     pub(super) fn cookie(&self) -> Vec<u8> {
         let now = clock::unix_seconds();
-        set_cookie(self.policy, &self.server.sid, now, self.stickiness.first.unwrap_or(now))
+        set_cookie(self.policy, &self.server.sid, now, self.stickiness.first.unwrap_or(now), self.stickiness.is_secure)
     }
 }
 
@@ -146,7 +148,12 @@ pub(super) fn read_session(request: &mut Request, policy: &Policy, members: &Mem
         }
         FoundSession::Known { peer, first } => (SessionState::Kept, Some(peer), !falls_back, first),
     };
-    request.sticky = Stickiness { state, named: home, home, held, first, is_read: true, ..Stickiness::default() };
+    let says_so = |request: &Request| {
+        request.head.value(Known::XForwardedProto).is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))
+    };
+    let is_secure = request.conn.is_secure() || policy.heeds_forwarded_proto() && says_so(request);
+    request.sticky =
+        Stickiness { state, named: home, home, held, first, is_secure, is_read: true, ..Stickiness::default() };
 }
 
 /// The session's own server, if the request has a session and the server can be asked: the request has entered it.

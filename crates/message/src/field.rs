@@ -155,6 +155,7 @@ static NAME_BYTES: [u8; 256] = {
 #[allow(missing_docs, reason = "each is the header of that name")]
 pub enum Known {
     Authorization,
+    CacheControl,
     Connection,
     ContentLength,
     ContentRange,
@@ -190,6 +191,7 @@ pub enum Known {
     XAccelLimitRate,
     XAccelRedirect,
     XForwardedFor,
+    XForwardedProto,
     XPad,
     /// Any other.
     Other,
@@ -225,6 +227,7 @@ impl Known {
             (10, b"keep-alive") => Known::KeepAlive,
             (10, b"set-cookie") => Known::SetCookie,
             (10, b"user-agent") => Known::UserAgent,
+            (13, b"cache-control") => Known::CacheControl,
             (12, b"content-type") => Known::ContentType,
             (13, b"authorization") => Known::Authorization,
             (13, b"content-range") => Known::ContentRange,
@@ -234,6 +237,7 @@ impl Known {
             (15, b"x-accel-charset") => Known::XAccelCharset,
             (15, b"x-accel-expires") => Known::XAccelExpires,
             (15, b"x-forwarded-for") => Known::XForwardedFor,
+            (17, b"x-forwarded-proto") => Known::XForwardedProto,
             (16, b"proxy-connection") => Known::ProxyConnection,
             (16, b"x-accel-redirect") => Known::XAccelRedirect,
             (17, b"if-modified-since") => Known::IfModifiedSince,

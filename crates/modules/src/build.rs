@@ -17,7 +17,7 @@ use crate::log::{self, ErrorLogTarget};
 use crate::model::{Config, Http, Location, Matcher, Server, ServerName};
 use crate::module::Spot;
 use crate::site::{BuiltUpstream, regex};
-use crate::{files, list};
+use crate::{files, list, sticky};
 
 pub use crate::site::{BuildError, Environment, Site};
 use crate::upstream::compile_slices;
@@ -54,7 +54,10 @@ pub fn build(config: &Config, environment: &Environment, shared: &Shared) -> Res
         };
         for written in &http.upstreams {
             let block = written.block.and_then(|block| site.upstreams.get(block).cloned());
-            let built = block.unwrap_or_else(|| built_upstream(&site, written));
+            let built = match block {
+                Some(block) => block,
+                None => built_upstream(&site, written)?,
+            };
             site.upstreams.push(built);
         }
         remarks.extend(site.upstreams.iter().flat_map(|balanced| sessions_on_down_servers(&balanced.upstream)));
@@ -88,15 +91,23 @@ fn main_error_log(config: &Config, environment: &Environment, shared: &Shared) -
     log::open_error_log(shared, environment, &[log::ErrorLog { target, level: LogLevel::Error }])
 }
 
-fn built_upstream(site: &Site<'_>, written: &crate::model::Upstream) -> BuiltUpstream {
+fn built_upstream(site: &Site<'_>, written: &crate::model::Upstream) -> Result<BuiltUpstream, BuildError> {
+    let mut signed = None;
+    if let Some(sticky) = written.sticky.as_ref().filter(|sticky| !sticky.secrets.is_empty()) {
+        let keys = sticky::keys(sticky, &site.environment.prefix);
+        let keys = keys.map_err(|wrong| BuildError(format!("{wrong} in {}", written.sticky_place)))?;
+        let upstream = signed.insert(written.written.clone());
+        upstream.sticky = Some(limpet_upstream::written::SessionSticky { keys, ..sticky.clone() });
+    }
+    let written = signed.as_ref().unwrap_or(&written.written);
     let Http { main, .. } = site.http;
     let resolver = &main.resolver;
     let (workers, kept) = (site.environment.workers, &site.shared.kept);
-    BuiltUpstream {
+    Ok(BuiltUpstream {
         upstream: Arc::new(Upstream::new(written, resolver.resolver.as_ref(), resolver.timeout, workers, kept)),
         key: Arc::new(hash_key(site, written.method.as_ref())),
         slices: written.keepalive.slices.as_ref().map(|written| Arc::new(compile_slices(site, written))),
-    }
+    })
 }
 
 fn server(site: &Site<'_>, written: &Server) -> Result<runtime::Server, BuildError> {

@@ -312,8 +312,10 @@ fn arguments_of_session_sticky_are_checked() {
         ("fallback=maybe", "invalid fallback"),
         ("hash=md5x", "invalid hash mode"),
         ("hash=sha1", "invalid hash mode"),
-        ("secure", "invalid argument"),
-        ("httponly", "invalid argument"),
+        ("secured", "invalid argument"),
+        ("secure=maybe", "invalid secure, it must be \"on\", \"off\", \"auto\" or \"forwarded\""),
+        ("samesite=maybe", "invalid samesite, it must be \"strict\", \"lax\" or \"none\""),
+        ("samesite", "invalid argument"),
         ("session_sticky", "invalid argument"),
     ] {
         assert_eq!(in_upstream(&format!("server 127.0.0.1; session_sticky {argument};")), expected, "{argument}");

@@ -24,13 +24,13 @@ pub enum CookieAction {
 /// `hide_cookie`: whether the location has a `session_sticky_hide_cookie`. Without one, indirect and prefix neither hide
 /// nor set a cookie (compatibility: C5.3). `assigned`: whether the client's server is new to it.
 pub fn answer(policy: &Policy, hide_cookie: bool, status: u16, assigned: bool) -> CookieAction {
-    if status >= 400 || (policy.needs_hide_cookie() && !hide_cookie) {
+    if (status >= 400 && !policy.is_for_any_status()) || (policy.needs_hide_cookie() && !hide_cookie) {
         return CookieAction::Pass;
     }
     match policy.mode() {
         Mode::Prefix => CookieAction::Prefix,
         Mode::Rewrite => CookieAction::Rewrite,
-        Mode::Insert => match (assigned || policy.is_stamped(), policy.hides()) {
+        Mode::Insert => match (assigned || policy.is_sent_always(), policy.hides()) {
             (true, true) => CookieAction::Replace,
             (true, false) => CookieAction::Append,
             (false, true) => CookieAction::Drop,
@@ -42,7 +42,7 @@ pub fn answer(policy: &Policy, hide_cookie: bool, status: u16, assigned: bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Limits, PolicySettings};
+    use crate::policy::{Attributes, Limits, PolicySettings};
 
     fn policy(mode: Mode, indirect: bool, stamped: bool) -> Policy {
         let limits = stamped.then_some(Limits { maxidle: 1, maxlife: 1 });
@@ -77,6 +77,17 @@ mod tests {
             assert_eq!(answer(&policy, false, 200, true), CookieAction::Pass);
         }
         assert_eq!(answer(&policy(Mode::Rewrite, false, false), false, 200, true), CookieAction::Rewrite);
+    }
+
+    #[test]
+    fn always_and_refresh_send_it_where_it_is_not_sent_otherwise() {
+        let policy = |attributes| Policy::new(&PolicySettings { attributes, ..PolicySettings::default() });
+        let always = policy(Attributes { always: true, ..Attributes::default() });
+        assert_eq!(answer(&always, false, 503, true), CookieAction::Append);
+        assert_eq!(answer(&always, false, 503, false), CookieAction::Pass);
+        let refresh = policy(Attributes { refresh: true, ..Attributes::default() });
+        assert_eq!(answer(&refresh, false, 200, false), CookieAction::Append);
+        assert_eq!(answer(&refresh, false, 404, false), CookieAction::Pass);
     }
 
     #[test]

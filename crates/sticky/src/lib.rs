@@ -16,12 +16,14 @@ pub mod hide;
 mod pairs;
 pub mod policy;
 pub mod read;
+pub mod seal;
 pub mod sid;
 pub mod stamp;
 pub mod write;
 
 pub use answer::{CookieAction, answer};
 pub use hide::{Hidden, hide};
-pub use policy::{Limits, Mode, Policy, PolicySettings};
+pub use policy::{Attributes, Limits, Mode, Policy, PolicySettings, SameSite, Secure};
 pub use read::{FoundSession, read};
+pub use seal::Seal;
 pub use sid::SidTable;

@@ -1,5 +1,7 @@
 //! One `session_sticky` directive, ready for use.
 
+use crate::seal::Seal;
+
 /// How the session travels in cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -18,6 +20,66 @@ pub struct Limits {
     pub maxidle: i64,
     /// Longest time since the first request.
     pub maxlife: i64,
+}
+
+/// When a cookie is for encrypted connections only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Secure {
+    /// Never.
+    #[default]
+    Off,
+    /// Always.
+    On,
+    /// Where the client's own connection is one.
+    Auto,
+    /// The same, or where a proxy in front has said so (`X-Forwarded-Proto: https`).
+    Forwarded,
+}
+
+/// Whether a browser sends a cookie with requests that other sites have it make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SameSite {
+    /// Never.
+    Strict,
+    /// When the user follows a link.
+    Lax,
+    /// Always; browsers want `Secure` with it.
+    None,
+}
+
+/// What today's browsers want to know of a cookie, and when it is sent: additions to the reference, off by default. They are
+/// for the cookie that is written here (insert mode).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attributes {
+    /// `Secure`
+    pub secure: Secure,
+    /// `HttpOnly`
+    pub http_only: bool,
+    /// `SameSite=`
+    pub same_site: Option<SameSite>,
+    /// `Partitioned`
+    pub partitioned: bool,
+    /// Also on responses from 400 on.
+    pub always: bool,
+    /// With every response, so that its time begins again.
+    pub refresh: bool,
+    /// Caches that many share don't keep the response.
+    pub nocache: bool,
+}
+
+impl Attributes {
+    /// As they are sent, with `Secure` or without.
+    fn text(&self, is_secure: bool) -> Box<[u8]> {
+        let parts: [(bool, &[u8]); 6] = [
+            (is_secure, b"; Secure"),
+            (self.http_only, b"; HttpOnly"),
+            (self.same_site == Some(SameSite::Strict), b"; SameSite=Strict"),
+            (self.same_site == Some(SameSite::Lax), b"; SameSite=Lax"),
+            (self.same_site == Some(SameSite::None), b"; SameSite=None"),
+            (self.partitioned, b"; Partitioned"),
+        ];
+        parts.into_iter().filter(|(is_said, _)| *is_said).flat_map(|(_, text)| text).copied().collect()
+    }
 }
 
 /// The directive's arguments with their defaults filled in.
@@ -41,6 +103,8 @@ pub struct PolicySettings {
     pub fallback: bool,
     /// Whether a server's id contains `|`, so that no timestamps can be told from it (compatibility: C4.9).
     pub id_with_bar: bool,
+    /// What browsers are told beside.
+    pub attributes: Attributes,
 }
 
 impl Default for PolicySettings {
@@ -55,6 +119,7 @@ impl Default for PolicySettings {
             indirect: false,
             fallback: true,
             id_with_bar: false,
+            attributes: Attributes::default(),
         }
     }
 }
@@ -65,11 +130,17 @@ pub struct Policy {
     pub(crate) cookie: Box<[u8]>,
     /// `; Domain=…; Path=…`
     pub(crate) attributes: Box<[u8]>,
+    /// What stands at the end, over encrypted connections and over others.
+    pub(crate) secure_end: Box<[u8]>,
+    pub(crate) plain_end: Box<[u8]>,
+    said: Attributes,
     /// The text for `Max-Age=` and its value for `Expires=`.
     pub(crate) maxage: Option<(Box<[u8]>, i64)>,
     /// Set in insert mode only.
     pub(crate) limits: Option<Limits>,
     pub(crate) id_with_bar: bool,
+    /// What the cookie is signed with; in insert mode only.
+    pub(crate) seal: Option<Seal>,
     mode: Mode,
     indirect: bool,
     fallback: bool,
@@ -90,13 +161,22 @@ impl Policy {
         Policy {
             cookie: settings.cookie.as_slice().into(),
             attributes: attributes.into(),
+            secure_end: settings.attributes.text(settings.attributes.secure != Secure::Off),
+            plain_end: settings.attributes.text(settings.attributes.secure == Secure::On),
+            said: settings.attributes,
             maxage: maxage.map(|text| (text.into(), crate::stamp::parse(text).unwrap_or(i64::MAX))),
             limits,
             id_with_bar: settings.id_with_bar,
+            seal: None,
             mode: settings.mode,
             indirect: settings.indirect,
             fallback: settings.fallback,
         }
+    }
+
+    /// The same with its cookies signed.
+    pub fn sealed(self, seal: Option<Seal>) -> Self {
+        Policy { seal: seal.filter(|_| self.mode == Mode::Insert), ..self }
     }
 
     /// The cookie's name.
@@ -123,6 +203,26 @@ impl Policy {
     /// Whether a client whose server can't be used gets another one.
     pub fn falls_back(&self) -> bool {
         self.fallback
+    }
+
+    /// Whether a proxy in front is believed when it says that the client's connection is encrypted.
+    pub fn heeds_forwarded_proto(&self) -> bool {
+        self.said.secure == Secure::Forwarded
+    }
+
+    /// Whether the cookie is sent whatever the status.
+    pub fn is_for_any_status(&self) -> bool {
+        self.said.always && self.mode == Mode::Insert
+    }
+
+    /// Whether the cookie is sent with every response.
+    pub fn is_sent_always(&self) -> bool {
+        self.is_stamped() || self.said.refresh
+    }
+
+    /// Whether responses with the cookie are kept from caches that many share.
+    pub fn is_private(&self) -> bool {
+        self.said.nocache
     }
 
     /// Whether the cookie carries timestamps, and so is sent with every response.

@@ -45,7 +45,11 @@ pub fn read<'h, P>(
             if name != policy.cookie.as_ref() {
                 continue;
             }
-            let found = match claim(policy, value) {
+            let value = match &policy.seal {
+                Some(seal) if !value.is_empty() => seal.open(value, now),
+                _ => Some(value),
+            };
+            let found = match value.map_or(Claim::Malformed, |value| claim(policy, value)) {
                 Claim::Nothing => continue,
                 Claim::Malformed => FoundSession::Malformed,
                 Claim::Sid { sid, stamps } => {
@@ -218,6 +222,20 @@ mod tests {
     fn timestamps_where_none_are_configured_are_cut_off_unless_an_id_has_a_bar() {
         assert_eq!(state(&policy(|_| {}), &["route=S|1|2"]), "known S");
         assert_eq!(state(&policy(|settings| settings.id_with_bar = true), &["route=S|1|2"]), "unknown S|1|2");
+    }
+
+    #[test]
+    fn what_is_not_signed_is_no_session() {
+        let seal = crate::Seal::new(&[b"key".to_vec()], b"u", None);
+        let policy = stamped().sealed(Some(seal));
+        let cookie = crate::write::set_cookie(&policy, b"S", NOW, NOW - 5, false);
+        let cookie = String::from_utf8(cookie).unwrap();
+        let value = cookie.split(';').next().unwrap();
+        assert_eq!(state(&policy, &[value]), "known S");
+        assert_eq!(state(&policy, &[&value.replace('S', "T")]), "malformed");
+        assert_eq!(state(&policy, &["route=S|1000000|999995"]), "malformed");
+        assert_eq!(state(&policy, &["route="]), "none");
+        assert_eq!(state(&policy, &["route=S|1|2", value]), "known S");
     }
 
     #[test]

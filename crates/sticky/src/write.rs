@@ -4,21 +4,26 @@ use crate::date;
 use crate::pairs::{split_once, trim};
 use crate::policy::Policy;
 
-/// `NAME=SID[|LAST|FIRST][; Domain=D][; Path=P][; Max-Age=N; Expires=…]`, the bytes after `Set-Cookie: `.
+/// `NAME=SID[|LAST|FIRST][; Domain=D][; Path=P][; Max-Age=N; Expires=…]` and what is said beside, the bytes after
+/// `Set-Cookie: `.
 ///
-/// `now` and `first` are Unix seconds; LAST is `now`.
-pub fn set_cookie(policy: &Policy, sid: &[u8], now: i64, first: i64) -> Vec<u8> {
-    let mut line = Vec::with_capacity(
-        ((policy.cookie.len().saturating_add(sid.len())).saturating_add(policy.attributes.len())).saturating_add(80),
-    );
+/// `now` and `first` are Unix seconds; LAST is `now`. `is_secure`: the client's connection is encrypted.
+pub fn set_cookie(policy: &Policy, sid: &[u8], now: i64, first: i64, is_secure: bool) -> Vec<u8> {
+    let end = if is_secure { &policy.secure_end } else { &policy.plain_end };
+    let parts = [policy.cookie.len(), sid.len(), policy.attributes.len(), end.len(), 128];
+    let mut line = Vec::with_capacity(parts.into_iter().fold(0, usize::saturating_add));
     line.extend_from_slice(&policy.cookie);
     line.push(b'=');
+    let start = line.len();
     line.extend_from_slice(sid);
     if policy.is_stamped() {
         for stamp in [now, first] {
             line.push(b'|');
             line.extend_from_slice(itoa::Buffer::new().format(stamp).as_bytes());
         }
+    }
+    if let Some(seal) = &policy.seal {
+        seal.sign(&mut line, start);
     }
     line.extend_from_slice(&policy.attributes);
     if let Some((text, seconds)) = &policy.maxage {
@@ -27,6 +32,7 @@ pub fn set_cookie(policy: &Policy, sid: &[u8], now: i64, first: i64) -> Vec<u8> 
         line.extend_from_slice(b"; Expires=");
         date::append(&mut line, now.saturating_add(*seconds));
     }
+    line.extend_from_slice(end);
     line
 }
 
@@ -96,12 +102,12 @@ fn own_cookie<'l>(policy: &Policy, line: &'l [u8]) -> Option<OwnCookie<'l>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Limits, PolicySettings};
+    use crate::policy::{Attributes, Limits, PolicySettings, SameSite, Secure};
 
     const NOW: i64 = 1_795_154_956;
 
     fn line(settings: PolicySettings) -> String {
-        String::from_utf8(set_cookie(&Policy::new(&settings), b"SID", NOW, 7)).unwrap()
+        String::from_utf8(set_cookie(&Policy::new(&settings), b"SID", NOW, 7, false)).unwrap()
     }
 
     #[test]
@@ -120,6 +126,27 @@ mod tests {
             line(PolicySettings { maxage: Some(b"060".into()), ..PolicySettings::default() }),
             "route=SID; Path=/; Max-Age=060; Expires=Fri, 20-Nov-26 06:10:16 GMT"
         );
+    }
+
+    #[test]
+    fn what_browsers_want_to_know_stands_at_the_end() {
+        let all = Attributes {
+            secure: Secure::Auto,
+            http_only: true,
+            same_site: Some(SameSite::None),
+            partitioned: true,
+            ..Attributes::default()
+        };
+        let said = |attributes, is_secure| {
+            let policy = Policy::new(&PolicySettings { attributes, ..PolicySettings::default() });
+            String::from_utf8(set_cookie(&policy, b"SID", NOW, NOW, is_secure)).unwrap()
+        };
+        assert_eq!(said(all, true), "route=SID; Path=/; Secure; HttpOnly; SameSite=None; Partitioned");
+        assert_eq!(said(all, false), "route=SID; Path=/; HttpOnly; SameSite=None; Partitioned");
+        let on = Attributes { secure: Secure::On, same_site: Some(SameSite::Lax), ..Attributes::default() };
+        assert_eq!(said(on, false), "route=SID; Path=/; Secure; SameSite=Lax");
+        let strict = Attributes { same_site: Some(SameSite::Strict), ..Attributes::default() };
+        assert_eq!(said(strict, true), "route=SID; Path=/; SameSite=Strict");
     }
 
     #[test]

@@ -39,7 +39,7 @@ proptest! {
         let known = |candidate: &[u8]| (candidate == sid.as_bytes()).then_some(());
         let first = now - age;
         let line = match policy.mode() {
-            Mode::Insert => set_cookie(&policy, sid.as_bytes(), now, first),
+            Mode::Insert => set_cookie(&policy, sid.as_bytes(), now, first, false),
             Mode::Prefix => prefixed(&policy, b"route=own; Path=/", sid.as_bytes()).unwrap(),
             Mode::Rewrite => rewritten(&policy, b"route=own; Path=/", sid.as_bytes()).unwrap(),
         };
@@ -81,6 +81,6 @@ proptest! {
         let rewritten = rewritten(&policy, &line, b"SID");
         prop_assert!(rewritten.is_none_or(|line| line.starts_with(b"route=SID")));
         let _ = prefixed(&policy, &line, b"SID");
-        let _ = set_cookie(&policy, &header, now, now);
+        let _ = set_cookie(&policy, &header, now, now, true);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use limpet_balance as balance;
 use limpet_log::{LogLevel, clock};
-use limpet_sticky::{Limits, Mode, Policy, SidTable, sid};
+use limpet_sticky::{Limits, Mode, Policy, Seal, SidTable, sid};
 use limpet_wire::Address;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -103,7 +103,7 @@ impl Upstream {
         let id_with_bar = members.backends.iter().any(|backend| backend.sid.contains(&b'|'));
         Upstream {
             name: upstream.name.as_str().into(),
-            sticky: upstream.sticky.as_ref().map(|sticky| policy(sticky, id_with_bar)),
+            sticky: upstream.sticky.as_ref().map(|sticky| policy(&upstream.name, sticky, id_with_bar)),
             rules: upstream.check.as_ref().map(|check| Arc::new(Rules::new(check, upstream))),
             names,
             members: ArcSwap::from_pointee(members),
@@ -123,12 +123,21 @@ pub(super) fn members(upstream: &Written, lines: &[usize], workers: usize, kept:
     let mut sids = SidTable::default();
     let mut seen: HashMap<&Address, usize> = HashMap::new();
     let plain = upstream.sticky.as_ref().is_some_and(|sticky| sticky.hash == Hash::Plain);
+    let seal = upstream.sticky.as_ref().and_then(|sticky| seal(&upstream.name, sticky));
     for (place, server) in upstream.servers.iter().enumerate() {
         let line = lines.get(place).copied().unwrap_or(place);
         for address in &server.addresses {
             let name: Arc<str> = address.to_string().into();
+            // Those of older keys, and those of cookies that are not signed.
+            let mut others = seal.as_ref().map_or_else(Vec::new, |seal| {
+                let mut sids = seal.sids(server.id.as_deref().unwrap_or(name.as_bytes()));
+                sids.push(sid::md5(name.as_bytes()).to_vec());
+                sids.extend(server.id.clone());
+                sids
+            });
             let sid: Box<[u8]> = match (&upstream.sticky, &server.id) {
                 (None, _) => Box::default(),
+                _ if others.len() > 1 => others.remove(0).into(),
                 (Some(_), Some(id)) if plain => id.as_slice().into(),
                 (Some(_), None) if plain => name.as_bytes().into(),
                 (Some(_), _) => sid::md5(name.as_bytes()).into(),
@@ -136,6 +145,9 @@ pub(super) fn members(upstream: &Written, lines: &[usize], workers: usize, kept:
             if upstream.sticky.is_some() {
                 // Of two servers with one SID the first has it; the file's check has warned.
                 let _ = sids.insert(&sid, backends.len());
+                for sid in &others {
+                    let _ = sids.insert(sid, backends.len());
+                }
             }
             // The same address twice is two servers.
             let times = *seen.entry(address).and_modify(|times| *times += 1).or_insert(0);
@@ -215,8 +227,13 @@ fn seed() -> u64 {
     getrandom::u64().unwrap_or_else(|_| clock::unix_time().as_nanos() as u64)
 }
 
-fn policy(sticky: &SessionSticky, id_with_bar: bool) -> Policy {
-    Policy::new(&limpet_sticky::PolicySettings {
+/// What an upstream's cookies are signed with.
+fn seal(upstream: &str, sticky: &SessionSticky) -> Option<Seal> {
+    (sticky.hash == Hash::Hmac).then(|| Seal::new(&sticky.keys, upstream.as_bytes(), sticky.unsigned_until))
+}
+
+fn policy(upstream: &str, sticky: &SessionSticky, id_with_bar: bool) -> Policy {
+    let policy = Policy::new(&limpet_sticky::PolicySettings {
         cookie: sticky.cookie.clone(),
         domain: sticky.domain.clone(),
         path: sticky.path.clone(),
@@ -230,7 +247,9 @@ fn policy(sticky: &SessionSticky, id_with_bar: bool) -> Policy {
         indirect: sticky.indirect,
         fallback: sticky.fallback,
         id_with_bar,
-    })
+        attributes: sticky.attributes,
+    });
+    policy.sealed(seal(upstream, sticky))
 }
 
 /// What is told at start and reload of servers that keep their sessions.

@@ -1,7 +1,9 @@
 //! What a file says of a group of servers.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use limpet_sticky::Attributes;
 use limpet_text::Template;
 use limpet_wire::Address;
 
@@ -191,6 +193,8 @@ pub enum StickyMode {
 pub enum Hash {
     Md5,
     Plain,
+    /// By a key of ours, and the cookie is signed with it.
+    Hmac,
 }
 
 /// The arguments of all `session_sticky` directives of an upstream.
@@ -209,6 +213,20 @@ pub struct SessionSticky {
     pub indirect: bool,
     pub fallback: bool,
     pub hash: Hash,
+    pub attributes: Attributes,
+    /// `secret=`, each a text or a file with one in each line.
+    pub secrets: Vec<Secret>,
+    /// What the secrets are, once the files are read; the first one signs.
+    pub keys: Vec<Vec<u8>>,
+    /// Until when cookies without a signature count, in Unix seconds (`accept_unsigned=`).
+    pub unsigned_until: Option<i64>,
+}
+
+/// `secret=`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secret {
+    Text(Vec<u8>),
+    File(PathBuf),
 }
 
 impl Default for SessionSticky {
@@ -225,6 +243,10 @@ impl Default for SessionSticky {
             indirect: false,
             fallback: true,
             hash: Hash::Md5,
+            attributes: Attributes::default(),
+            secrets: Vec::new(),
+            keys: Vec::new(),
+            unsigned_until: None,
         }
     }
 }

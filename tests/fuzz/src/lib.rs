@@ -130,7 +130,7 @@ pub fn set_cookie_writer(data: &[u8]) {
         // What we write ourselves is read again.
         let sid: Vec<u8> = data.iter().copied().filter(|byte| byte.is_ascii_alphanumeric()).take(64).collect();
         if policy.mode() == Mode::Insert && !sid.is_empty() {
-            let line = set_cookie(&policy, &sid, 1_800_000_000, 1_799_999_000);
+            let line = set_cookie(&policy, &sid, 1_800_000_000, 1_799_999_000, true);
             let cookie = line.split(|byte| *byte == b';').next().unwrap_or_default();
             let found = read(&policy, [cookie], 1_800_000_001, |other| (other == sid).then_some(1));
             assert!(matches!(found, FoundSession::Known { peer: 1, .. }), "{found:?}");

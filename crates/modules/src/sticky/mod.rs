@@ -3,17 +3,20 @@
 mod variables;
 mod verify;
 
+use std::path::Path;
+
 use limpet_http::Request;
 use limpet_http::runtime::{Content, Location};
 use limpet_kernel::builder::{Fault, fault};
 use limpet_kernel::directive::prelude::{ANY, HTTP, LOCATION, N1, SERVER, UPSTREAM, works};
 use limpet_kernel::setters::{arg, text};
 use limpet_kernel::{Diagnostic, Level, nearest_parameter, value};
-use limpet_sticky::Policy;
+use limpet_log::os_error;
+use limpet_sticky::{Policy, SameSite, Secure};
 use limpet_syntax::{self as syntax, Word};
 use limpet_text::Registry;
 use limpet_upstream::written;
-use limpet_upstream::written::{Hash, StickyMode};
+use limpet_upstream::written::{Hash, Secret, StickyMode};
 
 use crate::model::Http;
 use crate::module::{Module, Spot, Verifying};
@@ -38,6 +41,7 @@ impl Module for SessionSticky {
         if let Some((_, diagnostic)) = http.main.sticky.hidden.iter().find(|(name, _)| !is_block(name)) {
             return Err(diagnostic.clone());
         }
+        verify::check_secrets(http)?;
         verify::warn_of_sticky(http, verifying.notices);
         Ok(())
     }
@@ -73,7 +77,8 @@ const ROWS: &[Directive] = &[
         "session_sticky",
         UPSTREAM,
         ANY,
-        "Keeps each client on its server by a cookie: `cookie= domain= path= maxage= maxidle= maxlife= mode= option= fallback= hash=`.",
+        "Keeps each client on its server by a cookie: `cookie= domain= path= maxage= maxidle= maxlife= mode= option= fallback= hash= secret= accept_unsigned=`. \
+         For browsers: `secure[=auto|forwarded] httponly samesite=strict|lax|none partitioned nocache always refresh`.",
         session_sticky,
     )
     .repeatable(),
@@ -113,8 +118,28 @@ fn session_sticky(builder: &mut Builder<'_>, directive: &syntax::Directive) -> R
     Ok(())
 }
 
-const ARGUMENTS: &[&str] =
-    &["cookie=", "domain=", "path=", "maxage=", "maxidle=", "maxlife=", "mode=", "option=", "fallback=", "hash="];
+const ARGUMENTS: &[&str] = &[
+    "cookie=",
+    "domain=",
+    "path=",
+    "maxage=",
+    "maxidle=",
+    "maxlife=",
+    "mode=",
+    "option=",
+    "fallback=",
+    "hash=",
+    "secret=",
+    "accept_unsigned=",
+    "secure",
+    "secure=",
+    "httponly",
+    "samesite=",
+    "partitioned",
+    "nocache",
+    "always",
+    "refresh",
+];
 
 /// Takes one argument; what it returns is a warning.
 fn argument(sticky: &mut written::SessionSticky, word: &Word) -> Result<Option<String>, Fault> {
@@ -172,16 +197,91 @@ fn argument(sticky: &mut written::SessionSticky, word: &Word) -> Result<Option<S
             sticky.fallback &= choice("fallback", &["on", "off"])? == 0;
         }
         b"hash=" if value == b"md5" => sticky.hash = Hash::Md5,
+        b"hash=" if value == b"hmac" => sticky.hash = Hash::Hmac,
+        b"secret=" => {
+            let secret = text("secret")?;
+            sticky.secrets.push(match secret.strip_prefix(b"file:") {
+                Some(path) => Secret::File(String::from_utf8_lossy(path).into_owned().into()),
+                None => Secret::Text(secret),
+            });
+        }
+        b"accept_unsigned=" => {
+            match std::str::from_utf8(value).ok().and_then(|text| text.parse::<jiff::civil::Date>().ok()) {
+                Some(date) => sticky.unsigned_until = unix_seconds(date),
+                None => return fault(word, "invalid accept_unsigned, it must be a date such as \"2027-01-31\""),
+            }
+        }
         b"hash=" => {
             choice("hash mode", &["plain"])?;
             sticky.hash = Hash::Plain;
         }
+        _ if attribute(sticky, word)? => {}
         _ => {
             let meant = nearest_parameter(&word.text(), ARGUMENTS).map(str::to_owned);
             return Err(Fault::Unknown { message: "invalid argument".into(), span: word.span, meant });
         }
     }
     Ok(warning)
+}
+
+/// When a day begins (UTC).
+fn unix_seconds(date: jiff::civil::Date) -> Option<i64> {
+    Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
+/// The shortest secret, in bytes: fewer can be guessed.
+const SHORTEST_SECRET: usize = 16;
+
+/// Reads the secrets of an upstream.
+///
+/// # Errors
+/// A file that can't be read, or a secret that is too short.
+pub(crate) fn keys(sticky: &written::SessionSticky, prefix: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let mut keys = Vec::new();
+    for secret in &sticky.secrets {
+        match secret {
+            Secret::Text(text) => keys.push(text.clone()),
+            Secret::File(path) => {
+                let path = prefix.join(path);
+                let failed =
+                    |error: std::io::Error| format!("open() \"{}\" failed ({})", path.display(), os_error(&error));
+                let text = std::fs::read(&path).map_err(failed)?;
+                let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+                keys.extend(lines.map(<[u8]>::to_vec));
+            }
+        }
+    }
+    match keys.iter().any(|key| key.len() < SHORTEST_SECRET) {
+        true => Err(format!("a secret of session_sticky has fewer than {SHORTEST_SECRET} bytes")),
+        false => Ok(keys),
+    }
+}
+
+/// Takes an argument that the reference does not have; `false`: it is none.
+fn attribute(sticky: &mut written::SessionSticky, word: &Word) -> Result<bool, Fault> {
+    let said = &mut sticky.attributes;
+    match word.bytes.as_slice() {
+        b"secure" | b"secure=on" => said.secure = Secure::On,
+        b"secure=off" => said.secure = Secure::Off,
+        b"secure=auto" => said.secure = Secure::Auto,
+        b"secure=forwarded" => said.secure = Secure::Forwarded,
+        b"httponly" => said.http_only = true,
+        b"samesite=strict" => said.same_site = Some(SameSite::Strict),
+        b"samesite=lax" => said.same_site = Some(SameSite::Lax),
+        b"samesite=none" => said.same_site = Some(SameSite::None),
+        b"partitioned" => said.partitioned = true,
+        b"nocache" => said.nocache = true,
+        b"always" => said.always = true,
+        b"refresh" => said.refresh = true,
+        other if other.starts_with(b"secure=") => {
+            return fault(word, "invalid secure, it must be \"on\", \"off\", \"auto\" or \"forwarded\"");
+        }
+        other if other.starts_with(b"samesite=") => {
+            return fault(word, "invalid samesite, it must be \"strict\", \"lax\" or \"none\"");
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 fn hide_cookie(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {

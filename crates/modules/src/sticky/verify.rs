@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use limpet_kernel::{Notice, Place};
+use limpet_kernel::{Diagnostic, Notice, Place};
+use limpet_sticky::{Attributes, SameSite, Secure};
 use limpet_upstream::written::{Hash, SessionSticky, StickyMode};
 
 use crate::model::{Http, Location, Server, Upstream};
@@ -11,12 +12,27 @@ fn warn(notices: &mut Vec<Notice>, place: &Place, message: String) {
     notices.push(place.warning(message));
 }
 
+/// What is signed needs a secret, and a cookie of our own.
+pub(super) fn check_secrets(http: &Http) -> Result<(), Diagnostic> {
+    for (upstream, sticky) in http.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.sticky.as_ref()?))) {
+        let wrong = match sticky.hash {
+            Hash::Hmac if sticky.secrets.is_empty() => "hash=hmac needs a secret",
+            Hash::Hmac if sticky.mode != StickyMode::Insert => "hash=hmac is for mode=insert",
+            Hash::Md5 | Hash::Plain if !sticky.secrets.is_empty() => "a secret is for hash=hmac",
+            _ => continue,
+        };
+        return Err(upstream.sticky_place.error(format!("upstream {}: {wrong}", upstream.name)));
+    }
+    Ok(())
+}
+
 pub(super) fn warn_of_sticky(http: &Http, notices: &mut Vec<Notice>) {
     for (upstream, sticky) in http.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.sticky.as_ref()?))) {
         if sticky.maxage.is_some() && (sticky.maxidle.is_some() || sticky.maxlife.is_some()) {
             let message = format!("upstream {}: maxage has no effect together with maxidle or maxlife", upstream.name);
             warn(notices, &upstream.sticky_place, message);
         }
+        warn_of_attributes(upstream, sticky, notices);
         warn_of_ids(upstream, sticky, notices);
     }
     let mut unhidden = BTreeSet::new();
@@ -56,6 +72,27 @@ pub(super) fn warn_of_sticky(http: &Http, notices: &mut Vec<Notice>) {
         let Some(place) = upstreams.first().map(|first| &first.sticky_place) else { continue };
         let message = format!("{}: {what} has no effect without session_sticky_hide_cookie", named(&upstreams));
         warn(notices, place, message);
+    }
+}
+
+/// Warns of what browsers do not take, and of what is said of a cookie that the backend writes.
+fn warn_of_attributes(upstream: &Upstream, sticky: &SessionSticky, notices: &mut Vec<Notice>) {
+    let (said, name) = (&sticky.attributes, &upstream.name);
+    if sticky.mode != StickyMode::Insert && *said != Attributes::default() {
+        let message =
+            format!("upstream {name}: the backend writes the cookie, and says itself what browsers are told of it");
+        warn(notices, &upstream.sticky_place, message);
+    }
+    if said.secure == Secure::Off {
+        for (is_said, what) in
+            [(said.same_site == Some(SameSite::None), "samesite=none"), (said.partitioned, "partitioned")]
+        {
+            if is_said {
+                let message =
+                    format!("upstream {name}: browsers take no cookie with \"{what}\" that is not \"secure\"");
+                warn(notices, &upstream.sticky_place, message);
+            }
+        }
     }
 }
 
