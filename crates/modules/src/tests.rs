@@ -566,6 +566,23 @@ fn what_does_nothing_is_told() {
         ),
         (upstream("mode=prefix") + &to(""), "upstream u: mode=prefix has no effect without session_sticky_hide_cookie"),
         (
+            upstream("samesite=none"),
+            "upstream u: browsers take no cookie with \"samesite=none\" that is not \"secure\"",
+        ),
+        (upstream("partitioned"), "upstream u: browsers take no cookie with \"partitioned\" that is not \"secure\""),
+        (
+            upstream("mode=rewrite httponly"),
+            "upstream u: the backend writes the cookie, and says itself what browsers are told of it",
+        ),
+        (
+            "server { listen 443 quic; listen 443; }".to_owned(),
+            "limpet does not speak HTTP/3: \"listen 443 ... quic\" is left out",
+        ),
+        (
+            "server { listen 443 http2; }".to_owned(),
+            "the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead",
+        ),
+        (
             upstream("") + "upstream v { server 127.0.0.1; }" + &to("session_sticky_hide_cookie upstream=v;"),
             "session_sticky_hide_cookie names upstream v, but requests go to upstream u: the policy of u is used",
         ),
