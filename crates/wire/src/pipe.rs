@@ -196,14 +196,14 @@ mod tests {
 
     #[test]
     fn bytes_pass_both_ways_and_no_more_than_there_is_room_for() {
-        let (pipe, mut cx) = (Pipe::default(), Context::from_waker(Waker::noop()));
+        let (pipe, cx) = (Pipe::default(), Context::from_waker(Waker::noop()));
         assert_eq!(pipe.try_read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         pipe.put(&[b"ab", b"cde"]);
-        assert!(pipe.poll_taken(&mut cx).is_pending() && pipe.has_unread());
+        assert!(pipe.poll_taken(&cx).is_pending() && pipe.has_unread());
         let mut space = [0; 4];
         assert_eq!((pipe.try_read(&mut space).unwrap(), &space), (4, b"abcd"));
         assert_eq!(pipe.try_read(&mut space).unwrap(), 1);
-        assert!(pipe.poll_taken(&mut cx).is_ready() && !pipe.has_unread());
+        assert!(pipe.poll_taken(&cx).is_ready() && !pipe.has_unread());
         let large = vec![b'x'; WAITING + 1];
         assert_eq!(pipe.try_write_vectored(&[IoSlice::new(b"12"), IoSlice::new(&large)]).unwrap(), WAITING);
         assert!(pipe.poll_writable(&cx).is_pending());
