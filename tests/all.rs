@@ -31,3 +31,4 @@ mod sticky;
 mod tls;
 mod variables;
 mod walls;
+mod websocket;
