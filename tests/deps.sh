@@ -18,6 +18,7 @@ need mariadbd mariadb-server
 need openssl openssl
 need fcgiwrap fcgiwrap
 need wrk wrk
+need h2load nghttp2-client
 command -v cargo >/dev/null 2>&1 || { echo "cargo is missing: install Rust 1.95 or later (rustup)" >&2; exit 1; }
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ]; then

@@ -169,6 +169,48 @@ pub fn haproxy(backend: u16) -> Server {
     })
 }
 
+/// nginx, HAProxy and limpet for TLS and HTTP/2, with one certificate in `identity.pem` of a folder.
+pub fn tls(backend: u16, identity: &Path) -> [Server; 3] {
+    let (identity, to) = (identity.display(), format!("server 127.0.0.1:{backend};"));
+    let http = format!(
+        "ssl_certificate {identity}; ssl_certificate_key {identity}; ssl_protocols TLSv1.3; ssl_session_cache shared:S:10m; http2_max_concurrent_streams 128;"
+    );
+    let nginx = |folder: &Path, port: u16| {
+        let folder = folder.display();
+        format!(
+            "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ {http} access_log off; keepalive_requests 1000000000;
+             upstream u {{ {to} keepalive 256; keepalive_requests 1000000000; }}
+             server {{ listen 127.0.0.1:{port} ssl http2 backlog=4096; location / {{ proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }} }}"
+        )
+    };
+    let haproxy = |_: &Path, port: u16| {
+        format!(
+            "global\n  nbthread 1\n  maxconn 8000\n  ssl-default-bind-options ssl-min-ver TLSv1.3\ndefaults\n  mode http\n  timeout client 75s\n  timeout server 60s\n  timeout connect 60s\n  timeout http-keep-alive 75s\n  http-reuse always\n\
+             frontend f\n  bind 127.0.0.1:{port} ssl crt {identity} alpn h2,http/1.1 backlog 4096\n  default_backend b\nbackend b\n  cookie SRV insert indirect nocache\n  server s1 127.0.0.1:{backend} cookie s1\n"
+        )
+    };
+    let limpet = |_: &Path, port: u16| {
+        format!(
+            "daemon off; worker_processes 1; events {{ worker_connections 16384; }} http {{ {http} http2 on; access_log off; keepalive_requests 1000000000;
+             upstream u {{ {to} keepalive 256; keepalive_requests 1000000000; session_sticky; }}
+             server {{ listen 127.0.0.1:{port} ssl backlog=4096; location / {{ proxy_pass http://u; }} }} }}"
+        )
+    };
+    [
+        start("nginx", nginx, nginx_command),
+        start("HAProxy", haproxy, |folder| {
+            let mut command = Command::new("haproxy");
+            command.arg("-db").arg("-f").arg(folder.join("server.conf"));
+            command
+        }),
+        start("limpet", limpet, |folder| {
+            let mut command = Command::new(limpet_binary());
+            command.arg("-p").arg(folder).args(["-c", "server.conf"]);
+            command
+        }),
+    ]
+}
+
 /// The binary that is measured: that of `make build`, or the one that `LIMPET` names.
 pub fn limpet_binary() -> PathBuf {
     if let Some(named) = std::env::var_os("LIMPET") {

@@ -14,9 +14,9 @@ const SIZES: [(&str, &str); 3] = [("19", "19 bytes"), ("64k", "64 KiB"), ("1m", 
 /// What a server took in a round, for each request.
 #[derive(Clone, Copy)]
 pub struct Figures {
-    user: f64,
-    system: f64,
-    throughput: f64,
+    pub user: f64,
+    pub system: f64,
+    pub throughput: f64,
 }
 
 impl Figures {
@@ -48,7 +48,12 @@ pub fn measure(page: &mut String) {
 fn table<const N: usize>(page: &mut String, servers: &[Server; N], target: &str, size: &str) {
     let cookies = servers.each_ref().map(|server| cookie(server.port, target));
     let rounds = in_turns(ROUNDS, servers.len(), |server| requests(&servers[server], target, &cookies[server]));
-    for (server, figures) in servers.iter().zip(&rounds) {
+    rows(page, servers, &rounds, size);
+}
+
+/// The rows of what was measured.
+pub fn rows(page: &mut String, servers: &[Server], rounds: &[Vec<Figures>], size: &str) {
+    for (server, figures) in servers.iter().zip(rounds) {
         let middle = |figure: fn(Figures) -> f64| median(figures.iter().map(|figures| figure(*figures)));
         let to_nginx = |figure: fn(Figures) -> f64| {
             median(figures.iter().zip(&rounds[0]).map(|(figures, nginx)| figure(*figures) / figure(*nginx)))
@@ -88,10 +93,15 @@ pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
 
 /// What requests with a cookie cost, for a second.
 pub fn requests(server: &Server, target: &str, cookie: &str) -> Figures {
+    requests_over("http", server, target, cookie)
+}
+
+/// The same over a scheme.
+pub fn requests_over(scheme: &str, server: &Server, target: &str, cookie: &str) -> Figures {
     let before = server.cpu();
     let output = Command::new("wrk")
         .args(["-t1", "-c64", "-d1s", "-H", &format!("Cookie: {cookie}")])
-        .arg(format!("http://127.0.0.1:{}/{target}", server.port))
+        .arg(format!("{scheme}://127.0.0.1:{}/{target}", server.port))
         .output()
         .expect("wrk runs");
     let after = server.cpu();
@@ -140,7 +150,7 @@ pub fn instructions(page: &mut String) {
     page.push('\n');
 }
 
-fn number(text: &str, line: impl Fn(&str) -> bool, word: usize) -> f64 {
+pub fn number(text: &str, line: impl Fn(&str) -> bool, word: usize) -> f64 {
     let found = text.lines().find(|candidate| line(candidate)).and_then(|line| line.split_whitespace().nth(word)?.parse().ok());
     found.unwrap_or_else(|| panic!("wrk said {text}"))
 }
