@@ -10,7 +10,7 @@ use openssl::hash::MessageDigest;
 use openssl::sha::Sha256;
 use openssl::ssl::{
     AlpnError, ClientHelloResponse, Ssl, SslAlert, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
-    SslRef, SslSession, SslSessionCacheMode, SslVerifyMode, select_next_proto,
+    SslRef, SslSession, SslSessionCacheMode, SslVerifyMode, SslVersion, select_next_proto,
 };
 use openssl::x509::verify::X509VerifyFlags;
 
@@ -248,7 +248,7 @@ fn sessions(context: &mut SslContextBuilder, settings: &ServerSettings, kept: &K
         }
         SessionCache::Shared(name, size) => {
             context.set_session_cache_mode(SslSessionCacheMode::SERVER | SslSessionCacheMode::NO_INTERNAL);
-            share(context, &kept.zones.get(name, *size), lifetime);
+            share(context, &kept.zones.get(name, *size), lifetime, settings.tickets);
         }
     }
     if !settings.tickets {
@@ -266,11 +266,12 @@ fn sessions(context: &mut SslContextBuilder, settings: &ServerSettings, kept: &K
     Ok(())
 }
 
-/// Has a context keep its sessions in a zone.
-fn share(context: &mut SslContextBuilder, zone: &Arc<Zone>, lifetime: Duration) {
+/// Has a context keep its sessions in a zone. With tickets a session of TLS 1.3 is in its ticket, all of it.
+fn share(context: &mut SslContextBuilder, zone: &Arc<Zone>, lifetime: Duration, has_tickets: bool) {
     let (put, get, remove) = (Arc::clone(zone), Arc::clone(zone), Arc::clone(zone));
     context.set_new_session_callback(move |_, session| {
-        if let Ok(bytes) = session.to_der() {
+        let is_in_ticket = has_tickets && session.protocol_version() == SslVersion::TLS1_3;
+        if !is_in_ticket && let Ok(bytes) = session.to_der() {
             put.put(session.id(), bytes, lifetime, Instant::now());
         }
     });
