@@ -70,3 +70,34 @@ impl fmt::Display for Diagnostic {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excerpt(text: &str, line: u32, column: u32, meant: Option<&str>) -> Option<String> {
+        let mut sources = Sources::default();
+        let file = sources.add("a.conf".into(), text.as_bytes().into());
+        let caret = Some(Span { file, line, column });
+        Diagnostic { caret, meant: meant.map(str::to_owned), ..Diagnostic::nowhere("wrong") }.excerpt(&sources)
+    }
+
+    #[test]
+    fn a_caret_stands_under_the_word_that_is_meant() {
+        let text = format!("{}server {{\r\n\t lisen 80;\r\n", "\n".repeat(9));
+        assert_eq!(excerpt(&text, 10, 8, None).unwrap(), "   |\n10 | server {\n   |        ^");
+        assert_eq!(
+            excerpt(&text, 11, 3, Some("listen")).unwrap(),
+            "   |\n11 | \t lisen 80;\n   | \t ^\n   = did you mean \"listen\"?"
+        );
+        assert_eq!(excerpt(&text, 13, 1, None), None);
+        assert_eq!(Diagnostic::nowhere("wrong").excerpt(&Sources::default()), None);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_its_caret() {
+        let text = format!("{}{}{}", "a".repeat(40), "b".repeat(110), "c".repeat(50));
+        let shown = excerpt(&text, 1, 101, None).unwrap();
+        assert_eq!(shown, format!("  |\n1 | {}\n  | {}^", "b".repeat(110), " ".repeat(60)));
+    }
+}

@@ -63,3 +63,36 @@ impl Includes<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The folder with the sources of this crate, which are the files that any machine with the tests has.
+    fn here(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name)
+    }
+
+    #[test]
+    fn a_file_on_the_disk_is_read_as_a_whole() {
+        assert_eq!(Disk.read(&here("include.rs")).unwrap(), include_bytes!("include.rs"));
+        assert_eq!(Disk.read(&here("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(Disk.read(&here("")).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+    }
+
+    #[test]
+    fn a_pattern_matches_the_files_of_its_folder_sorted_by_name() {
+        for (pattern, found) in [
+            ("[ls]*e?.rs", &["lexer.rs"][..]),
+            ("[lp]*er.rs", &["lexer.rs", "parser.rs"]),
+            ("../sr?/tree.rs", &["../src/tree.rs"]),
+            ("li?.r*", &["lib.rs"]),
+            ("tree.*.rs", &[]),
+            ("TREE.*", &[]),
+            ("[", &[]),
+        ] {
+            let found: Vec<PathBuf> = found.iter().map(|name| here(name)).collect();
+            assert_eq!(Disk.matches(&here(pattern)), found, "{pattern}");
+        }
+    }
+}

@@ -60,3 +60,17 @@ impl Sources {
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_told_without_its_end() {
+        let mut sources = Sources::default();
+        sources.add("first".into(), b"other".as_slice().into());
+        let file = sources.add("second".into(), b"one\r\n\n three\r".as_slice().into());
+        let line = |line| sources.line(Span { file, line, column: 1 });
+        assert_eq!((0..5).map(line).collect::<Vec<_>>(), [None, Some(&b"one"[..]), Some(b""), Some(b" three"), None]);
+    }
+}
