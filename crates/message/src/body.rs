@@ -146,7 +146,8 @@ fn step(chunk: Chunk, byte: u8) -> Cursor {
             let digit = char::from(byte).to_digit(16).map(u64::from);
             match (digit, before, byte) {
                 // As much as fits, whatever the number of leading zeros.
-                (Some(digit), _, _) => match before.unwrap_or(0).checked_mul(16).map(|size| size | digit) {
+                (Some(digit), _, _) => match before.unwrap_or(0).checked_mul(16).map(|size| size.saturating_add(digit))
+                {
                     Some(size) if size <= i64::MAX as u64 => Chunk::Size(size),
                     _ => return Cursor::Lost,
                 },
@@ -249,6 +250,20 @@ mod tests {
         ] {
             assert_eq!(taken(Body::Chunked, broken.as_bytes()).2, Cursor::Lost, "{broken:?}");
         }
+    }
+
+    #[test]
+    fn a_body_is_done_when_all_of_it_has_gone_by() {
+        assert!(Cursor::new(Body::None).is_done() && Cursor::new(Body::Length(0)).is_done());
+        for (body, bytes) in [(Body::Length(2), "ab"), (Body::Chunked, "1\r\na\r\n0\r\n\r\n")] {
+            let mut cursor = Cursor::new(body);
+            for byte in bytes.as_bytes() {
+                assert!(!cursor.is_done(), "{cursor:?}");
+                cursor.advance(&[*byte]);
+            }
+            assert!(cursor.is_done(), "{cursor:?}");
+        }
+        assert!(!Cursor::Lost.is_done());
     }
 
     #[test]

@@ -305,6 +305,68 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_is_called_by_its_name() {
+        let names = "Authorization Connection Content-Length Content-Range Content-Type Cookie Date ETag Expect Expires Host \
+            If-Match If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive Last-Modified Location \
+            Proxy-Authorization Proxy-Connection Range Referer Refresh Server Set-Cookie TE Transfer-Encoding Upgrade \
+            User-Agent X-Accel-Buffering X-Accel-Charset X-Accel-Expires X-Accel-Limit-Rate X-Accel-Redirect \
+            X-Forwarded-For X-Pad";
+        for name in names.split_whitespace() {
+            let known = format!("{:?}", Known::of(name.as_bytes()));
+            assert!(known.eq_ignore_ascii_case(&name.replace('-', "")), "{name} is not {known}");
+        }
+    }
+
+    /// The lines of a text, each with its end.
+    fn fields(text: &'static str) -> Fields {
+        let mut fields = Fields::new();
+        let mut start = 0;
+        for line in text.split_inclusive('\n') {
+            let end = start + line.len();
+            fields.add(text.as_bytes(), trim_line_end(text.as_bytes(), start..end)).unwrap();
+            start = end;
+        }
+        fields.keep(Bytes::from_static(text.as_bytes()));
+        fields
+    }
+
+    #[test]
+    fn lines_are_found_by_name() {
+        let fields = fields("Cookie: a\r\nX: 1\r\nHost:\r\ncookie:  b \r\n");
+        assert_eq!(fields.values(Known::Cookie).collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(fields.values_named(b"COOKIE").collect::<Vec<_>>(), [b"a", b"b"]);
+        for (known, value) in
+            [(Known::Cookie, Some("a")), (Known::Other, Some("1")), (Known::Host, Some("")), (Known::Date, None)]
+        {
+            assert_eq!(fields.value(known), value.map(str::as_bytes), "{known:?}");
+            assert_eq!(fields.value_bytes(known), value.map(Bytes::from), "{known:?}");
+        }
+        let lines: Vec<_> = fields.iter().map(|(known, name, _)| (known, name)).collect();
+        let cookie = Known::Cookie;
+        assert_eq!(
+            lines,
+            [(cookie, &b"Cookie"[..]), (Known::Other, b"X"), (Known::Host, b"Host"), (cookie, b"cookie")]
+        );
+    }
+
+    #[test]
+    fn a_line_ends_behind_its_line_feed() {
+        let fields = fields("A: 1\r\nB: 2  \nC: 3");
+        assert_eq!([0, 1, 2].map(|line| fields.line_end(line)), [6, 13, 17]);
+    }
+
+    #[test]
+    fn the_last_lines_are_taken_back() {
+        let mut fields = fields("A: 1\nB: 2\nC: 3\n");
+        fields.truncate(4);
+        assert_eq!(fields.count(), 3);
+        fields.truncate(2);
+        assert_eq!(fields.iter().map(|(.., value)| value).collect::<Vec<_>>(), [b"1", b"2"]);
+        fields.forget_last();
+        assert_eq!(fields.values(Known::Other).collect::<Vec<_>>(), [b"1"]);
+    }
+
+    #[test]
     fn a_word_is_found_in_a_list() {
         assert!(has_word(b"Keep-Alive", b"keep-alive") && has_word(b"x, CLOSE", b"close"));
         assert!(!has_word(b"clos", b"close") && !has_word(b"", b"close"));
@@ -316,7 +378,16 @@ mod tests {
         assert_eq!(add("X-A: 1"), Ok(true));
         assert_eq!(add("X_A: 1"), Ok(false));
         assert_eq!(add("Alone"), Ok(true));
-        for (line, at) in [("", 0), (": 1", 0), ("X A: 1", 1), ("X\u{7f}: 1", 1), ("X: a\0", 4), ("X: \rb", 3)] {
+        for (line, at) in [
+            ("", 0),
+            (": 1", 0),
+            ("X A: 1", 1),
+            ("X\u{7f}: 1", 1),
+            ("X: a\0", 4),
+            ("X: \rb", 3),
+            ("X: \0\0", 3),
+            ("X:\r\rb", 2),
+        ] {
             assert_eq!(add(line), Err(at), "{line:?}");
         }
     }

@@ -290,6 +290,10 @@ mod tests {
             "HTTP/1.1 2000\r\n\r\n",
             "HTTP/1.1 200 OK\r\r\n\r\n",
             "HTTP/1.1 200 OK\r\n\r\r\n",
+            "HTTP/x.1 200 OK\r\n\r\n",
+            "HTTP/1.x 200 OK\r\n\r\n",
+            "HTTP/1.1200 OK\r\n\r\n",
+            "HTTP/1.1\t200 OK\r\n\r\n",
         ] {
             assert!(matches!(parse(text), Err(Unread::Invalid(_))), "{text}");
         }
@@ -309,6 +313,35 @@ mod tests {
             assert_eq!(take(five, rest), (false, rest.len()), "{rest}");
         }
         assert_eq!(take("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "hello"), (false, 5));
+    }
+
+    #[test]
+    fn a_head_is_taken_up_to_its_limit() {
+        let too_big = || Unread::Invalid("upstream sent too big header".into());
+        let head = "HTTP/1.1 200 OK\r\nX: 1\r\n\r\n";
+        for most in [0, 1, 14, 15, 16, 17, 18, 22, 23, 24, 25, 26, 27, 100] {
+            for length in 5..=head.len() {
+                let expected = match length {
+                    _ if length > most => Err(too_big()),
+                    _ if length < head.len() => Err(Unread::Incomplete),
+                    _ => Ok(head.len()),
+                };
+                let read = ResponseHead::parse(&head.as_bytes()[..length], most).map(|(_, length)| length);
+                assert_eq!(read, expected, "{length} of {most}");
+            }
+            // What is behind the head does not count.
+            let read = ResponseHead::parse(format!("{head}{head}").as_bytes(), most);
+            assert_eq!(read.is_ok(), most >= head.len(), "{most}");
+        }
+    }
+
+    #[test]
+    fn informational_heads_count_towards_the_limit() {
+        let heads = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 102 Wait\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+        for most in 28..100 {
+            let read = ResponseHead::parse(heads.as_bytes(), most).map(|(_, length)| length);
+            assert_eq!(read.ok(), (most >= heads.len()).then_some(heads.len()), "{most}");
+        }
     }
 
     #[test]

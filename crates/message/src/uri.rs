@@ -70,7 +70,7 @@ fn unescape(path: &[u8]) -> Vec<u8> {
         let Some(first) = rest.next() else { break };
         match (digit(first), digit(first).and_then(|_| rest.next()).map(digit)) {
             (None, _) => out.push(*first),
-            (Some(high), Some(Some(low))) => out.push((high << 4 | low) as u8),
+            (Some(high), Some(Some(low))) => out.push(high.saturating_mul(16).saturating_add(low) as u8),
             (Some(_), _) => {}
         }
     }
