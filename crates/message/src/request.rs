@@ -236,9 +236,6 @@ impl Head {
         let Some(last_blank) = whole.get(..end).and_then(|text| text.iter().rposition(|byte| *byte == b' ')) else {
             return reject(400, invalid);
         };
-        if last_blank < target_start {
-            return reject(400, invalid);
-        }
         let target_end = last_blank.saturating_sub(
             whole.get(..last_blank).map_or(0, |text| text.iter().rev().take_while(|byte| **byte == b' ').count()),
         );
@@ -247,7 +244,7 @@ impl Head {
         let begins = target.first().is_some_and(|first| *first == b'/' || first.is_ascii_alphabetic());
         if !begins || target.iter().any(|byte| *byte <= 0x20 || *byte == 0x7f) {
             let mut words = target.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-            let is_plain = |word: &[u8]| begins && !word.iter().any(|byte| *byte < 0x20 || *byte == 0x7f);
+            let is_plain = |word: &[u8]| begins && !word.iter().any(u8::is_ascii_control);
             let is_version = |word: &[u8]| protocol(word) == Protocol::Unsupported;
             return match words.next().is_some_and(is_plain) && words.next().is_some_and(is_version) {
                 true => reject(505, unsupported),
@@ -494,7 +491,7 @@ impl Head {
     /// Whether the method is HEAD, so that no body answers it.
     pub fn is_head(&self) -> bool {
         // Of a line that can't be read as a whole nginx knows this much.
-        self.method() == b"HEAD" || (self.line_read != LineRead::Whole && self.line().starts_with(b"HEAD "))
+        self.part(&self.line).starts_with(b"HEAD ")
     }
 }
 
@@ -603,12 +600,13 @@ mod tests {
         let head =
             parse("POST /a/../b?c=d HTTP/1.1\r\nHost: EXAMPLE.com:80\r\nX-A:  v  \r\nContent-Length: 03\r\n\r\n")
                 .unwrap();
-        assert_eq!(head.method(), b"POST");
+        assert_eq!((head.method(), head.protocol(), head.length()), (&b"POST"[..], &b"HTTP/1.1"[..], 82));
         assert_eq!(head.line(), b"POST /a/../b?c=d HTTP/1.1");
         assert_eq!(head.target(), b"/a/../b?c=d");
         assert_eq!((head.uri.as_slice(), head.args()), (&b"/b"[..], Some(&b"c=d"[..])));
         assert_eq!(head.host, b"example.com");
         assert_eq!(head.fields.values_named(b"x-a").next(), Some(&b"v"[..]));
+        assert_eq!((head.value(Known::ContentLength), head.value(Known::Cookie)), (Some(&b"03"[..]), None));
         assert_eq!(head.body, Body::Length(3));
         assert!(head.keepalive);
     }
@@ -628,6 +626,234 @@ mod tests {
         for bad in ["a", "*", "?a", "/%zz", "/..", "/\x01", "http://u@h/x", "http:/x", "/a\x7f"] {
             assert!(target(bad).unwrap_err().starts_with("400 "), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_absolute_target_has_a_scheme_and_a_host() {
+        let invalid = "400 client sent invalid request while reading client request line";
+        let wrong_host = "400 client sent invalid host in request line while reading client request line";
+        for (absolute, read) in [
+            ("HTTP://A.b-c:80", Ok("a.b-c")),
+            ("h+t-t.p1://[::1]:80", Ok("[::1]")),
+            ("http://[v1.a_!]", Ok("[v1.a_!]")),
+            ("http://a_b", Err(invalid)),
+            ("http://a!b", Err(invalid)),
+            ("http://h:x", Err(invalid)),
+            ("http://[::1", Err(invalid)),
+            ("ht_tp://h", Err(invalid)),
+            ("1http://h", Err(invalid)),
+            ("http:h", Err(invalid)),
+            ("http", Err(invalid)),
+            ("http://", Err(wrong_host)),
+            ("http://a..b", Err(wrong_host)),
+        ] {
+            let head = parse(&format!("GET {absolute}/x HTTP/1.1\r\nHost: other\r\n\r\n"));
+            let host = head.map(|head| String::from_utf8(head.host).unwrap());
+            assert_eq!(host.as_deref(), read.map_err(str::to_owned).as_deref(), "{absolute}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_begins_with_its_query_lacks_a_path() {
+        for (target, lacks) in [("http://h?a", true), ("http://h", false), ("http://h/?a", false), ("/?a", false)] {
+            let head = parse(&format!("GET {target} HTTP/1.0\r\n\r\n")).unwrap();
+            assert_eq!(head.lacks_path(), lacks, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_request_line_is_told_in_the_order_of_its_bytes() {
+        for (line, reason) in [
+            (" / HTTP/1.1", "400 client sent invalid method"),
+            ("GET\t/ HTTP/1.1", "400 client sent invalid method"),
+            ("GET", "400 client sent invalid method"),
+            ("GET   ", "400 client sent invalid request"),
+            ("GET   HTTP/1.1", "400 client sent invalid request"),
+            ("GET /a HTTP/2.0 x HTTP/1.1", "505 client sent invalid version"),
+            ("GET /a  HTTP/2.0 x HTTP/1.1", "505 client sent invalid version"),
+            ("GET *a HTTP/2.0 x HTTP/1.1", "400 client sent invalid request"),
+            ("GET /\x01 HTTP/2.0 x HTTP/1.1", "400 client sent invalid request"),
+            ("GET /\x7f HTTP/2.0 x HTTP/1.1", "400 client sent invalid request"),
+            ("GET /a x HTTP/2.0 HTTP/1.1", "400 client sent invalid request"),
+        ] {
+            let found = parse(&format!("{line}\r\nHost: h\r\n\r\n")).unwrap_err();
+            assert_eq!(found, format!("{reason} while reading client request line"), "{line:?}");
+        }
+    }
+
+    fn rejected(text: &str) -> Rejection {
+        match Head::parse(text.as_bytes(), HeadLimits::default()) {
+            Err(Unread::Rejected(rejection)) => *rejection,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn how_far_a_rejected_line_could_be_read_is_known() {
+        for (line, read) in [
+            ("GET /.. HTTP/1.1", LineRead::Path),
+            ("GET http:///x HTTP/1.1", LineRead::Whole),
+            ("GET / HTTP/2.0", LineRead::Protocol),
+            ("GET  /  HTTP/2.0", LineRead::Protocol),
+            ("GET http://h/ HTTP/2.0", LineRead::Protocol),
+            ("GET / XTTP/1.1", LineRead::No),
+            ("GET /a b HTTP/1.1", LineRead::No),
+            ("GET * HTTP/1.1", LineRead::No),
+            ("GET 1h://h/ HTTP/1.1", LineRead::No),
+            ("get / HTTP/1.1", LineRead::No),
+            ("GET /", LineRead::No),
+        ] {
+            let head = rejected(&format!("{line}\r\nHost: h\r\n\r\n")).head;
+            assert_eq!((head.line_read, head.line()), (read, line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_request_for_a_head_is_known_though_it_is_rejected() {
+        for (line, is_head) in [("HEAD /", true), ("GET /", false), ("HEADX /", false), ("GET /HEAD", false)] {
+            assert_eq!(parse(&format!("{line} HTTP/1.0\n\n")).unwrap().is_head(), is_head, "{line}");
+            for end in ["", " HTTP/2.0", "/../.. HTTP/1.1", " HTTP/1.1\nX Y: 1"] {
+                assert_eq!(rejected(&format!("{line}{end}\n\n")).head.is_head(), is_head, "{line}{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_has_not_ended_is_judged_by_its_method() {
+        let limits = HeadLimits { line: 10, ..HeadLimits::default() };
+        for text in ["", "GE", "GET", "GET ", "GET /\x01", "GET /xyz "] {
+            assert!(matches!(Head::parse(text.as_bytes(), limits), Err(Unread::Incomplete)), "{text:?}");
+        }
+        for (text, status, line) in [
+            ("get", 400, "get"),
+            (" GET", 400, " GET"),
+            ("GET\t", 400, "GET\t"),
+            ("G=\r/", 400, "G="),
+            ("\x16\x03\x01", 400, "\x16\x03\x01"),
+            ("GET /wxyz ", 414, "GET /wxyz "),
+            ("GET /wxyz H", 414, "GET /wxyz "),
+            ("VERYLONGMETHOD", 414, "VERYLONGME"),
+        ] {
+            let Err(Unread::Rejected(rejection)) = Head::parse(text.as_bytes(), limits) else { panic!("{text:?}") };
+            let head = &rejection.head;
+            assert_eq!((rejection.status, head.line(), head.length()), (status, line.as_bytes(), 0), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_says_http_2() {
+        let text = b"GET /a HTTP/2.0\r\nHost: h\r\n\r\n";
+        let (head, length) = Head::parse_stream(text, HeadLimits::default()).unwrap();
+        assert_eq!((head.protocol(), head.http_1_1, head.keepalive), (&b"HTTP/2.0"[..], true, true));
+        assert_eq!((&head.uri[..], length), (&b"/a"[..], text.len()));
+        assert!(Head::parse_stream(b"GET /a XTTP/2.0\r\n\r\n", HeadLimits::default()).is_err());
+    }
+
+    #[test]
+    fn of_a_head_that_never_ended_its_whole_lines_are_known() {
+        for (text, line, read, length, fields) in [
+            ("\r\nGET /a HTTP/1.1\r\nHost: h\r\nX: 1", "GET /a HTTP/1.1", LineRead::Whole, 26, 1),
+            ("GET /a HTTP/1.1\r\n", "GET /a HTTP/1.1", LineRead::Whole, 17, 0),
+            ("GET /a HT", "GET /a HT", LineRead::Protocol, 0, 0),
+            ("GET /a HTTP/2.0\r\nHost", "GET /a HTTP/2.0", LineRead::Protocol, 0, 0),
+            ("GET /a", "GET /a", LineRead::No, 0, 0),
+            ("", "", LineRead::No, 0, 0),
+        ] {
+            let head = Head::unfinished(text.as_bytes(), HeadLimits::default());
+            assert_eq!((head.line(), head.line_read), (line.as_bytes(), read), "{text}");
+            assert_eq!((head.length(), head.fields.count()), (length, fields), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_a_head_that_is_rejected_what_stands_before_the_reason_is_known() {
+        // Lines that were read, header lines that count, and what is not seen any more.
+        for (read, fields, rest) in [
+            ("GET / HTTP/1.1\r\nX: 1\r\nHost: a b\r\n", 2, "Y: 2\r\n\r\n"),
+            ("GET / HTTP/1.1\r\nHost: h\r\nExpect: a\r\nExpect: b\r\n", 2, "Y: 2\r\n\r\n"),
+            ("GET / HTTP/1.1\r\nX: 1\r\n\r\n", 1, ""),
+            ("GET / HTTP/1.1\r\nHost: h\r\nX: 1\r\n", 2, "Y Z: 2\r\n\r\n"),
+            ("TRACE / HTTP/1.0\r\nX: 1\r\n\r\n", 1, ""),
+            ("GET http:///x HTTP/1.1\r\n", 0, "Host: h\r\n\r\n"),
+        ] {
+            let head = rejected(&format!("{read}{rest}")).head;
+            assert_eq!((head.length(), head.fields.count()), (read.len(), fields), "{read}");
+            assert_eq!(&head.fields.bytes()[..read.len()], read.as_bytes());
+        }
+    }
+
+    #[test]
+    fn some_lines_may_stand_but_once() {
+        let single = [
+            "Content-Length",
+            "Transfer-Encoding",
+            "Expect",
+            "Authorization",
+            "Proxy-Authorization",
+            "If-Modified-Since",
+            "If-Unmodified-Since",
+            "If-Match",
+            "If-None-Match",
+            "If-Range",
+            "Content-Range",
+        ];
+        // Each is noticed behind all of the others.
+        let all: String = single.iter().map(|name| format!("{name}: x\r\n")).collect();
+        for name in single {
+            let error = parse(&format!("GET / HTTP/1.0\r\nHost: h\r\n{all}{name}: y\r\n\r\n")).unwrap_err();
+            let duplicate = format!("duplicate header line: \"{name}: y\", previous value: \"{name}: x\"");
+            assert_eq!(error, format!("400 client sent {duplicate} while reading client request headers"));
+        }
+        for name in ["Cookie", "Connection", "Content-Type", "Range", "User-Agent", "X-Forwarded-For"] {
+            let head = parse(&format!("GET / HTTP/1.0\r\n{name}: x\r\n{name}: y\r\n\r\n")).unwrap();
+            assert_eq!(head.values(Known::of(name.as_bytes())).collect::<Vec<_>>(), [b"x", b"y"], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_connection_goes_on_if_the_client_lets_it() {
+        for (lines, by_1_0, by_1_1) in [
+            ("", false, true),
+            ("Connection: upgrade\r\n", false, true),
+            ("Connection: close\r\n", false, false),
+            ("Connection: Keep-Alive\r\n", true, true),
+            ("Connection: keep-alive, close\r\n", false, false),
+            ("Connection: close\r\nConnection: keep-alive\r\n", true, true),
+            ("Keep-Alive: timeout=5\r\nX: close\r\n", false, true),
+        ] {
+            let keeps =
+                |version: &str| parse(&format!("GET / HTTP/{version}\r\nHost: h\r\n{lines}\r\n")).unwrap().keepalive;
+            assert_eq!((keeps("1.0"), keeps("1.1")), (by_1_0, by_1_1), "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_client_of_http_1_1_may_expect_to_be_told_to_go_on() {
+        for (version, value, expects) in
+            [("1.1", "100-Continue", true), ("1.0", "100-continue", false), ("1.1", "100", false), ("1.1", "", false)]
+        {
+            let head = parse(&format!("GET / HTTP/{version}\r\nHost: h\r\nExpect: {value}\r\n\r\n")).unwrap();
+            assert_eq!(head.expects_continue, expects, "{version} {value}");
+        }
+    }
+
+    #[test]
+    fn a_head_may_be_as_long_as_its_limits_but_no_longer() {
+        let text = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+        let status = |line: usize, head: usize, length: usize| {
+            let read = Head::parse(&text[..length], HeadLimits { line, head });
+            match read {
+                Ok((_, length)) => length as u16,
+                Err(Unread::Incomplete) => 0,
+                Err(Unread::Rejected(rejection)) => rejection.status,
+            }
+        };
+        assert_eq!([15, 16, 17].map(|line| status(line, 27, 27)), [414, 27, 27]);
+        assert_eq!([26, 27, 28].map(|head| status(16, head, 27)), [494, 27, 27]);
+        // One that has no end yet.
+        assert_eq!([14, 15, 16].map(|line| status(line, 27, 15)), [414, 414, 0]);
+        assert_eq!([24, 25, 26].map(|head| status(16, head, 25)), [494, 0, 0]);
+        assert_eq!([22, 23, 24].map(|head| status(16, head, 23)), [494, 0, 0]);
     }
 
     #[test]
