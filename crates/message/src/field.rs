@@ -46,7 +46,7 @@ impl Fields {
         let value = bytes.get(colon.saturating_add(1)..).unwrap_or_default();
         let is_bad = |byte: &u8| matches!(*byte, 0 | b'\r');
         // Without a way out in the middle, and in bytes, many are looked at in one step.
-        if value.iter().fold(0, |bad, byte| bad | u8::from(*byte == 0) | u8::from(*byte == b'\r')) != 0 {
+        if value.iter().fold(0, |bad, byte| bad | u8::from(is_bad(byte))) != 0 {
             return Err(colon.saturating_add(1).saturating_add(value.iter().position(is_bad).unwrap_or_default()));
         }
         let leading = value.iter().take_while(|byte| **byte == b' ').count();
