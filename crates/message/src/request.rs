@@ -507,6 +507,13 @@ fn judge_partial_line(text: &[u8], limits: HeadLimits) -> Unread {
     if method < text.len() && (method == 0 || text.get(method) != Some(&b' ')) {
         return reject(400, "client sent invalid method");
     }
+    // What is wrong with a target is told before its end has come.
+    let behind = text.get(method.saturating_add(blanks(text, method))..).unwrap_or_default();
+    let target = behind.split(|byte| matches!(byte, b' ' | b'\r')).next().unwrap_or_default();
+    let begins = target.first().is_none_or(|first| *first == b'/' || first.is_ascii_alphabetic());
+    if !begins || target.iter().any(u8::is_ascii_control) {
+        return reject(400, "client sent invalid request");
+    }
     if text.len() >= limits.line {
         return reject(414, "client sent too long URI");
     }
@@ -593,6 +600,29 @@ mod tests {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let head = parse(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"))?;
         Ok((text(&head.uri), head.args().map(text), text(head.target())))
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_line_is_told_before_its_end() {
+        let judged = |text: &str| match Head::parse(text.as_bytes(), HeadLimits::default()) {
+            Err(Unread::Incomplete) => 0,
+            Err(Unread::Rejected(rejection)) => rejection.status,
+            Ok(_) => 200,
+        };
+        for (text, status) in [
+            ("GET /\u{1}", 400),
+            ("GET /a\u{7f}", 400),
+            ("GET  *", 400),
+            ("get", 400),
+            ("GET", 0),
+            ("GET ", 0),
+            ("GET /a", 0),
+            ("GET http", 0),
+            ("GET /a HTTP/1.1\r", 0),
+            ("GET /é", 0),
+        ] {
+            assert_eq!(judged(text), status, "{text:?}");
+        }
     }
 
     #[test]

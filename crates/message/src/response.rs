@@ -193,19 +193,28 @@ fn keepalive_timeout(value: &[u8]) -> Option<u64> {
 fn status_line(text: &[u8], line: Range<usize>) -> Result<(u16, Range<usize>, bool), Unread> {
     let bytes = text.get(line.clone()).unwrap_or_default();
     let invalid = || Unread::Invalid("upstream sent no valid HTTP/1.0 header".into());
-    let version = bytes.get(5..8).ok_or_else(invalid)?;
-    let [major, b'.', minor] = version else { return Err(invalid()) };
-    let blanks = bytes.iter().skip(8).take_while(|byte| **byte == b' ').count();
-    if !major.is_ascii_digit() || !minor.is_ascii_digit() || blanks == 0 {
+    let digits = |from: usize| bytes.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
+    // As in nginx the parts of the version have up to three digits, and the first one is no 0.
+    let major = digits(5);
+    let point = major.saturating_add(5);
+    let minor = digits(point.saturating_add(1));
+    let behind = point.saturating_add(1).saturating_add(minor);
+    let blanks = bytes.iter().skip(behind).take_while(|byte| **byte == b' ').count();
+    let is_version = (1..=3).contains(&major) && bytes.get(5) != Some(&b'0') && (1..=3).contains(&minor);
+    if !is_version || bytes.get(point) != Some(&b'.') || blanks == 0 {
         return Err(invalid());
     }
-    let (start, end) = (blanks.saturating_add(8), blanks.saturating_add(11));
+    let version = bytes.get(5..behind).unwrap_or_default();
+    let is_1_0 = version.strip_prefix(b"1.").is_some_and(|minor| minor.iter().all(|digit| *digit == b'0'));
+    let start = behind.saturating_add(blanks);
+    let end = start.saturating_add(3);
     let digits = bytes.get(start..end).ok_or_else(invalid)?;
     let status = decimal(digits).filter(|status| *status >= 100).ok_or_else(invalid)? as u16;
-    if bytes.get(end).is_some_and(|byte| *byte != b' ') || bytes.contains(&b'\r') {
+    // `403.1` is what IIS says.
+    if bytes.get(end).is_some_and(|byte| !matches!(byte, b' ' | b'.')) || bytes.contains(&b'\r') {
         return Err(invalid());
     }
-    Ok((status, line.start.saturating_add(end)..line.end, version != b"1.0" && *major != b'0'))
+    Ok((status, line.start.saturating_add(end)..line.end, !is_1_0))
 }
 
 #[cfg(test)]
@@ -220,6 +229,30 @@ mod tests {
         match parse(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n")) {
             Err(Unread::Invalid(message)) => message,
             other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn status_lines_are_what_nginx_takes_for_one() {
+        for (line, status, keepalive) in [
+            ("HTTP/1.1 403.1 Forbidden", 403, true),
+            ("HTTP/1.10 200 OK", 200, true),
+            ("HTTP/1.01 200 OK", 200, true),
+            ("HTTP/1.00 200 OK", 200, false),
+            ("HTTP/12.0 200 OK", 200, true),
+        ] {
+            let (head, _) = parse(&format!("{line}\r\nContent-Length: 0\r\n\r\n")).expect(line);
+            assert_eq!((head.status, head.keepalive), (status, keepalive), "{line}");
+        }
+        for line in [
+            "HTTP/0.9 200 OK",
+            "HTTP/1. 200 OK",
+            "HTTP/.1 200 OK",
+            "HTTP/1.1000 200 OK",
+            "HTTP/1.1 200x",
+            "HTTP/11 200 OK",
+        ] {
+            assert!(matches!(parse(&format!("{line}\r\n\r\n")), Err(Unread::Invalid(_))), "{line}");
         }
     }
 

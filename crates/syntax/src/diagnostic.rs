@@ -43,8 +43,11 @@ impl Diagnostic {
     /// The source line with a caret under the word that is meant, for people at a terminal.
     pub fn excerpt(&self, sources: &Sources) -> Option<String> {
         let span = self.caret?;
-        let line = String::from_utf8_lossy(sources.line(span)?).into_owned();
-        let column = (span.column as usize).saturating_sub(1);
+        let bytes = sources.line(span)?;
+        let line = String::from_utf8_lossy(bytes).into_owned();
+        // Columns are bytes, and what is shown are letters.
+        let before = bytes.get(..(span.column as usize).saturating_sub(1)).unwrap_or(bytes);
+        let column = String::from_utf8_lossy(before).chars().count();
         // Long lines are cut around the place, tabs kept so that the caret stays under its word.
         let start = column.saturating_sub(60);
         let shown: String = line.chars().skip(start).take(110).collect();
@@ -90,6 +93,7 @@ mod tests {
             excerpt(&text, 11, 3, Some("listen")).unwrap(),
             "   |\n11 | \t lisen 80;\n   | \t ^\n   = did you mean \"listen\"?"
         );
+        assert_eq!(excerpt("a ééé; b {} }\n", 1, 16, None).unwrap(), "  |\n1 | a ééé; b {} }\n  |             ^");
         assert_eq!(excerpt(&text, 13, 1, None), None);
         assert_eq!(Diagnostic::nowhere("wrong").excerpt(&Sources::default()), None);
     }
