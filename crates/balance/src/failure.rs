@@ -93,4 +93,28 @@ mod tests {
         }
         assert!(!peer.is_failing(&server, 100));
     }
+    #[test]
+    fn a_choice_begins_the_time_of_quiet_anew_only_when_it_is_over() {
+        for (chosen, at_111_is_failing) in [(110, false), (111, true)] {
+            let (server, peer) = (server(1), Peer::default());
+            peer.failed(&server, 100);
+            peer.chosen(&server, chosen);
+            assert_eq!(peer.is_failing(&server, 111), at_111_is_failing, "{chosen}");
+        }
+    }
+
+    #[test]
+    fn a_server_warms_up_after_failures_only_if_they_took_it_out() {
+        for (max_fails, fails, warmth) in [(2, 1, 1000), (2, 2, 0), (2, 3, 0), (0, 1, 1000)] {
+            let server = Server { slow_start: 10_000, ..server(max_fails) };
+            let peer = Peer::default();
+            for _ in 0..fails {
+                peer.failed(&server, 100);
+            }
+            peer.chosen(&server, 111);
+            assert!(peer.succeeded(&server, 111_000));
+            assert!(!peer.succeeded(&server, 112_000), "there is nothing left to take away");
+            assert_eq!(peer.warmth(&server, 111_000), warmth, "{fails} of {max_fails}");
+        }
+    }
 }
