@@ -96,4 +96,13 @@ mod tests {
         }
         assert_eq!(tried.iter().count(), 67);
     }
+    #[test]
+    fn only_a_list_that_is_too_long_to_look_through_gets_bits() {
+        let mut tried = Tried::default();
+        assert!(tried.is_empty());
+        for index in 0..FEW + 2 {
+            tried.add(index);
+            assert_eq!((tried.is_empty(), tried.bits.is_empty()), (false, tried.len() <= FEW), "{index}");
+        }
+    }
 }

@@ -214,4 +214,53 @@ mod tests {
         assert_eq!(peer.warmth(&Server::default(), 1000), 1000);
         assert_eq!(peer.warmth(&Server { slow_start: 10, ..Server::default() }, 1000), 0);
     }
+    #[test]
+    fn a_server_has_room_for_max_conns_requests() {
+        let server = Server { max_conns: 2, ..Server::default() };
+        let peer = Peer::default();
+        let enter = || (peer.enter(&server), peer.is_full(&server), peer.connections());
+        assert_eq!([enter(), enter(), enter()], [(true, false, 1), (true, true, 2), (false, true, 2)]);
+        // Who comes back is let in all the same.
+        peer.enter_again();
+        let leave = || (peer.finished(&server), peer.is_full(&server), peer.connections());
+        assert_eq!([leave(), leave(), leave()], [(true, true, 2), (true, false, 1), (false, false, 0)]);
+    }
+
+    #[test]
+    fn without_max_conns_a_server_is_never_full() {
+        let (server, peer) = (Server::default(), Peer::default());
+        assert!((0..100).all(|_| peer.enter(&server) && !peer.is_full(&server)));
+        assert!((0..100).all(|_| !peer.finished(&server)));
+        assert_eq!(peer.connections(), 0);
+    }
+
+    #[test]
+    fn a_server_whose_name_is_lost_is_not_alive_but_passes_its_checks() {
+        let peer = Peer::default();
+        for lost in [true, false] {
+            peer.set_lost(lost);
+            assert_eq!((peer.is_alive(), peer.passes()), (!lost, true));
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_presumed_alive_is_so_until_a_probe_fails() {
+        let peer = Peer::default();
+        peer.begin_checks(true);
+        peer.presume_alive();
+        assert!(peer.is_alive());
+        assert!(peer.probed(false, 1, 1, 0) && !peer.is_alive());
+    }
+
+    #[test]
+    fn a_server_warms_up_from_when_it_came_back_until_it_has_its_whole_weight() {
+        let (server, peer) = (Server { slow_start: 10, ..Server::default() }, Peer::default());
+        peer.begin_checks(true);
+        assert!(peer.probed(true, 1, 1, 1000));
+        assert!(!peer.probed(true, 1, 1, 1005), "it was back before");
+        let warmth = [1000, 1005, 1009, 1010, 1020].map(|now| peer.warmth(&server, now));
+        assert_eq!(warmth, [0, 500, 900, 1000, 1000]);
+        assert!(peer.probed(false, 1, 1, 1020));
+        assert_eq!(peer.warmth(&server, 1020), 1000, "only coming back begins it");
+    }
 }
