@@ -47,9 +47,7 @@ impl Times {
     pub(crate) fn launched(&self, now: i64) {
         let flying = self.flying.fetch_add(1, Relaxed) as i64;
         let since = now - self.changed.swap(now, Relaxed);
-        if flying > 0 {
-            self.waited.fetch_add(since * flying, Relaxed);
-        }
+        self.waited.fetch_add(since * flying, Relaxed);
     }
 
     /// One of them has its answer, after `took`.
@@ -80,9 +78,7 @@ impl Times {
             Until::Header => self.header.load(Relaxed),
             Until::LastByte => self.whole.load(Relaxed),
         };
-        if quiet > fail_timeout {
-            time >>= (quiet / (fail_timeout + 1)).clamp(0, 63);
-        }
+        time >>= (quiet / fail_timeout.saturating_add(1)).clamp(0, 63);
         if self.flying.load(Relaxed) > 0 {
             time = time.max(self.waiting.load(Relaxed));
         }
@@ -142,5 +138,45 @@ mod tests {
         times.landed(1000, 1000);
         times.landed(900, 1000);
         assert_eq!(times.estimate(Until::Header, 0, 10, 0), 20);
+    }
+    #[test]
+    fn every_fail_timeout_of_quiet_halves_the_time() {
+        let times = Times::default();
+        times.answered(1000);
+        for (quiet, fail_timeout, expected) in
+            [(10, 10, 1020), (11, 10, 520), (21, 10, 520), (22, 10, 260), (0, 0, 1020), (1, 0, 520), (-30, 10, 1020)]
+        {
+            assert_eq!(times.estimate(Until::Header, quiet, fail_timeout, 0), expected, "{quiet} of {fail_timeout}");
+        }
+    }
+
+    #[test]
+    fn times_are_rounded_up_until_all_servers_are_equally_bad() {
+        // The next cluster begins at its first millisecond, that of 5000 as well.
+        for (time, expected) in [(19, 20), (20, 40), (4999, 5000), (5000, 5020), (5001, 5000), (9999, 5000)] {
+            let times = Times::default();
+            times.answered(time);
+            assert_eq!(times.estimate(Until::Header, 0, 10, 0), expected, "{time}");
+        }
+    }
+
+    #[test]
+    fn what_requests_in_flight_have_waited_is_what_it_is_for_each() {
+        let waiting = |times: &Times, now| {
+            times.waiting.store(0, Relaxed);
+            times.look(now);
+            times.waiting.load(Relaxed)
+        };
+        let times = Times::default();
+        [1000, 1100, 1200].into_iter().for_each(|now| times.launched(now));
+        assert_eq!(waiting(&times, 1300), (300 + 200 + 100) / 3);
+        times.landed(300, 1300);
+        assert_eq!(waiting(&times, 1400), (300 + 200) / 2);
+        times.landed(250, 1350);
+        assert_eq!(waiting(&times, 1400), 200);
+        // With the last one goes whatever the times of others may have left.
+        times.landed(7, 1400);
+        times.launched(2000);
+        assert_eq!(waiting(&times, 2010), 10);
     }
 }
