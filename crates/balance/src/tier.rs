@@ -136,3 +136,27 @@ impl View<'_> {
         self.group.servers.get(*self.tier.indices.get(position)?)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::ask::Tried;
+
+    /// What a request sees that has been nowhere.
+    pub(crate) fn seen<T>(servers: &[Server], look: impl FnOnce(&View<'_>) -> T) -> T {
+        let servers = servers.iter().map(|server| (server.clone(), Arc::default())).collect();
+        let group = Group::new(Method::default(), servers);
+        let tier = Tier::new(Method::default(), &group.servers, false);
+        look(&View { group: &group, tier: &tier, ask: &Ask { key: b"", tried: &Tried::default(), now: 0 } })
+    }
+
+    #[test]
+    fn a_walk_past_very_many_servers_is_not_asked_for_all_its_steps_in_advance() {
+        let servers = MOST_WALKED / 2;
+        let weights = std::iter::repeat_n(1, servers);
+        let mut progress = TierProgress::new(Method::LeastConn, weights, 1, &mut Rng::with_seed(0));
+        progress.advance(5);
+        let paid = (0..servers).filter(|position| progress.walk.current(*position).is_some_and(|current| current < 0));
+        assert_eq!(paid.collect::<Vec<_>>(), [0, 1]);
+    }
+}

@@ -60,3 +60,26 @@ impl Walk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(walk: &mut Walk, count: usize) -> Vec<usize> {
+        let servers = walk.len();
+        (0..count).filter_map(|_| walk.next((0..servers).map(|position| (position, u64::MAX)))).collect()
+    }
+
+    #[test]
+    fn a_walk_goes_on_where_another_one_had_come() {
+        let [mut one, mut other] = [(); 2].map(|()| Walk::new([3, 2, 2].into_iter()));
+        assert_eq!(one.len(), 3);
+        assert_eq!(steps(&mut one, 2), [0, 1]);
+        assert_eq!([0, 1, 2, 3].map(|position| one.current(position)), [Some(-1000), Some(-3000), Some(4000), None]);
+        for position in 0..3 {
+            other.resume(position, one.current(position).unwrap());
+        }
+        assert_eq!(steps(&mut one, 5), [2, 0, 1, 2, 0]);
+        assert_eq!(steps(&mut other, 5), [2, 0, 1, 2, 0]);
+    }
+}
