@@ -7,6 +7,8 @@
 //! and a [`Tournament`] knows its largest: a choice costs the number of different weights, times the logarithm of the
 //! number of servers. Only servers that are on their way back after a failure grow one by one. The sequence is nginx's.
 
+use std::cmp::Reverse;
+
 use crate::tournament::Tournament;
 
 /// Where one worker stands in going round the servers of a tier.
@@ -188,18 +190,13 @@ impl Rotation {
         let Some(turn) = self.turns.get_mut(position) else { return };
         let Some(class) = self.classes.get(turn.class) else { return };
         turn.most = (class.weight * thousandths / 1000).clamp(1, class.weight);
-        let effective = if turn.standing == Standing::Recovering && turn.most == class.weight {
-            turn.effective
-        } else {
-            turn.effective.min(turn.most)
-        };
+        let effective = turn.effective.min(turn.most);
         self.weigh(position, effective);
     }
 
     fn weigh(&mut self, position: usize, effective: i64) {
-        let Some(turn) = self.turns.get(position) else { return };
-        let below = self.classes.get(turn.class).is_some_and(|class| effective < class.weight);
-        if below && turn.standing == Standing::InClass {
+        let Some(turn) = self.turns.get(position).filter(|turn| turn.effective != effective) else { return };
+        if turn.standing == Standing::InClass {
             self.leave(position, Standing::Aside);
         }
         if let Some(turn) = self.turns.get_mut(position) {
@@ -307,16 +304,7 @@ impl Rotation {
 
 /// The larger of two current weights; of equals the server named first.
 fn better(one: Option<(usize, i64)>, other: Option<(usize, i64)>) -> Option<(usize, i64)> {
-    match (one, other) {
-        (Some((a, weight_a)), Some((b, weight_b))) => {
-            if weight_b > weight_a || (weight_b == weight_a && b < a) {
-                other
-            } else {
-                one
-            }
-        }
-        _ => one.or(other),
-    }
+    one.into_iter().chain(other).max_by_key(|(position, weight)| (*weight, Reverse(*position)))
 }
 
 #[cfg(test)]
@@ -327,8 +315,18 @@ mod tests {
     use crate::walk::Walk;
 
     fn sequence(weights: &[u32], length: usize) -> Vec<usize> {
-        let mut rotation = Rotation::new(weights.iter().copied(), 1);
+        steps(&mut Rotation::new(weights.iter().copied(), 1), length)
+    }
+
+    fn steps(rotation: &mut Rotation, length: usize) -> Vec<usize> {
         (0..length).map(|_| rotation.next(std::iter::empty(), |_| true).unwrap()).collect()
+    }
+
+    fn currents(rotation: &Rotation) -> Vec<i64> {
+        (0..rotation.turns.len())
+            .filter_map(|position| rotation.current(position))
+            .map(|(current, _)| current)
+            .collect()
     }
 
     #[test]
@@ -343,10 +341,15 @@ mod tests {
 
     #[test]
     fn a_failed_server_comes_back_step_by_step() {
-        let mut rotation = Rotation::new([4, 4].into_iter(), 1);
-        rotation.failed(0, 1);
-        let chosen: Vec<usize> = (0..8).map(|_| rotation.next(std::iter::empty(), |_| true).unwrap()).collect();
-        assert_eq!(chosen, [1, 1, 0, 1, 0, 1, 0, 1]);
+        for (max_fails, expected) in
+            [(1, [1, 1, 0, 1, 0, 1, 0, 1]), (2, [1, 0, 1, 0, 1, 0, 1, 0]), (0, [0, 1, 0, 1, 0, 1, 0, 1])]
+        {
+            for unit in [1, 1000] {
+                let mut rotation = Rotation::new([4, 4].into_iter(), unit);
+                rotation.failed(0, max_fails);
+                assert_eq!(steps(&mut rotation, 8), expected, "{max_fails} {unit}");
+            }
+        }
     }
 
     #[test]
@@ -358,8 +361,21 @@ mod tests {
             }
             class.grown = MOST_GROWN;
         });
-        let chosen: Vec<usize> = (0..6).map(|_| rotation.next(std::iter::empty(), |_| true).unwrap()).collect();
-        assert_eq!(chosen, [0, 1, 0, 0, 1, 0]);
+        assert_eq!(steps(&mut rotation, 6), [0, 1, 0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn a_class_counts_anew_where_the_numbers_get_large_and_not_before() {
+        let mut rotation = Rotation::new([7].into_iter(), 1);
+        let class = &mut rotation.classes[0];
+        class.grow();
+        assert_eq!(class.grown, 7);
+        class.grown = MOST_GROWN - 7;
+        assert_eq!(MOST_GROWN, i64::MAX / 8 + 1);
+        for expected in [MOST_GROWN, 0, 7] {
+            class.grow();
+            assert_eq!(class.grown, expected);
+        }
     }
 
     #[test]
@@ -370,6 +386,55 @@ mod tests {
             (0..100).filter(|_| rotation.next(std::iter::empty(), |_| true) == Some(0)).count()
         };
         assert_eq!([share(0), share(250), share(500), share(1000)], [0, 20, 33, 50]);
+    }
+
+    #[test]
+    fn a_server_that_cools_down_again_has_no_more_than_it_may() {
+        let mut rotation = Rotation::new([1, 1].into_iter(), 1000);
+        rotation.warm(0, 500);
+        assert_eq!(steps(&mut rotation, 2), [1, 0]);
+        // What it has is cut at once, whether it is in service or not.
+        for usable in [true, false] {
+            rotation.warm(0, 500);
+            rotation.look_at(0, usable);
+            rotation.warm(0, 250);
+            assert_eq!(rotation.turns[0].effective, 250);
+        }
+    }
+
+    #[test]
+    fn servers_go_on_with_the_current_weights_that_they_had_elsewhere() {
+        for (from, to) in [(1, 1), (1, 1000), (1000, 1), (1000, 1000)] {
+            let mut one = Rotation::new([5, 1, 1].into_iter(), from);
+            assert_eq!(steps(&mut one, 3), [0, 0, 1]);
+            assert_eq!(currents(&one), [1, -4, 3].map(|current| current * from));
+            one.look_at(1, false);
+            let mut other = Rotation::new([5, 1, 1].into_iter(), to);
+            for position in 0..3 {
+                other.resume(position, one.current(position).unwrap());
+            }
+            assert_eq!(currents(&other), [1, -4, 3].map(|current| current * to));
+            assert_eq!(steps(&mut other, 4), [0, 2, 0, 0], "{from} {to}");
+        }
+        assert_eq!(Rotation::new([1].into_iter(), 1).current(1), None);
+    }
+
+    #[test]
+    fn servers_that_are_out_are_looked_at_when_nobody_else_is_left() {
+        let mut rotation = Rotation::new([1, 1].into_iter(), 1);
+        assert_eq!(rotation.next(std::iter::empty(), |_| false), None);
+        assert_eq!(steps(&mut rotation, 4), [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn each_server_that_is_out_comes_back_when_it_can_be_asked() {
+        let mut rotation = Rotation::new([1, 1, 1].into_iter(), 1);
+        [0, 1].into_iter().for_each(|position| rotation.look_at(position, false));
+        assert_eq!(steps(&mut rotation, 2), [2, 2]);
+        rotation.look_at_those_out(|position| position == 1);
+        assert_eq!(steps(&mut rotation, 2), [1, 2]);
+        rotation.look_at_those_out(|_| true);
+        assert_eq!(steps(&mut rotation, 3), [0, 1, 2]);
     }
 
     #[derive(Debug, Clone)]

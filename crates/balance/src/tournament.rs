@@ -25,13 +25,14 @@ impl Tournament {
         let mut at = self.half + place;
         let Some(node) = self.nodes.get_mut(at) else { return };
         *node = number.unwrap_or(NOBODY);
-        while at > 1 {
+        while at != 1 {
             let (parent, pair) = (at / 2, at & !1);
             let largest = self.node(pair).max(self.node(pair + 1));
-            match self.nodes.get_mut(parent) {
-                Some(node) if *node != largest => *node = largest,
-                _ => return,
+            let Some(node) = self.nodes.get_mut(parent) else { return };
+            if *node == largest {
+                return;
             }
+            *node = largest;
             at = parent;
         }
     }
