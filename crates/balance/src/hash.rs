@@ -36,3 +36,27 @@ pub(crate) fn by_key(key: &[u8], view: &View<'_>) -> Option<usize> {
 fn draw(view: &View<'_>, mut number: impl FnMut() -> u64) -> Option<usize> {
     (0..=MISSES + view.ask.tried.len()).find_map(|_| view.at(number()).filter(|position| view.is_usable(*position)))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Ask, Group, Method, Tried};
+
+    #[test]
+    fn a_request_that_has_been_to_many_servers_still_goes_where_its_key_says() {
+        for method in [Method::AddressHash, Method::Hash] {
+            let group = Group::new(method, (0..60).map(|_| Default::default()).collect());
+            // Were the choice left to the round robin, it would hang on how far that has come.
+            let choices = |advanced| {
+                let (mut progress, mut tried) = (group.progress(0), Tried::default());
+                group.advance(&mut progress, advanced);
+                for _ in 0..25 {
+                    let ask = Ask { key: b"key", tried: &tried, now: 0 };
+                    let index = group.next(&mut progress, &ask).unwrap();
+                    tried.add(index);
+                }
+                tried.iter().collect::<Vec<_>>()
+            };
+            assert_eq!(choices(0), choices(30), "{method:?}");
+        }
+    }
+}

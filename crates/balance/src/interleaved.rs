@@ -112,3 +112,41 @@ fn gcd(mut a: u32, mut b: u32) -> u32 {
     }
     a
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rounds of servers with these weights, so many steps after the beginning.
+    fn rounds(weights: &[u32], stepped: usize) -> Rounds {
+        let mut rounds = Rounds::new(weights.iter().copied(), &mut Rng::with_seed(0));
+        steps(&mut rounds, stepped);
+        rounds
+    }
+
+    fn steps(rounds: &mut Rounds, count: usize) -> Vec<usize> {
+        (0..count).filter_map(|_| rounds.step()).collect()
+    }
+
+    #[test]
+    fn rounds_go_on_where_others_had_come() {
+        for stepped in 0..12 {
+            let mut before = rounds(&[3, 2, 1], stepped);
+            let mut after = rounds(&[1, 2, 3], 0);
+            after.resume(&before, &[(2, 0), (1, 1), (0, 2)]);
+            let places = steps(&mut after, 12).into_iter().map(|position| 2 - position);
+            assert_eq!(places.collect::<Vec<_>>(), steps(&mut before, 12), "{stepped}");
+        }
+    }
+
+    #[test]
+    fn who_is_new_begins_with_its_whole_weight() {
+        for stepped in 0..5 {
+            let mut rounds = rounds(&[3, 2], stepped);
+            rounds.resume(&Rounds::default(), &[]);
+            let mut round = steps(&mut rounds, 5);
+            round.sort();
+            assert_eq!(round, [0, 0, 0, 1, 1], "{stepped}");
+        }
+    }
+}

@@ -27,3 +27,35 @@ pub(crate) fn least(view: &View<'_>, walk: &mut Walk, load: impl Fn(usize) -> u6
     let is_equal = |position: &usize| view.is_usable(*position) && load(*position) * of == least * weight(*position);
     walk.next((first..view.len()).filter(is_equal).map(|position| (position, view.weight(position))))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Ask, Group, Method, Server, Tried};
+
+    #[test]
+    fn the_server_with_the_fewest_connections_for_its_weight_is_next() {
+        for (servers, expected) in [
+            (&[(1, 0), (1, 1)][..], [0, 0, 0]),
+            (&[(1, 1), (1, 0)], [1, 1, 1]),
+            (&[(2, 3), (1, 1)], [1, 1, 1]),
+            (&[(1, 1), (3, 2)], [1, 1, 1]),
+            // Equals take turns by weight, and nobody else takes part.
+            (&[(1, 1), (2, 2)], [1, 0, 1]),
+            (&[(2, 1), (1, 1), (2, 1)], [0, 2, 0]),
+            (&[(1, 1), (1, 0), (1, 0)], [1, 2, 1]),
+        ] {
+            let server = |weight| (Server { weight, ..Server::default() }, Default::default());
+            let group = Group::new(Method::LeastConn, servers.iter().map(|(weight, _)| server(*weight)).collect());
+            for (index, (_, connections)) in servers.iter().enumerate() {
+                (0..*connections).for_each(|_| group.visit_again(index, 0));
+            }
+            let (mut progress, tried) = (group.progress(0), Tried::default());
+            let chosen = [(); 3].map(|()| {
+                let index = group.next(&mut progress, &Ask { key: b"", tried: &tried, now: 0 }).unwrap();
+                group.finished(index);
+                index
+            });
+            assert_eq!(chosen, expected, "weights and connections {servers:?}");
+        }
+    }
+}

@@ -159,6 +159,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tier::tests::seen;
 
     #[test]
     fn a_port_is_the_digits_behind_the_last_colon() {
@@ -211,5 +212,46 @@ mod tests {
                 prop_assert_eq!(Some(address(node).parse().unwrap()), continuum.node(key.as_bytes()));
             }
         }
+    }
+    /// Points with the servers that own them.
+    fn ring(points: impl IntoIterator<Item = (u32, u32)>) -> Ring {
+        let points = points.into_iter().map(|(hash, node)| Point { hash, node }).collect();
+        Ring { points, nodes: (0..3).map(|node| vec![node]).collect() }
+    }
+
+    fn up_and_down(up: [bool; 3]) -> [Server; 3] {
+        up.map(|up| Server { down: !up, ..Server::default() })
+    }
+
+    #[test]
+    fn a_key_on_a_point_belongs_to_it() {
+        let around = |hash: u32| ring([(hash - 1, 0), (hash, 1), (hash + 1, 2)]);
+        seen(&up_and_down([true; 3]), |view| {
+            let ketama = around(crc32fast::hash(b"key"));
+            assert_eq!(ketama.next_clockwise(b"key", view, &mut Walk::default()), Some(1));
+            assert_eq!(around(murmur2(b"key")).nearest(b"key", view), Some(1));
+        });
+    }
+
+    #[test]
+    fn a_key_that_misses_too_often_is_left_to_the_round_robin() {
+        let begin = crc32fast::hash(b"key");
+        seen(&up_and_down([false, true, false]), |view| {
+            for (misses, expected) in [(MISSES, Some(1)), (MISSES + 1, None)] {
+                let points = (0..100).map(|at| (begin + at, u32::from(at as usize == misses)));
+                assert_eq!(ring(points).next_clockwise(b"key", view, &mut Walk::default()), expected, "{misses}");
+            }
+        });
+    }
+
+    #[test]
+    fn keys_of_a_server_that_cant_be_asked_go_to_its_nearer_neighbour() {
+        let hash = murmur2(b"key");
+        seen(&up_and_down([true, false, true]), |view| {
+            for (before, behind, expected) in [(5, 6, 0), (6, 5, 2), (5, 5, 0)] {
+                let ring = ring([(hash - before, 0), (hash, 1), (hash + behind, 2)]);
+                assert_eq!(ring.nearest(b"key", view), Some(expected), "{before} and {behind}");
+            }
+        });
     }
 }
