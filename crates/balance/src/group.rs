@@ -420,17 +420,21 @@ mod tests {
             };
             let before = of(&[0, 1, 2, 3]);
             let mut old = before.progress(0);
-            let mut chosen: Vec<Option<usize>> = take(&before, &mut old, 2);
+            let chosen = take(&before, &mut old, 2);
             chosen.iter().flatten().for_each(|index| before.finished(*index));
-            // The same again, in another order and with one more.
-            let after = of(&[3, 2, 1, 0]);
-            let mut progress = after.progress(1);
-            after.resume(&mut progress, &before, &old, &after.kept_of(&before));
-            let next = take(&after, &mut progress, 2);
-            next.iter().flatten().for_each(|index| after.finished(*index));
-            chosen.extend(next.iter().map(|index| index.map(|index| 3 - index)));
-            chosen.sort();
-            assert_eq!(chosen, [Some(0), Some(1), Some(2), Some(3)], "{method:?}");
+            // The same again, in other orders: who begins anew begins with the same servers in one of them at least.
+            for places in [[3, 2, 1, 0], [1, 0, 3, 2], [0, 1, 2, 3], [2, 3, 0, 1]] {
+                let after = of(&places);
+                let mut progress = after.progress(1);
+                after.resume(&mut progress, &before, &old, &after.kept_of(&before));
+                let next = take(&after, &mut progress, 2);
+                next.iter().flatten().for_each(|index| after.finished(*index));
+                let next = next.iter().map(|index| index.map(|index| places[index]));
+                let mut all: Vec<Option<usize>> = next.chain(chosen.iter().copied()).collect();
+                all.sort();
+                assert_eq!(all, [Some(0), Some(1), Some(2), Some(3)], "{method:?} {places:?}");
+            }
+            // And with one more.
             let more = of(&[3, 2, 1, 0, 4]);
             let mut progress = more.progress(2);
             more.resume(&mut progress, &before, &old, &more.kept_of(&before));
@@ -519,5 +523,225 @@ mod tests {
         assert_eq!(take(&group, &mut group.progress(0), 2), [Some(1), Some(1)]);
         group.finished(0);
         assert_eq!(group.visit(0, &Tried::default(), 0), Choice::Usable);
+    }
+
+    #[test]
+    fn backups_keep_their_turn_over_a_change_of_servers_too() {
+        for method in [Method::RoundRobin, Method::LeastConn, Method::Iwrr] {
+            let servers = [plain(), plain(), backup(), backup()].map(|server| (server, Arc::default()));
+            let before = Group::new(method, servers.to_vec());
+            let after = Group::new(method, [2, 3, 0, 1].map(|place: usize| servers[place].clone()).to_vec());
+            let choose = |group: &Group, progress: &mut Progress, tried: [usize; 2]| {
+                let mut been = Tried::default();
+                tried.into_iter().for_each(|index| been.add(index));
+                let index = next(group, progress, &been, 0).unwrap();
+                group.finished(index);
+                index
+            };
+            for seed in 0..4 {
+                let mut old = before.progress(0);
+                let chosen = choose(&before, &mut old, [0, 1]);
+                let mut progress = after.progress(seed);
+                after.resume(&mut progress, &before, &old, &after.kept_of(&before));
+                let mut all = [chosen, choose(&after, &mut progress, [2, 3]) + 2];
+                all.sort();
+                assert_eq!(all, [2, 3], "{method:?} {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_to_or_from_iwrr_leaves_nobody_out() {
+        let peers: [Arc<Peer>; 8] = Default::default();
+        let of = |method| Group::new(method, peers.iter().map(|peer| (plain(), Arc::clone(peer))).collect());
+        for (before, after) in [(Method::RoundRobin, Method::Iwrr), (Method::Iwrr, Method::RoundRobin)] {
+            let (before, after) = (of(before), of(after));
+            let (old, mut progress) = (before.progress(0), after.progress(0));
+            after.resume(&mut progress, &before, &old, &after.kept_of(&before));
+            let mut round = take(&after, &mut progress, 8);
+            round.sort();
+            assert_eq!(round, [0, 1, 2, 3, 4, 5, 6, 7].map(Some), "{:?}", after.method());
+        }
+    }
+
+    #[test]
+    fn a_group_knows_its_servers_and_its_method() {
+        let empty = Group::new(Method::Iwrr, Vec::new());
+        assert_eq!((empty.len(), empty.is_empty(), empty.method()), (0, true, Method::Iwrr));
+        let group = group(&[plain(), down(), backup()]);
+        assert_eq!((group.len(), group.is_empty(), group.method()), (3, false, Method::RoundRobin));
+    }
+
+    #[test]
+    fn the_servers_kept_are_those_that_share_their_peers() {
+        let peers: [Arc<Peer>; 4] = Default::default();
+        let of = |places: &[usize]| {
+            Group::new(Method::RoundRobin, places.iter().map(|place| (plain(), Arc::clone(&peers[*place]))).collect())
+        };
+        assert_eq!(of(&[3, 0, 2]).kept_of(&of(&[0, 1, 2])), [(1, 0), (2, 2)]);
+    }
+
+    #[test]
+    fn others_are_those_that_are_neither_down_nor_tried() {
+        let (group, mut tried) = (group(&[plain(), plain(), down(), backup()]), Tried::default());
+        assert_eq!(group.others(&tried), 3);
+        // A session may lead to a server that is down.
+        for (index, others) in [(2, 3), (0, 2), (3, 1), (1, 0)] {
+            tried.add(index);
+            assert_eq!(group.others(&tried), others, "{index}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_alone_is_not_asked_where_it_cant_be() {
+        let mut tried = Tried::default();
+        tried.add(0);
+        let alone = |server: Server| (group(&[server]), Tried::default());
+        let full = alone(Server { max_conns: 1, ..plain() });
+        assert_eq!(full.0.visit(0, &full.1, 0), Choice::Usable);
+        let dead = alone(plain());
+        dead.0.peer(0).unwrap().begin_checks(true);
+        for (group, tried) in [(group(&[plain()]), tried), alone(down()), dead, full] {
+            assert_eq!(next(&group, &mut group.progress(0), &tried, 0), None);
+        }
+    }
+
+    #[test]
+    fn a_session_does_not_reach_its_server_where_that_was_tried_or_is_dead() {
+        let (group, mut tried) = (group(&[plain(), plain(), plain()]), Tried::default());
+        tried.add(0);
+        group.peer(1).unwrap().begin_checks(true);
+        let choices = [0, 1, 2].map(|index| group.visit(index, &tried, 0));
+        assert_eq!(choices, [Choice::Tried, Choice::Dead, Choice::Usable]);
+        assert_eq!([0, 1, 2].map(|index| group.peer(index).unwrap().connections()), [0, 0, 1]);
+        group.visit_again(2, 0);
+        assert_eq!(group.peer(2).unwrap().connections(), 2);
+    }
+
+    #[test]
+    fn a_key_that_is_empty_leaves_the_choice_to_the_round_robin() {
+        for method in [Method::Hash, Method::Ketama] {
+            let group = Group::new(method, (0..4).map(|_| Default::default()).collect());
+            assert_eq!(take(&group, &mut group.progress(0), 4), [0, 1, 2, 3].map(Some), "{method:?}");
+        }
+    }
+
+    /// A group whose first server could not be asked, was passed over at a second, and can be asked again in that second.
+    fn is_asked_again(
+        server: Server,
+        keep_away: impl Fn(&Group, &mut Progress),
+        release: impl Fn(&Group),
+    ) -> [bool; 3] {
+        let group = group(&[server, plain()]);
+        let mut progress = group.progress(0);
+        keep_away(&group, &mut progress);
+        let mut is_asked = || {
+            let choices = [(); 4].map(|()| next(&group, &mut progress, &Tried::default(), 111));
+            choices.contains(&Some(0))
+        };
+        let before = is_asked();
+        release(&group);
+        [before, is_asked(), is_asked()]
+    }
+
+    #[test]
+    fn a_server_that_can_be_asked_again_is_so_within_the_second() {
+        let full = Server { max_conns: 1, ..plain() };
+        let fill = |group: &Group, _: &mut Progress| assert_eq!(group.visit(0, &Tried::default(), 0), Choice::Usable);
+        // It is full again with the request that it gets then.
+        assert_eq!(is_asked_again(full, fill, |group| group.finished(0)), [false, true, false]);
+        let fail = |group: &Group, progress: &mut Progress| {
+            assert!(group.failed(progress, 0, 100_000));
+            let mut chosen = || next(group, progress, &Tried::default(), 111);
+            assert!([chosen(), chosen()].contains(&Some(0)), "the request that it shall show itself with");
+        };
+        assert_eq!(is_asked_again(plain(), fail, |group| group.succeeded(0, 111_000)), [false, true, true]);
+        let lose = |group: &Group, _: &mut Progress| group.peer(0).unwrap().set_lost(true);
+        let find = |group: &Group| {
+            group.peer(0).unwrap().set_lost(false);
+            group.returned();
+        };
+        assert_eq!(is_asked_again(plain(), lose, find), [false, true, true]);
+    }
+
+    const TIMED: [(Until, bool); 4] =
+        [(Until::Header, false), (Until::Header, true), (Until::LastByte, false), (Until::LastByte, true)];
+
+    fn timed(until: Until, inflight: bool) -> Group {
+        Group::new(Method::LeastTime { until, inflight }, (0..2).map(|_| Default::default()).collect())
+    }
+
+    /// What the times of the first server are taken for: its header's, its last byte's.
+    fn estimates(group: &Group) -> [u64; 2] {
+        [Until::Header, Until::LastByte].map(|until| group.peer(0).unwrap().times.estimate(until, 0, 10, 0))
+    }
+
+    #[test]
+    fn the_times_of_an_answer_are_learned_when_the_method_has_waited_for_it() {
+        for (until, inflight) in TIMED {
+            let group = timed(until, inflight);
+            assert_eq!(group.visit(0, &Tried::default(), 0), Choice::Usable);
+            let is_over = (until, inflight) == (Until::Header, true);
+            assert_eq!(group.answered(0, 100, 100), is_over, "{until:?} {inflight}");
+            assert_eq!(estimates(&group), [if is_over { 120 } else { 20 }, 20], "{until:?} {inflight}");
+            group.completed(0, 100, 300, 300);
+            assert_eq!(estimates(&group), [120, 320], "{until:?} {inflight}");
+        }
+        let other = group(&[plain(), plain()]);
+        assert!(!other.answered(0, 100, 100));
+        other.completed(0, 100, 300, 300);
+        assert_eq!(estimates(&other), [20, 20]);
+    }
+
+    #[test]
+    fn requests_count_for_inflight_from_their_choice_until_what_is_waited_for() {
+        type Event = fn(&Group);
+        let answered = |group: &Group| {
+            group.answered(0, 0, 0);
+        };
+        let ends: [(Event, [bool; 4]); 4] = [
+            (|_| {}, [false, true, false, true]),
+            (answered, [false, false, false, true]),
+            (|group| group.completed(0, 0, 0, 0), [false, true, false, false]),
+            (|group| group.given_up(0, 0, 0), [false; 4]),
+        ];
+        let begins: [Event; 3] = [
+            |group| assert_eq!(next(group, &mut group.progress(0), &Tried::default(), 0), Some(0)),
+            |group| assert_eq!(group.visit(0, &Tried::default(), 0), Choice::Usable),
+            |group| group.visit_again(0, 0),
+        ];
+        for begin in begins {
+            for (end, expected) in ends {
+                let flies = TIMED.map(|(until, inflight)| {
+                    let group = timed(until, inflight);
+                    begin(&group);
+                    end(&group);
+                    group.peer(0).unwrap().times.look(1000);
+                    estimates(&group)[0] > 1000
+                });
+                assert_eq!(flies, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn the_server_that_answers_sooner_is_next() {
+        for (until, inflight) in TIMED {
+            let (group, tried) = (timed(until, inflight), Tried::default());
+            // The first server is sooner with its header, the other one with the last byte.
+            for (index, header, whole) in [(0, 100, 900), (1, 300, 500)] {
+                assert_eq!(group.visit(index, &tried, 0), Choice::Usable);
+                group.answered(index, header, 0);
+                group.completed(index, header, whole, 0);
+                group.finished(index);
+            }
+            let mut progress = group.progress(0);
+            let expected = if until == Until::Header { 0 } else { 1 };
+            for _ in 0..3 {
+                assert_eq!(next(&group, &mut progress, &tried, 0), Some(expected), "{until:?} {inflight}");
+                group.given_up(expected, 0, 0);
+                group.finished(expected);
+            }
+        }
     }
 }
