@@ -230,3 +230,16 @@ impl Policy {
         self.limits.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_says_what_its_settings_say() {
+        for (name, fallback) in [(&b"route"[..], true), (b"uid", false)] {
+            let policy = Policy::new(&PolicySettings { cookie: name.into(), fallback, ..PolicySettings::default() });
+            assert_eq!((policy.cookie(), policy.falls_back()), (name, fallback));
+        }
+    }
+}

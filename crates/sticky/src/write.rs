@@ -184,6 +184,7 @@ mod tests {
             ("route=", "unchanged"),
         ] {
             assert_eq!(text(rewritten(&policy(), line.as_bytes(), b"SID")), expected, "{line}");
+            assert!(is_own(&policy(), line.as_bytes()), "{line}");
         }
     }
 
