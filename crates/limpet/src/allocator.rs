@@ -1,6 +1,8 @@
-//! mimalloc, asked in its quick way.
+//! mimalloc, asked in its quick way, by the program and by OpenSSL.
+#![allow(unsafe_code, reason = "an allocator is unsafe by its trait, and mimalloc and OpenSSL speak C")]
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::ffi::{c_char, c_int, c_void};
 
 use libmimalloc_sys as mimalloc;
 
@@ -10,10 +12,38 @@ pub(crate) struct Allocator;
 
 /// Gives the pages that this thread has freed back to the system.
 pub(crate) fn give_back() {
-    #[allow(unsafe_code, reason = "a call into mimalloc")]
     // SAFETY: it touches nothing but memory that is free.
     unsafe {
         mimalloc::mi_collect(true);
+    }
+}
+
+unsafe extern "C" {
+    fn CRYPTO_set_mem_functions(
+        allocate: unsafe extern "C" fn(usize, *const c_char, c_int) -> *mut c_void,
+        reallocate: unsafe extern "C" fn(*mut c_void, usize, *const c_char, c_int) -> *mut c_void,
+        free: unsafe extern "C" fn(*mut c_void, *const c_char, c_int),
+    ) -> c_int;
+}
+
+/// OpenSSL asks by functions that say where in its source they are called.
+unsafe extern "C" fn allocate(size: usize, _: *const c_char, _: c_int) -> *mut c_void {
+    unsafe { mimalloc::mi_malloc(size).cast() }
+}
+
+unsafe extern "C" fn reallocate(piece: *mut c_void, size: usize, _: *const c_char, _: c_int) -> *mut c_void {
+    unsafe { mimalloc::mi_realloc(piece.cast(), size).cast() }
+}
+
+unsafe extern "C" fn free(piece: *mut c_void, _: *const c_char, _: c_int) {
+    unsafe { mimalloc::mi_free(piece.cast()) }
+}
+
+/// Has OpenSSL use the program's allocator, before it has used any.
+pub(crate) fn share_with_openssl() {
+    // SAFETY: the functions do what C's own do, and stay for ever. It refuses if it has another one at work.
+    unsafe {
+        CRYPTO_set_mem_functions(allocate, reallocate, free);
     }
 }
 
@@ -25,7 +55,6 @@ fn is_plain(layout: Layout) -> bool {
     layout.align() <= ALIGNED && layout.align() <= layout.size()
 }
 
-#[allow(unsafe_code, reason = "an allocator is unsafe by its trait; each call passes on what the trait promises")]
 // SAFETY: all pieces come from mimalloc, with the size and at least the alignment of their layout, and return to it.
 unsafe impl GlobalAlloc for Allocator {
     #[inline]
@@ -66,7 +95,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[allow(unsafe_code, reason = "the functions under test are")]
     fn pieces_have_the_size_and_alignment_that_was_asked_for() {
         for size in [1, 2, 4, 8, 16, 24, 100, 1000, 9000, 70_000, 3 << 20] {
             for align in [1, 2, 4, 8, 16, 32, 128, 4096] {

@@ -19,6 +19,7 @@ use cli::{Action, Options};
 static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 fn main() -> ExitCode {
+    allocator::share_with_openssl();
     let options = match Options::parse(std::env::args_os().skip(1)) {
         Ok(options) => options,
         Err(error) => return messages::fail(&error),

@@ -90,6 +90,8 @@ impl Server {
         context.set_options(SslOptions::IGNORE_UNEXPECTED_EOF | SslOptions::from_bits_retain(NO_ANTI_REPLAY));
         context.set_mode(SslMode::RELEASE_BUFFERS);
         context.set_read_ahead(true);
+        // One ticket for a handshake, where OpenSSL makes two: it may be used again, so it does for any number of connections.
+        context.set_num_tickets(1).map_err(|stack| failed("SSL_CTX_set_num_tickets()", &stack))?;
         context.set_client_hello_callback(|ssl, alert| by_name(ssl, alert).map(|()| ClientHelloResponse::SUCCESS));
         // So that the client hears that its name counts.
         context.set_servername_callback(|_, _| Ok(()));
