@@ -414,3 +414,62 @@ fn a_server_that_says_nothing_in_its_handshake_is_given_up_in_time() {
     limpet.logs("upstream timed out (110: Connection timed out) while SSL handshaking to upstream");
     eventually("it is let go", || silent.connections() == 1);
 }
+
+#[test]
+fn early_data_is_taken_and_told_to_backends() {
+    let backend =
+        Backend::planned(|_, request| match request.contains("Early-Data: 1") && request.contains("/careful") {
+            true => Script::page(425, "", "too early"),
+            false => Script::ok(request),
+        });
+    let port = port();
+    let http = format!(
+        "ssl_early_data on; server {{ listen 127.0.0.1:{port} ssl; {A} location / {{ proxy_pass http://{}; proxy_set_header Early-Data $ssl_early_data; }} }}",
+        backend.address()
+    );
+    let limpet = start(port, &http);
+    let (connector, kept) = returning(SslVersion::TLS1_3);
+    let ask = |path: &str, body: &str| {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        let mut ssl = connector.configure().expect("a client").verify_hostname(false).into_ssl("x").expect("a client");
+        let session = kept.lock().take();
+        let is_early = session.is_some();
+        if let Some(session) = &session {
+            #[allow(unsafe_code, reason = "a session may be given to a client of another kind")]
+            // SAFETY: it is one of the same client.
+            unsafe {
+                ssl.set_session(session).expect("a session");
+            }
+        }
+        let length = body.len();
+        let request =
+            format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+        let mut tls = openssl::ssl::SslStream::new(ssl, stream).expect("a stream");
+        let mut rest = request.as_bytes();
+        if is_early {
+            // What is larger than early data may be goes after the handshake.
+            let (early, later) = rest.split_at(rest.len().min(10_000));
+            assert_eq!(tls.write_early_data(early).expect("early data"), early.len());
+            rest = later;
+        }
+        tls.connect().expect("a handshake");
+        tls.write_all(rest).expect("sent");
+        let mut answer = String::new();
+        let _ = std::io::Read::read_to_string(&mut tls, &mut answer);
+        let _ = tls.shutdown();
+        answer
+    };
+    assert!(!ask("/", "first").contains("Early-Data"));
+    for body in ["second".to_owned(), "x".repeat(50_000)] {
+        let answer = ask("/", &body);
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("\r\n\r\n{body}")),
+            "{}",
+            answer.len()
+        );
+        // A body that goes on behind the handshake is no early one any more when the backend is asked.
+        assert_eq!(answer.contains("Early-Data: 1"), body.len() < 10_000);
+    }
+    assert!(ask("/careful", "").starts_with("HTTP/1.1 425 "));
+    assert!(!limpet.error_log().contains("[error]"), "{}", limpet.error_log());
+}

@@ -38,7 +38,12 @@ pub(super) fn begin(runtime: Arc<Runtime>, plain: Plain, listen: &Address) -> Op
     let begun = first.begin(choose).map_err(|error| error.to_string());
     let tls = begun.and_then(|ssl| Tls::new(plain, ssl, first.record).map_err(|error| error.to_string()));
     match tls {
-        Ok(tls) => Some(tls.into()),
+        Ok(tls) => {
+            if first.early_data {
+                tls.take_early_data();
+            }
+            Some(tls.into())
+        }
         Err(error) => {
             limpet_log::write_default(LogLevel::Alert, &error);
             None

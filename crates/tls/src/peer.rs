@@ -45,6 +45,11 @@ pub fn curves(ssl: &SslRef) -> Option<String> {
     Some(ffi::client_groups(ssl).join(":"))
 }
 
+/// `$ssl_early_data`: `1` as long as the handshake is not over, since until then a request may be another's copy.
+pub fn early_data(ssl: &SslRef) -> Option<String> {
+    (!ssl.is_init_finished()).then(|| "1".to_owned())
+}
+
 /// `$ssl_session_id`
 pub fn session_id(ssl: &SslRef) -> Option<String> {
     let id = ssl.session()?.id();

@@ -73,6 +73,8 @@ pub struct Server {
     pub verify: Verify,
     /// Bytes in a record.
     pub record: usize,
+    /// Early data is taken.
+    pub early_data: bool,
 }
 
 /// Finds the server of a name that a client asks for; without a name, the one that answers by default. `None`: it has no TLS.
@@ -122,7 +124,14 @@ impl Server {
         }
         files::commands(&mut context, &settings.common.commands)?;
         let (options, verify, record) = (context.options(), settings.verify, settings.record);
-        Ok(Server { context: context.build(), options, rejects: settings.rejects, verify, record })
+        Ok(Server {
+            context: context.build(),
+            options,
+            rejects: settings.rejects,
+            verify,
+            record,
+            early_data: settings.early_data,
+        })
     }
 
     /// A connection's TLS, before its handshake. The server is chosen again when the client has said a name.

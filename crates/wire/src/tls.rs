@@ -44,6 +44,9 @@ struct State {
     is_plain: bool,
     /// Nothing can be said any more, not even a farewell.
     is_broken: bool,
+    /// Whether the client's early data is still to come, and what has come of it (TLS 1.3).
+    is_early: bool,
+    early: Vec<u8>,
 }
 
 /// What OpenSSL reads from and writes to.
@@ -87,8 +90,22 @@ impl Tls {
         let record = record.clamp(1, LARGEST_RECORD);
         let stream = SslStream::new(ssl, link).map_err(io::Error::other)?;
         Ok(Tls {
-            state: Mutex::new(State { stream, accepted: 0, record, is_open: false, is_plain: false, is_broken: false }),
+            state: Mutex::new(State {
+                stream,
+                accepted: 0,
+                record,
+                is_open: false,
+                is_plain: false,
+                is_broken: false,
+                is_early: false,
+                early: Vec::new(),
+            }),
         })
+    }
+
+    /// From now on early data is taken: it is there before the handshake is over.
+    pub fn take_early_data(&self) {
+        self.state.lock().is_early = true;
     }
 
     /// The server's side of a handshake, or the client's.
@@ -98,8 +115,16 @@ impl Tls {
     pub fn poll_handshake(&self, cx: &mut Context<'_>, is_server: bool) -> Poll<Result<(), HandshakeError>> {
         let mut state = self.state.lock();
         loop {
-            let shaken = if is_server { state.stream.accept() } else { state.stream.connect() };
+            let shaken = match is_server {
+                true if state.is_early => state.accept_early(),
+                true => state.stream.accept(),
+                false => state.stream.connect(),
+            };
             let waited = match shaken {
+                Ok(()) if state.is_early && state.early.is_empty() => {
+                    state.is_early = false;
+                    continue;
+                }
                 Ok(()) => {
                     state.is_open = true;
                     return Poll::Ready(Ok(()));
@@ -153,7 +178,7 @@ impl Tls {
             return state.plain().poll_readable(cx);
         }
         loop {
-            match state.stream.ssl_peek(&mut [0]) {
+            match state.peek() {
                 Err(error) if error.code() == ErrorCode::WANT_READ => ready!(state.plain().poll_readable(cx))?,
                 // What is wrong shows when it is read.
                 _ => return Poll::Ready(Ok(())),
@@ -166,7 +191,7 @@ impl Tls {
         if state.is_plain {
             return state.plain().try_read(buffer);
         }
-        match state.stream.ssl_read(buffer) {
+        match state.read(buffer) {
             Ok(count) => Ok(count),
             Err(error) => state.read_failed(error),
         }
@@ -180,7 +205,7 @@ impl Tls {
             return state.plain().poll_read(cx, buffer);
         }
         loop {
-            match state.stream.ssl_read(buffer) {
+            match state.read(buffer) {
                 Ok(count) => {
                     turn.made_progress();
                     return Poll::Ready(Ok(count));
@@ -210,7 +235,7 @@ impl Tls {
     pub(crate) fn has_unread(&self) -> bool {
         let mut state = self.state.lock();
         // What the kernel has may be no more than tickets for later sessions, which nobody has to read.
-        if state.is_plain { state.plain().has_unread() } else { matches!(state.stream.ssl_peek(&mut [0]), Ok(1..)) }
+        if state.is_plain { state.plain().has_unread() } else { matches!(state.peek(), Ok(1..)) }
     }
 
     pub(crate) fn has_news(&self) -> bool {
@@ -218,7 +243,7 @@ impl Tls {
         if state.is_plain {
             return state.plain().has_news();
         }
-        let peeked = state.stream.ssl_peek(&mut [0]);
+        let peeked = state.peek();
         // What the runtime has not heard of yet OpenSSL has not seen.
         !matches!(peeked, Err(error) if error.code() == ErrorCode::WANT_READ) || state.plain().has_news()
     }
@@ -239,6 +264,39 @@ impl Drop for Tls {
 impl State {
     fn plain(&self) -> &Plain {
         &self.stream.get_ref().plain
+    }
+
+    /// Reads early data, as far as it has come; nothing of it: there is no more.
+    fn accept_early(&mut self) -> Result<(), openssl::ssl::Error> {
+        let mut space = vec![0; LARGEST_RECORD];
+        let count = self.stream.read_early_data(&mut space)?;
+        space.truncate(count);
+        self.early = space;
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, openssl::ssl::Error> {
+        loop {
+            if !self.early.is_empty() {
+                let count = self.early.len().min(buffer.len());
+                buffer.iter_mut().zip(self.early.drain(..count)).for_each(|(to, from)| *to = from);
+                return Ok(count);
+            }
+            if !self.is_early {
+                return self.stream.ssl_read(buffer);
+            }
+            self.accept_early()?;
+            self.is_early = !self.early.is_empty();
+        }
+    }
+
+    /// Whether there is a byte to read, which stays.
+    fn peek(&mut self) -> Result<usize, openssl::ssl::Error> {
+        if self.is_early && self.early.is_empty() {
+            self.accept_early()?;
+            self.is_early = !self.early.is_empty();
+        }
+        if self.early.is_empty() { self.stream.ssl_peek(&mut [0]) } else { Ok(1) }
     }
 
     /// Waits for what a handshake waits for.
@@ -345,7 +403,12 @@ impl State {
     }
 
     fn write_record(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.ssl_write(bytes).map_err(|error| match error.code() {
+        // Before the client has said its last word of the handshake.
+        let written = match self.is_early {
+            true => self.stream.write_early_data(bytes),
+            false => self.stream.ssl_write(bytes),
+        };
+        written.map_err(|error| match error.code() {
             ErrorCode::WANT_READ | ErrorCode::WANT_WRITE => io::ErrorKind::WouldBlock.into(),
             _ => {
                 self.is_broken = true;

@@ -47,7 +47,6 @@ const WITHOUT_VALUE: &[&str] = &[
     "secure_link_expires",
     "slice_range",
     "ssl_client_sigalg",
-    "ssl_early_data",
     "ssl_ech_outer_server_name",
     "ssl_ech_status",
     "ssl_handshake_time",

@@ -237,6 +237,7 @@ const VARIABLES: &[(&str, Value)] = &[
     ("ssl_ciphers", peer::ciphers),
     ("ssl_curve", peer::curve),
     ("ssl_curves", peer::curves),
+    ("ssl_early_data", peer::early_data),
     ("ssl_session_id", peer::session_id),
     ("ssl_session_reused", peer::session_reused),
     ("ssl_server_name", peer::server_name),
@@ -365,7 +366,7 @@ const ROWS: &[Directive] = &[
         HTTP | SERVER,
         FLAG,
         "Whether a client that comes again may send its request with its greeting (TLS 1.3). Default: off.",
-        words::early_data,
+        say!(early_data, flag),
     ),
     works(
         "ssl_reject_handshake",

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use limpet_kernel::Level;
 use limpet_kernel::builder::{Fault, fault};
-use limpet_kernel::setters::{append, arg, flag, text};
+use limpet_kernel::setters::{append, arg, text};
 use limpet_kernel::value;
 use limpet_syntax as syntax;
 use limpet_tls::server::SessionCache;
@@ -100,19 +99,6 @@ pub(super) fn verify(directive: &syntax::Directive) -> Result<Verify, Fault> {
         b"optional_no_ca" => Verify::OptionalNoCa,
         _ => return fault(word, format!("invalid value \"{}\"", word.text())),
     })
-}
-
-pub(super) fn early_data(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let wanted = flag(directive)?;
-    if wanted {
-        builder.notice(
-            Level::Notice,
-            "limpet takes no early data: \"ssl_early_data on\" has no effect".to_owned(),
-            directive,
-        );
-    }
-    settings(builder, directive).values.early_data = Some(false);
-    Ok(())
 }
 
 pub(super) fn session_cache(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
