@@ -52,7 +52,8 @@ pub fn environment(options: &Options, config: &Config) -> Environment {
     };
     // nginx's default files lie in this folder; it is made, so that a bare prefix is enough.
     let _ = std::fs::create_dir_all(options.prefix.join("logs"));
-    Environment { prefix: options.prefix.clone(), workers, error_log: options.error_log.clone() }
+    let conf_prefix = options.configuration.parent().unwrap_or(Path::new(".")).to_owned();
+    Environment { prefix: options.prefix.clone(), conf_prefix, workers, error_log: options.error_log.clone() }
 }
 
 /// Makes what requests work with out of a configuration.

@@ -94,7 +94,7 @@ fn main_error_log(config: &Config, environment: &Environment, shared: &Shared) -
 fn built_upstream(site: &Site<'_>, written: &crate::model::Upstream) -> Result<BuiltUpstream, BuildError> {
     let mut signed = None;
     if let Some(sticky) = written.sticky.as_ref().filter(|sticky| !sticky.secrets.is_empty()) {
-        let keys = sticky::keys(sticky, &site.environment.prefix);
+        let keys = sticky::keys(sticky, &site.environment.conf_prefix);
         let keys = keys.map_err(|wrong| BuildError(format!("{wrong} in {}", written.sticky_place)))?;
         let upstream = signed.insert(written.written.clone());
         upstream.sticky = Some(limpet_upstream::written::SessionSticky { keys, ..sticky.clone() });

@@ -24,6 +24,8 @@ use crate::model::Http;
 pub struct Environment {
     /// The prefix of `-p`.
     pub prefix: PathBuf,
+    /// The folder of the main file, where relative names of certificates and keys begin.
+    pub conf_prefix: PathBuf,
     /// Worker threads.
     pub workers: usize,
     /// The log of `-e`, for a main level without `error_log`.

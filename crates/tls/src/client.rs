@@ -94,7 +94,7 @@ impl Client {
     pub fn begin(&self, address: &str, name: Option<&str>) -> Result<Ssl, Error> {
         let mut ssl = Ssl::new(&self.context).map_err(|stack| failed("SSL_new()", &stack))?;
         // Addresses are no names (RFC 6066).
-        if let Some(name) = name.filter(|name| name.parse::<IpAddr>().is_err()) {
+        if let Some(name) = name.filter(|name| name.trim_matches(['[', ']']).parse::<IpAddr>().is_err()) {
             ssl.set_hostname(name).map_err(|stack| failed(format!("SSL_set_tlsext_host_name(\"{name}\")"), &stack))?;
         }
         let peer = (address.to_owned(), name.map(str::to_owned));

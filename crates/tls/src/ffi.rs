@@ -1,13 +1,13 @@
 //! What the crate `openssl` has no words for.
 #![allow(unsafe_code, reason = "calls of C")]
 
-use std::ffi::{CString, c_char, c_int, c_long, c_uchar, c_uint, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use std::ptr;
 
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::ssl::{SslContextBuilder, SslRef};
-use openssl::x509::X509;
+use openssl::x509::{X509, X509NameRef};
 use openssl_sys as ssl;
 
 const CTRL_CHAIN_CERT: c_int = 89;
@@ -15,6 +15,8 @@ const CTRL_GET_GROUPS: c_int = 90;
 const CTRL_GET_RAW_CIPHERLIST: c_int = 110;
 const CTRL_GET_NEGOTIATED_GROUP: c_int = 134;
 const CONF_FLAGS: c_uint = 0x2 | 0x4 | 0x8 | 0x10 | 0x20;
+/// `XN_FLAG_RFC2253`
+const RFC_2253: c_ulong = 0x111_0317;
 /// A group that OpenSSL has no number for.
 const GROUP_IS_RAW: c_int = 0x0100_0000;
 
@@ -30,6 +32,8 @@ unsafe extern "C" {
     fn SSL_CONF_CTX_set_ssl_ctx(context: *mut ConfCtx, of: *mut ssl::SSL_CTX);
     fn SSL_CONF_cmd(context: *mut ConfCtx, name: *const c_char, value: *const c_char) -> c_int;
     fn SSL_CONF_CTX_finish(context: *mut ConfCtx) -> c_int;
+    fn X509_NAME_print_ex(to: *mut ssl::BIO, name: *const ssl::X509_NAME, indent: c_int, flags: c_ulong) -> c_int;
+    fn X509_NAME_oneline(name: *const ssl::X509_NAME, to: *mut c_char, size: c_int) -> *mut c_char;
     fn SSL_CTX_set_timeout(context: *mut ssl::SSL_CTX, seconds: c_long) -> c_long;
     fn X509_check_host(
         of: *mut ssl::X509,
@@ -139,7 +143,7 @@ pub(crate) fn client_ciphers(of: &SslRef) -> Vec<String> {
             return format!("0x{}", id.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         }
         // SAFETY: it was found, and its name ends with NUL.
-        let name = unsafe { std::ffi::CStr::from_ptr(ssl::SSL_CIPHER_get_name(found)) };
+        let name = unsafe { CStr::from_ptr(ssl::SSL_CIPHER_get_name(found)) };
         name.to_string_lossy().into_owned()
     };
     list.chunks_exact(width.max(2)).map(name).collect()
@@ -189,5 +193,36 @@ pub(crate) fn set_options(of: &SslRef, options: openssl::ssl::SslOptions) {
     unsafe {
         SSL_clear_options(of.as_ptr(), !0);
         SSL_set_options(of.as_ptr(), options.bits());
+    }
+}
+
+/// A name as RFC 2253 writes it.
+pub(crate) fn rfc2253(name: &X509NameRef) -> Option<String> {
+    use foreign_types_shared::ForeignTypeRef;
+    // SAFETY: the memory lives until it is freed, and is copied before.
+    unsafe {
+        let memory = ssl::BIO_new(ssl::BIO_s_mem());
+        if memory.is_null() {
+            return None;
+        }
+        let printed = X509_NAME_print_ex(memory, name.as_ptr(), 0, RFC_2253) >= 0;
+        let mut bytes: *mut c_char = ptr::null_mut();
+        let length = usize::try_from(ssl::BIO_get_mem_data(memory, &raw mut bytes)).unwrap_or_default();
+        let text = (printed && !bytes.is_null())
+            .then(|| String::from_utf8_lossy(std::slice::from_raw_parts(bytes.cast::<u8>(), length)).into_owned());
+        ssl::BIO_free_all(memory);
+        text
+    }
+}
+
+/// A name with slashes, as OpenSSL wrote it once.
+pub(crate) fn oneline(name: &X509NameRef) -> Option<String> {
+    use foreign_types_shared::ForeignTypeRef;
+    let mut space: [c_char; 4096] = [0; 4096];
+    // SAFETY: OpenSSL writes no more than there is room, and a NUL at the end.
+    unsafe {
+        let size = c_int::try_from(space.len()).unwrap_or_default();
+        let text = X509_NAME_oneline(name.as_ptr(), space.as_mut_ptr(), size);
+        (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
     }
 }

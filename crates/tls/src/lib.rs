@@ -55,10 +55,24 @@ pub(crate) fn failed(call: impl std::fmt::Display, stack: &ErrorStack) -> Error 
     Error::new(format!("{call} failed{}", errors(stack)))
 }
 
+/// The bit of an error of the system's.
+const SYSTEM: std::ffi::c_ulong = 0x8000_0000;
+
+/// What the system says of one of its errors.
+fn system_text(code: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(code).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
 /// OpenSSL's errors as nginx shows them behind a message.
 pub fn errors(stack: &ErrorStack) -> String {
     let text = |error: &openssl::error::Error| {
-        let (library, reason) = (error.library().unwrap_or_default(), error.reason().unwrap_or_default());
+        let library = error.library().unwrap_or_default();
+        // What the system says has the highest bit set.
+        let reason = match error.code() & SYSTEM {
+            0 => error.reason().unwrap_or_default().to_owned(),
+            _ => system_text(i32::try_from(error.code() & !SYSTEM).unwrap_or_default()),
+        };
         let data = error.data().map(|data| format!(":{data}")).unwrap_or_default();
         format!("error:{:08X}:{library}::{reason}{data}", error.code())
     };

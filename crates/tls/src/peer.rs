@@ -4,9 +4,8 @@ use std::fmt::Write;
 
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::hash::MessageDigest;
-use openssl::nid::Nid;
 use openssl::ssl::{NameType, SslRef};
-use openssl::x509::{X509, X509NameRef, X509VerifyResult};
+use openssl::x509::{X509, X509VerifyResult};
 
 use crate::ffi;
 
@@ -74,12 +73,12 @@ pub fn alpn_protocol(ssl: &SslRef) -> Option<String> {
 /// `$ssl_client_raw_cert`: the client's certificate in PEM.
 pub fn raw_certificate(ssl: &SslRef) -> Option<String> {
     let pem = ssl.peer_certificate()?.to_pem().ok()?;
-    Some(String::from_utf8_lossy(&pem).trim_end().to_owned())
+    Some(String::from_utf8_lossy(&pem).into_owned())
 }
 
 /// `$ssl_client_cert`: the same, with a tab before each line but the first.
 pub fn certificate(ssl: &SslRef) -> Option<String> {
-    Some(raw_certificate(ssl)?.replace('\n', "\n\t"))
+    Some(raw_certificate(ssl)?.trim_end().replace('\n', "\n\t"))
 }
 
 /// `$ssl_client_escaped_cert`: the same, as a URI has it.
@@ -99,28 +98,29 @@ pub fn escaped_certificate(ssl: &SslRef) -> Option<String> {
 
 /// `$ssl_client_s_dn`: whose certificate it is (RFC 2253).
 pub fn subject(ssl: &SslRef) -> Option<String> {
-    Some(rfc2253(ssl.peer_certificate()?.subject_name()))
+    ffi::rfc2253(ssl.peer_certificate()?.subject_name())
 }
 
 /// `$ssl_client_i_dn`: who has signed it (RFC 2253).
 pub fn issuer(ssl: &SslRef) -> Option<String> {
-    Some(rfc2253(ssl.peer_certificate()?.issuer_name()))
+    ffi::rfc2253(ssl.peer_certificate()?.issuer_name())
 }
 
 /// `$ssl_client_s_dn_legacy`
 pub fn subject_legacy(ssl: &SslRef) -> Option<String> {
-    Some(legacy(ssl.peer_certificate()?.subject_name()))
+    ffi::oneline(ssl.peer_certificate()?.subject_name())
 }
 
 /// `$ssl_client_i_dn_legacy`
 pub fn issuer_legacy(ssl: &SslRef) -> Option<String> {
-    Some(legacy(ssl.peer_certificate()?.issuer_name()))
+    ffi::oneline(ssl.peer_certificate()?.issuer_name())
 }
 
 /// `$ssl_client_serial`
 pub fn serial(ssl: &SslRef) -> Option<String> {
     let number = ssl.peer_certificate()?.serial_number().to_bn().ok()?;
-    Some(number.to_hex_str().ok()?.to_string())
+    let text = number.to_hex_str().ok()?.to_string();
+    Some(if text == "0" { "00".to_owned() } else { text })
 }
 
 /// `$ssl_client_fingerprint`: SHA-1.
@@ -164,45 +164,6 @@ fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
-/// A name by its parts, the last one first.
-fn rfc2253(name: &X509NameRef) -> String {
-    let parts: Vec<String> = name
-        .entries()
-        .map(|entry| {
-            let value = entry.data().to_string().unwrap_or_default();
-            format!("{}={}", short_name(entry.object().nid()), escaped(&value))
-        })
-        .collect();
-    parts.into_iter().rev().collect::<Vec<_>>().join(",")
-}
-
-/// A name with slashes, in its own order.
-fn legacy(name: &X509NameRef) -> String {
-    name.entries().fold(String::new(), |mut text, entry| {
-        let value = entry.data().to_string().unwrap_or_default();
-        let _ = write!(text, "/{}={value}", short_name(entry.object().nid()));
-        text
-    })
-}
-
-fn short_name(nid: Nid) -> &'static str {
-    nid.short_name().unwrap_or("UNDEF")
-}
-
-/// What RFC 2253 has a backslash before.
-fn escaped(value: &str) -> String {
-    let last = value.chars().count().saturating_sub(1);
-    value.chars().enumerate().fold(String::with_capacity(value.len()), |mut text, (at, letter)| {
-        let is_special = matches!(letter, ',' | '+' | '"' | '\\' | '<' | '>' | ';');
-        let is_at_an_edge = (at == 0 && matches!(letter, ' ' | '#')) || (at == last && letter == ' ');
-        if is_special || is_at_an_edge {
-            text.push('\\');
-        }
-        text.push(letter);
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,10 +172,10 @@ mod tests {
     fn names_are_written_as_rfc_2253_has_them() {
         let mut name = openssl::x509::X509NameBuilder::new().unwrap();
         name.append_entry_by_text("C", "DE").unwrap();
-        name.append_entry_by_text("O", "A, B").unwrap();
-        name.append_entry_by_text("CN", "#x ").unwrap();
+        name.append_entry_by_text("O", "A, Müller").unwrap();
+        name.append_entry_by_text("CN", "#x\ty ").unwrap();
         let name = name.build();
-        assert_eq!(rfc2253(&name), "CN=\\#x\\ ,O=A\\, B,C=DE");
-        assert_eq!(legacy(&name), "/C=DE/O=A, B/CN=#x ");
+        assert_eq!(ffi::rfc2253(&name).unwrap(), "CN=\\#x\\09y\\ ,O=A\\, M\\C3\\BCller,C=DE");
+        assert_eq!(ffi::oneline(&name).unwrap(), "/C=DE/O=A, M\\xC3\\xBCller/CN=#x\\x09y ");
     }
 }

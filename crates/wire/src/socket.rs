@@ -143,6 +143,14 @@ impl Socket {
         }
     }
 
+    /// After an end was read: ready when the peer has ended the connection, and not only said with TLS that it sends no more.
+    pub fn poll_hung_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Socket::Tls(tls) if !tls.is_plain() => tls.poll_hung_up(cx),
+            _ => Poll::Ready(()),
+        }
+    }
+
     /// Whether there is anything to read, the end among it. The kernel is asked, not the runtime, which hears of things
     /// later.
     pub fn has_news(&self) -> bool {

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::task::{Context, Poll, ready};
 
 use openssl::error::ErrorStack;
-use openssl::ssl::{ErrorCode, Ssl, SslRef, SslStream};
+use openssl::ssl::{ErrorCode, ShutdownState, Ssl, SslRef, SslStream};
 use parking_lot::Mutex;
 use tokio::task::coop;
 
@@ -115,6 +115,7 @@ impl Tls {
     pub fn poll_handshake(&self, cx: &mut Context<'_>, is_server: bool) -> Poll<Result<(), HandshakeError>> {
         let mut state = self.state.lock();
         loop {
+            forget_errors();
             let shaken = match is_server {
                 true if state.is_early => state.accept_early(),
                 true => state.stream.accept(),
@@ -232,6 +233,14 @@ impl Tls {
         }
     }
 
+    /// After the peer's farewell: ready when it has ended the connection as well.
+    pub(crate) fn poll_hung_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.state.lock().plain().poll_peek(cx)) {
+            Ok(Some(_)) => Poll::Pending,
+            Ok(None) | Err(_) => Poll::Ready(()),
+        }
+    }
+
     pub(crate) fn has_unread(&self) -> bool {
         let mut state = self.state.lock();
         // What the kernel has may be no more than tickets for later sessions, which nobody has to read.
@@ -257,8 +266,18 @@ impl Tls {
 
 impl Drop for Tls {
     fn drop(&mut self) {
-        self.state.get_mut().take_leave();
+        let state = self.state.get_mut();
+        state.take_leave();
+        if state.is_open {
+            // However it has ended: a session is lost only by what OpenSSL itself finds wrong.
+            state.stream.set_shutdown(ShutdownState::SENT | ShutdownState::RECEIVED);
+        }
     }
+}
+
+/// OpenSSL takes errors that an earlier call has left, of this connection or another, for those of the next one.
+fn forget_errors() {
+    drop(ErrorStack::get());
 }
 
 impl State {
@@ -276,6 +295,7 @@ impl State {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, openssl::ssl::Error> {
+        forget_errors();
         loop {
             if !self.early.is_empty() {
                 let count = self.early.len().min(buffer.len());
@@ -292,6 +312,7 @@ impl State {
 
     /// Whether there is a byte to read, which stays.
     fn peek(&mut self) -> Result<usize, openssl::ssl::Error> {
+        forget_errors();
         if self.is_early && self.early.is_empty() {
             self.accept_early()?;
             self.is_early = !self.early.is_empty();
@@ -323,10 +344,7 @@ impl State {
             ErrorCode::ZERO_RETURN => Ok(0),
             ErrorCode::WANT_READ | ErrorCode::WANT_WRITE => Err(io::ErrorKind::WouldBlock.into()),
             // The end without a farewell.
-            ErrorCode::SYSCALL if error.io_error().is_none() => {
-                self.is_broken = true;
-                Ok(0)
-            }
+            ErrorCode::SYSCALL if error.io_error().is_none() => Ok(0),
             _ => {
                 self.is_broken = true;
                 Err(error.into_io_error().unwrap_or_else(io::Error::other))
@@ -403,6 +421,7 @@ impl State {
     }
 
     fn write_record(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        forget_errors();
         // Before the client has said its last word of the handshake.
         let written = match self.is_early {
             true => self.stream.write_early_data(bytes),
@@ -422,6 +441,7 @@ impl State {
         let is_all_sent = self.stream.get_ref().waiting.is_empty();
         if self.is_open && !self.is_broken && is_all_sent {
             self.is_broken = true;
+            forget_errors();
             let _ = self.stream.shutdown();
         }
     }

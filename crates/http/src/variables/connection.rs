@@ -34,7 +34,9 @@ pub(super) fn add(registry: &mut Registry<Request>) {
         registry.add(name, |request: &Request, out: &mut Vec<u8>| text(out, request.conn.remote_port().as_bytes()));
     }
     registry.add("scheme", |request: &Request, out: &mut Vec<u8>| text(out, request.conn.scheme().as_bytes()));
-    registry.add("https", |request: &Request, out: &mut Vec<u8>| request.conn.is_secure() && text(out, b"on"));
+    registry.add("https", |request: &Request, out: &mut Vec<u8>| {
+        text(out, if request.conn.is_secure() { b"on" } else { b"" })
+    });
     registry.add("server_addr", |request: &Request, out: &mut Vec<u8>| text(out, request.conn.local_addr().as_bytes()));
     registry.add("server_port", |request: &Request, out: &mut Vec<u8>| text(out, request.conn.local_port().as_bytes()));
     tcp(registry, "tcpinfo_rcv_space", |info| info.tcpi_rcv_space);

@@ -91,7 +91,7 @@ pub(crate) fn pass(settings: &Settings, site: &Site<'_>, host: &str) -> Result<P
             protocols: values.protocols.unwrap_or(Protocols::DEFAULT),
             ciphers: values.ciphers.clone().unwrap_or_else(|| "DEFAULT".to_owned()),
             commands: values.commands.as_deref().cloned().unwrap_or_default(),
-            prefix: site.environment.prefix.clone(),
+            prefix: site.environment.conf_prefix.clone(),
         },
         verify: values.verify.unwrap_or(false),
         trust: Trust {

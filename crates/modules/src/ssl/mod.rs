@@ -54,7 +54,7 @@ impl Module for Tls {
         if !own.is_used() {
             return Ok(());
         }
-        let made = Server::new(&to_server(own, &site.environment.prefix, settings.http2.on), &site.shared.tls);
+        let made = Server::new(&to_server(own, &site.environment.conf_prefix, settings.http2.on), &site.shared.tls);
         server.tls = Some(Arc::new(made.map_err(|error| own.said.error("ssl_", &error))?));
         Ok(())
     }

@@ -113,6 +113,7 @@ impl Client {
         while self.input.len() < READ_AHEAD {
             match ready!(self.conn.socket.poll_append(cx, &mut self.input, READ_AHEAD)) {
                 Ok(1..) => {}
+                Ok(0) if self.conn.socket.poll_hung_up(cx).is_pending() => return Poll::Pending,
                 Ok(0) | Err(_) => {
                     self.out.fail();
                     break;
