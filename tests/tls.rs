@@ -269,12 +269,20 @@ fn what_is_wrong_with_files_is_told_at_load() {
         ),
         ("ssl_password_file none;", "open() \"DIR/none\" failed (2: No such file or directory) in DIR/nginx.conf:2"),
         (
+            "location / { proxy_pass https://127.0.0.1; proxy_ssl_verify on; }",
+            "no proxy_ssl_trusted_certificate for proxy_ssl_verify in DIR/nginx.conf:2",
+        ),
+        (
+            "location / { proxy_pass https://127.0.0.1; proxy_ssl_certificate a.crt; }",
+            "no \"proxy_ssl_certificate_key\" is defined for certificate \"a.crt\" in DIR/nginx.conf:2",
+        ),
+        (
             "location / { proxy_pass https://127.0.0.1; proxy_ssl_ciphers NONSENSE; }",
             "SSL_CTX_set_cipher_list(\"NONSENSE\") failed",
         ),
     ];
     for (directives, expected) in cases {
-        let own = if directives.contains("ssl_certificate ") { "" } else { A };
+        let own = if directives.starts_with("ssl_certificate ") { "" } else { A };
         let folder = folder(&text(&format!("\nserver {{ listen 127.0.0.1:{} ssl; {own} {directives} }}", port())));
         let sealed =
             Identity::own(&[]).key.private_key_to_pem_pkcs8_passphrase(openssl::symm::Cipher::aes_128_cbc(), b"secret");
@@ -472,4 +480,108 @@ fn early_data_is_taken_and_told_to_backends() {
     }
     assert!(ask("/careful", "").starts_with("HTTP/1.1 425 "));
     assert!(!limpet.error_log().contains("[error]"), "{}", limpet.error_log());
+}
+
+#[test]
+fn files_that_are_not_needed_are_not_opened_and_names_begin_at_the_files_folder() {
+    let port = port();
+    let folder = folder("");
+    let conf = folder.path().join("conf");
+    std::fs::create_dir(&conf).expect("a folder");
+    for name in ["a.crt", "a.key", "ca.crt"] {
+        std::fs::rename(folder.path().join(name), conf.join(name)).expect("moved");
+    }
+    let http = format!(
+        "proxy_ssl_verify on; proxy_ssl_certificate none; server {{ listen 127.0.0.1:{port} ssl; {A} ssl_client_certificate none; return 200 x; }}
+         server {{ listen 127.0.0.1:{port} ssl; server_name b; {A} ssl_verify_client optional; ssl_client_certificate ca.crt; ssl_crl \"\";
+         ssl_session_cache none; ssl_session_cache builtin:99999999999;
+         location / {{ proxy_pass http://127.0.0.1:{port}; }} location /s {{ proxy_pass https://127.0.0.1:{port}; proxy_ssl_verify off; proxy_ssl_certificate \"\"; proxy_ssl_trusted_certificate none; }} }}"
+    );
+    std::fs::write(conf.join("nginx.conf"), text(&http)).expect("written");
+    let path = folder.path().to_str().expect("a path");
+    let output = run(&["-p", path, "-c", "conf/nginx.conf", "-t"]);
+    assert!(output.stderr.contains("test is successful"), "{}", output.stderr);
+}
+
+#[test]
+fn what_one_handshake_leaves_behind_hurts_no_other() {
+    let port = port();
+    let ca = Identity::own(&["authority"]);
+    let folder = folder(&text(&format!(
+        "server {{ listen 127.0.0.1:{port} ssl; {A} ssl_verify_client on; ssl_client_certificate ca.crt; return 200 x; }}"
+    )));
+    // Signed by another one of the same name.
+    ca.signs(&["forged"]).write(folder.path(), "forged");
+    let limpet = Limpet::start_in(folder, port);
+    let with = |name: &str| {
+        let mut builder = connector();
+        let (certificate, key) = (limpet.path(&format!("{name}.crt")), limpet.path(&format!("{name}.key")));
+        builder.set_certificate_file(certificate, openssl::ssl::SslFiletype::PEM).expect("a certificate");
+        builder.set_private_key_file(key, openssl::ssl::SslFiletype::PEM).expect("a key");
+        Client::over_tls(port, "a.example", &builder.build()).expect("a handshake")
+    };
+    for _ in 0..5 {
+        let mut forged = with("forged");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let response = forged.request("GET /", &[]);
+        assert_eq!(response.status, 400);
+        assert!(response.text().contains("The SSL certificate error"), "{}", response.text());
+        assert_eq!(with("client").request("GET /", &[]).text(), "x");
+    }
+}
+
+#[test]
+fn a_client_that_has_said_all_still_gets_its_answer() {
+    let backend = Backend::planned(|_, _| {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        Script::ok("late")
+    });
+    let port = port();
+    let http = format!(
+        "server {{ listen 127.0.0.1:{port} ssl; {A} location / {{ proxy_pass http://{}; }} }}",
+        backend.address()
+    );
+    let _limpet = start(port, &http);
+    let stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+    let ssl =
+        connector().build().configure().expect("a client").verify_hostname(false).into_ssl("x").expect("a client");
+    let mut tls = ssl.connect(stream).expect("a handshake");
+    tls.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
+    // Its half of TLS is over, and the connection is not.
+    let _ = tls.shutdown();
+    let mut answer = String::new();
+    let _ = std::io::Read::read_to_string(&mut tls, &mut answer);
+    assert!(answer.ends_with("late"), "{answer:?}");
+}
+
+#[test]
+fn a_client_that_leaves_without_a_word_keeps_its_session() {
+    let port = port();
+    let settings = "ssl_session_tickets off; ssl_session_cache shared:S:1m;";
+    let _limpet = start(
+        port,
+        &format!("server {{ listen 127.0.0.1:{port} ssl; {A} {settings} return 200 $ssl_session_reused; }}"),
+    );
+    let (connector, kept) = returning(SslVersion::TLS1_2);
+    let ask = |session: Option<SslSession>| {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        let mut ssl = connector.configure().expect("a client").verify_hostname(false).into_ssl("x").expect("a client");
+        if let Some(session) = &session {
+            #[allow(unsafe_code, reason = "a session may be given to a client of another kind")]
+            // SAFETY: it is one of the same client.
+            unsafe {
+                ssl.set_session(session).expect("a session");
+            }
+        }
+        let mut tls = ssl.connect(stream).expect("a handshake");
+        tls.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
+        let mut space = [0; 1024];
+        let count = std::io::Read::read(&mut tls, &mut space).expect("an answer");
+        // The end comes to the server without a farewell; here it counts as one, so that the session may be used.
+        tls.set_shutdown(openssl::ssl::ShutdownState::SENT);
+        space[count - 1]
+    };
+    assert_eq!(ask(None), b'.');
+    let session = kept.lock().take();
+    assert_eq!(ask(session), b'r');
 }

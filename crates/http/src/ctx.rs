@@ -348,9 +348,10 @@ impl Request {
 }
 
 fn server_for(conn: &Conn, runtime: &Runtime, host: &[u8]) -> Arc<Server> {
-    let found = runtime.listening(conn).and_then(|listening| {
-        let index = listening.hosts.find(host).unwrap_or(listening.default);
-        runtime.servers.get(index)
+    let found = runtime.listening(conn).and_then(|listening| match listening.hosts.find(host) {
+        Some(index) => runtime.servers.get(index),
+        None if host.is_empty() => runtime.first_server(conn),
+        None => runtime.servers.get(listening.default),
     });
     match found {
         Some(server) => Arc::clone(server),

@@ -51,8 +51,7 @@ impl front::Handler for Handler {
 
     fn http2(&self, conn: &Conn) -> Option<Terms> {
         let runtime = self.shared.runtime.load();
-        let listening = runtime.listening(conn)?;
-        let server = runtime.servers.get(listening.default)?;
+        let server = runtime.first_server(conn)?;
         // Over TLS the server of the name counts, which has offered it or not.
         let is_on = conn.is_secure() || server.http2.is_on;
         let settings = &server.outside.settings;
@@ -72,7 +71,7 @@ impl front::Handler for Handler {
     /// What the server says that answers by default on the connection's address.
     fn bounds(&self, conn: &Conn) -> (Duration, HeadLimits) {
         let runtime = self.shared.runtime.load();
-        let server = runtime.listening(conn).and_then(|listening| runtime.servers.get(listening.default));
+        let server = runtime.first_server(conn);
         server.map_or((Duration::from_secs(60), HeadLimits::default()), |server| {
             (server.client_header_timeout, server.head_limits)
         })

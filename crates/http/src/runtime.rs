@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use limpet_log::{ErrorLog, LogFiles};
+use limpet_message::host::host_name;
 use limpet_message::request::HeadLimits;
 use limpet_text::Regex;
+use limpet_tls::peer;
 use limpet_upstream::{Background, Kept, Upstream};
 use limpet_wire::Address;
 
@@ -129,6 +131,15 @@ impl Runtime {
     /// The servers of the address that a connection came to: of exactly that one, else of the one that was listened on.
     pub fn listening(&self, conn: &Conn) -> Option<&Listening> {
         self.listening_on(conn.local_address().as_ref(), &conn.listen)
+    }
+
+    /// The server that answers on a connection as long as no request has named another one: that of the name in the handshake of
+    /// TLS, or the default.
+    pub fn first_server(&self, conn: &Conn) -> Option<&Arc<Server>> {
+        let listening = self.listening(conn)?;
+        let named = conn.tls().filter(|tls| !tls.is_plain()).and_then(|tls| tls.with(peer::server_name));
+        let found = named.and_then(|name| listening.hosts.find(&host_name(name.as_bytes())?));
+        self.servers.get(found.unwrap_or(listening.default))
     }
 
     /// The same by the address that was connected to, and the one that was listened on.

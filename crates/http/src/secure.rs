@@ -21,7 +21,7 @@ const PLAIN: u16 = 497;
 
 /// Has a connection begin with TLS, if its address is for that; `None`: it can't, and is closed.
 pub(super) fn begin(runtime: Arc<Runtime>, plain: Plain, listen: &Address) -> Option<Socket> {
-    let local = plain.addresses().1.map(Address::Ip);
+    let local = plain.local_address().map(Address::Ip);
     let Some(listening) = runtime.listening_on(local.as_ref(), listen).filter(|listening| listening.tls) else {
         return Some(Socket::Plain(plain));
     };
@@ -30,9 +30,9 @@ pub(super) fn begin(runtime: Arc<Runtime>, plain: Plain, listen: &Address) -> Op
         let (runtime, listen) = (Arc::clone(&runtime), listen.clone());
         Box::new(move |name| {
             let listening = runtime.listening_on(local.as_ref(), &listen)?;
-            let name = name.and_then(host_name);
-            let found = name.and_then(|name| listening.hosts.find(&name)).unwrap_or(listening.default);
-            runtime.servers.get(found)?.tls.clone()
+            let found = name.and_then(host_name).and_then(|name| listening.hosts.find(&name));
+            let server = runtime.servers.get(found.unwrap_or(listening.default))?.tls.clone()?;
+            Some((server, found.is_some()))
         })
     };
     let begun = first.begin(choose).map_err(|error| error.to_string());
@@ -62,8 +62,7 @@ pub(super) fn settle(conn: &Conn) {
 
 /// Logs what is of no request.
 pub(super) fn tell(runtime: &Runtime, conn: &Conn, level: LogLevel, message: &str) {
-    let server = runtime.listening(conn).and_then(|listening| runtime.servers.get(listening.default));
-    let Some(server) = server else { return };
+    let Some(server) = runtime.first_server(conn) else { return };
     let log = &server.outside.settings.error_log;
     if log.takes(level) {
         let (client, listen) = (conn.remote_addr(), &conn.listen);
@@ -79,6 +78,9 @@ pub(super) fn no_handshake(runtime: &Runtime, conn: &Conn, error: Option<Handsha
         Some(HandshakeError::Closed) => (LogLevel::Info, "peer closed connection in SSL handshake".to_owned()),
         Some(HandshakeError::Io(error)) => {
             (LogLevel::Info, format!("peer closed connection in SSL handshake ({})", limpet_log::os_error(&error)))
+        }
+        Some(HandshakeError::Tls(stack)) if server::is_rejection(&stack) => {
+            (LogLevel::Info, "handshake rejected".to_owned())
         }
         Some(HandshakeError::Tls(stack)) => (LogLevel::Info, format!("SSL_do_handshake() failed{}", errors(&stack))),
     };
@@ -100,10 +102,9 @@ pub(super) fn refuse(request: &mut Request) -> Option<Decision> {
     if own.verify == Verify::Off {
         return None;
     }
-    // A certificate was asked for, or not, by the server of the name in the handshake.
-    let named = tls.with(peer::server_name);
-    let is_other = named.is_some_and(|named| !named.as_bytes().eq_ignore_ascii_case(request.host()));
-    if is_other && !tls.with(|ssl| server::chosen(ssl).is_some_and(|chosen| Arc::ptr_eq(chosen, &own))) {
+    // What the handshake was about was another name's.
+    let named = tls.with(|ssl| server::chosen_by_name(ssl).then(|| peer::server_name(ssl)).flatten());
+    if named.is_some_and(|named| !named.as_bytes().eq_ignore_ascii_case(request.host())) {
         let message = "client attempted to request the server name different from the one that was negotiated";
         request.log_error(LogLevel::Info, &format!("{message} while reading client request headers"));
         return Some(error_page(request, 421));

@@ -129,7 +129,12 @@ fn server(site: &Site<'_>, written: &Server) -> Result<runtime::Server, BuildErr
     let mut outside = runtime::Location { content, ..runtime::Location::default() };
     list::install(site, &spot, &mut outside)?;
     let mut server = runtime::Server {
-        name: written.names.first().map(ServerName::to_string).unwrap_or_default(),
+        // As nginx shows it, a name for itself and all below is only itself.
+        name: match written.names.first() {
+            Some(ServerName::Domain(domain)) => domain.clone(),
+            Some(name) => name.to_string(),
+            None => String::new(),
+        },
         locations,
         top,
         named,

@@ -131,8 +131,6 @@ fn directives_in_a_server_are_checked() {
             "ssl_certificate a; ssl_certificate_key a; ssl_verify_client on;",
             "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client",
         ),
-        ("proxy_ssl_verify on;", "no proxy_ssl_trusted_certificate for proxy_ssl_verify"),
-        ("proxy_ssl_certificate a;", "no \"proxy_ssl_certificate_key\" is defined for certificate \"a\""),
         ("location / { proxy_pass ftp://x; }", "invalid URL prefix"),
         ("server_name a.*.b;", "server name \"a.*.b\" is invalid"),
         ("location / {} location / {}", "duplicate location \"/\""),

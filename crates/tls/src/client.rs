@@ -83,7 +83,7 @@ impl Client {
                 sessions.insert(peer.clone(), session);
             });
         }
-        files::commands(&mut context, &settings.common.commands)?;
+        files::commands(&mut context, &settings.common.commands, &settings.common.prefix)?;
         Ok(Client { context: context.build(), verify: settings.verify, sessions })
     }
 

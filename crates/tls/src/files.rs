@@ -41,15 +41,31 @@ pub(crate) fn apply(context: &mut SslContextBuilder, settings: &Settings) -> Res
 }
 
 /// OpenSSL's own commands, which come last: they may change what all others say.
-pub(crate) fn commands(context: &mut SslContextBuilder, commands: &[(String, String)]) -> Result<(), Error> {
+pub(crate) fn commands(
+    context: &mut SslContextBuilder,
+    commands: &[(String, String)],
+    prefix: &Path,
+) -> Result<(), Error> {
     if commands.is_empty() {
         return Ok(());
     }
-    let configured = ffi::configure(context, commands).map_err(|(command, stack)| match command {
+    let whole: Vec<(String, String)> =
+        commands.iter().map(|(name, value)| (name.clone(), file_of(name, value, prefix))).collect();
+    let configured = ffi::configure(context, &whole).map_err(|(command, stack)| match command {
         Some((name, value)) => failed(format!("SSL_CONF_cmd(\"{name}\", \"{value}\")"), &stack),
         None => failed("SSL_CONF_finish()", &stack),
     });
     configured.within("conf_command")
+}
+
+/// What a command says; the name of a file begins at the folder of the main file.
+fn file_of(name: &str, value: &str, prefix: &Path) -> String {
+    let files =
+        ["Certificate", "PrivateKey", "DHParameters", "ServerInfoFile", "ClientCAFile", "ChainCAFile", "VerifyCAFile"];
+    match files.iter().any(|file| file.eq_ignore_ascii_case(name)) {
+        true => prefix.join(value).to_string_lossy().into_owned(),
+        false => value.to_owned(),
+    }
 }
 
 /// What reading a file comes to, as OpenSSL would say it.

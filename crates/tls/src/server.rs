@@ -77,8 +77,9 @@ pub struct Server {
     pub early_data: bool,
 }
 
-/// Finds the server of a name that a client asks for; without a name, the one that answers by default. `None`: it has no TLS.
-pub type Choose = Box<dyn Fn(Option<&[u8]>) -> Option<Arc<Server>> + Send + Sync>;
+/// Finds the server of a name that a client asks for, and says whether it has that name; without one, or where nobody has it, the
+/// server that answers by default. `None`: it has no TLS.
+pub type Choose = Box<dyn Fn(Option<&[u8]>) -> Option<(Arc<Server>, bool)> + Send + Sync>;
 
 impl Server {
     /// Puts what a file says to work.
@@ -122,7 +123,7 @@ impl Server {
         if let Some(file) = &settings.stapling_file {
             staple(&mut context, &settings.common.prefix.join(file)).within("stapling_file")?;
         }
-        files::commands(&mut context, &settings.common.commands)?;
+        files::commands(&mut context, &settings.common.commands, &settings.common.prefix)?;
         let (options, verify, record) = (context.options(), settings.verify, settings.record);
         Ok(Server {
             context: context.build(),
@@ -152,14 +153,28 @@ fn choose_index() -> Option<Index<Ssl, Choose>> {
     *INDEX.get_or_init(|| Ssl::new_ex_index().ok())
 }
 
-fn server_index() -> Option<Index<Ssl, Arc<Server>>> {
-    static INDEX: OnceLock<Option<Index<Ssl, Arc<Server>>>> = OnceLock::new();
+/// The server that was chosen, and whether it has the name that was asked for.
+type Chosen = (Arc<Server>, bool);
+
+fn server_index() -> Option<Index<Ssl, Chosen>> {
+    static INDEX: OnceLock<Option<Index<Ssl, Chosen>>> = OnceLock::new();
     *INDEX.get_or_init(|| Ssl::new_ex_index().ok())
 }
 
 /// The server that was chosen for a connection.
 pub fn chosen(ssl: &SslRef) -> Option<&Arc<Server>> {
-    ssl.ex_data(server_index()?)
+    Some(&ssl.ex_data(server_index()?)?.0)
+}
+
+/// Whether it was chosen because it has the name that the client asked for.
+pub fn chosen_by_name(ssl: &SslRef) -> bool {
+    server_index().and_then(|index| ssl.ex_data(index)).is_some_and(|(_, is_named)| *is_named)
+}
+
+/// Whether a handshake has failed because its server wants none (`ssl_reject_handshake`).
+pub fn is_rejection(stack: &ErrorStack) -> bool {
+    // SSL_R_CALLBACK_FAILED
+    stack.errors().iter().any(|error| error.reason() == Some("callback failed"))
 }
 
 /// Chooses the server, as the client has said its name or not. This is before anything else is looked at in its greeting, so that
@@ -167,7 +182,7 @@ pub fn chosen(ssl: &SslRef) -> Option<&Arc<Server>> {
 fn by_name(ssl: &mut SslRef, alert: &mut SslAlert) -> Result<(), ErrorStack> {
     let choose = choose_index().and_then(|index| ssl.ex_data(index));
     let found = choose.and_then(|choose| choose(ffi::hello_extension(ssl, SERVER_NAME).and_then(host_name)));
-    let Some(server) = found else { return Ok(()) };
+    let Some((server, is_named)) = found else { return Ok(()) };
     if server.rejects {
         *alert = SslAlert::UNRECOGNIZED_NAME;
         return Err(ErrorStack::get());
@@ -177,7 +192,7 @@ fn by_name(ssl: &mut SslRef, alert: &mut SslAlert) -> Result<(), ErrorStack> {
     // A context that is changed leaves what the connection has taken from the first one.
     ssl.set_verify_callback(server.context.verify_mode(), |_, _| true);
     if let Some(index) = server_index() {
-        ssl.set_ex_data(index, server);
+        ssl.set_ex_data(index, (server, is_named));
     }
     Ok(())
 }

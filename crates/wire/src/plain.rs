@@ -124,11 +124,11 @@ impl Plain {
         }
     }
 
-    /// The addresses of both ends, ours last; `None`: a Unix socket.
-    pub fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+    /// The address of our end; `None`: a Unix socket.
+    pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
-            Plain::Tcp(stream) => (stream.peer_addr().ok(), stream.local_addr().ok()),
-            Plain::Unix(_) => (None, None),
+            Plain::Tcp(stream) => stream.local_addr().ok(),
+            Plain::Unix(_) => None,
         }
     }
 

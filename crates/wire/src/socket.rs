@@ -54,9 +54,9 @@ impl Socket {
         }
     }
 
-    /// The addresses of both ends, ours last; `None`: a Unix socket.
-    pub fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        self.ask(Plain::addresses).unwrap_or_default()
+    /// The address of our end; `None`: a Unix socket, or a stream.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.ask(Plain::local_address).flatten()
     }
 
     /// Ready when there may be something to read.

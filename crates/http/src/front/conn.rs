@@ -39,12 +39,14 @@ pub struct Conn {
     _slot: Option<Slot>,
     /// The connection that this one is a stream of.
     parent: Option<Arc<Conn>>,
+    /// It carries streams.
+    has_streams: AtomicBool,
     drain: Notify,
 }
 
 impl Conn {
-    pub fn new(clients: &Clients, number: u64, socket: Socket, listen: Address) -> Self {
-        let (peer, local) = socket.addresses();
+    pub fn new(clients: &Clients, number: u64, socket: Socket, listen: Address, peer: Option<SocketAddr>) -> Self {
+        let local = socket.local_address();
         Conn {
             number,
             socket,
@@ -64,6 +66,7 @@ impl Conn {
             slots: Arc::clone(&clients.slots),
             _slot: Some(clients.slots.take()),
             parent: None,
+            has_streams: AtomicBool::new(false),
             drain: Notify::new(),
         }
     }
@@ -90,6 +93,7 @@ impl Conn {
             slots: Arc::clone(&parent.slots),
             _slot: None,
             parent: Some(Arc::clone(parent)),
+            has_streams: AtomicBool::new(false),
             drain: Notify::new(),
         }
     }
@@ -102,6 +106,11 @@ impl Conn {
     /// What the client's bytes are encrypted with.
     pub fn tls(&self) -> Option<&Tls> {
         self.parent.as_deref().unwrap_or(self).socket.tls()
+    }
+
+    /// From now on it carries streams.
+    pub fn begin_streams(&self) {
+        self.has_streams.store(true, Ordering::Relaxed);
     }
 
     /// Counts a request of a connection with streams, and says how many there were.
@@ -179,7 +188,10 @@ impl Conn {
 
     /// Ends the connection if it waits for a request. One with streams takes no more of them.
     pub fn end_if_idle(&self) {
-        self.drain.notify_one();
+        if self.has_streams.load(Ordering::Relaxed) {
+            self.drain.notify_one();
+            return;
+        }
         if self.idle.load(Ordering::SeqCst) {
             self.socket.shutdown_read();
         }

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -55,7 +56,7 @@ pub async fn accept(
             accepted = next(&listener, &listen) => accepted,
         };
         match accepted {
-            Ok(plain) => {
+            Ok((plain, peer)) => {
                 let Some(socket) = handler.secure(plain, &listen) else { continue };
                 // Nobody else is accepted while this one waits.
                 let is_closed = tokio::select! {
@@ -64,7 +65,7 @@ pub async fn accept(
                     () = &mut closed => true,
                 };
                 let number = clients.counters.connections.fetch_add(1, Ordering::Relaxed) + 1;
-                let conn = Arc::new(Conn::new(&clients, number, socket, listen.clone()));
+                let conn = Arc::new(Conn::new(&clients, number, socket, listen.clone(), peer));
                 // Counted here: a graceful stop must know of it before its task runs for the first time.
                 let open = Open::new(&clients, &conn);
                 tokio::spawn(serve(Arc::clone(&handler), conn, open));
@@ -97,11 +98,11 @@ fn is_shortage(error: &io::Error) -> bool {
 }
 
 /// The next client of a listening socket, which the workers share.
-async fn next(listener: &AsyncFd<Arc<OwnedFd>>, address: &Address) -> io::Result<Plain> {
+async fn next(listener: &AsyncFd<Arc<OwnedFd>>, address: &Address) -> io::Result<(Plain, Option<SocketAddr>)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let accept = |socket: &Arc<OwnedFd>| rustix::net::accept_with(socket, flags).map_err(io::Error::from);
-    let socket = listener.async_io(Interest::READABLE, accept).await?;
-    Ok(match address {
+    let accept = |socket: &Arc<OwnedFd>| rustix::net::acceptfrom_with(socket, flags).map_err(io::Error::from);
+    let (socket, peer) = listener.async_io(Interest::READABLE, accept).await?;
+    let plain = match address {
         Address::Ip(_) => {
             let stream = TcpStream::from_std(socket.into())?;
             // A client that is gone already will be noticed by its first read.
@@ -109,7 +110,9 @@ async fn next(listener: &AsyncFd<Arc<OwnedFd>>, address: &Address) -> io::Result
             Plain::Tcp(stream)
         }
         Address::Unix(_) => Plain::Unix(UnixStream::from_std(socket.into())?),
-    })
+    };
+    // The kernel may not know any more who it was, if it has gone already.
+    Ok((plain, peer.and_then(|peer| peer.try_into().ok())))
 }
 
 /// Serves a connection until it ends.

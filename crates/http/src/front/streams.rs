@@ -32,6 +32,8 @@ const LONGEST_HEAD: usize = 4 * MAX_HEAD;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What a client may send of bodies before they are asked for, in bytes (nginx's `http2_body_preread_size`).
 const WINDOW: u32 = 65_535;
+/// How long a client that was told that the connection ends may take to agree.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What is collected for a client before streams have to wait, in bytes.
 const SEND_BUFFER: usize = 65_536;
 
@@ -120,6 +122,7 @@ pub(super) async fn run(handler: Arc<impl Handler>, conn: Arc<Conn>, input: Vec<
         .max_header_list_size(terms.head)
         .initial_window_size(WINDOW)
         .max_send_buffer_size(SEND_BUFFER);
+    conn.begin_streams();
     let Ok(Ok(mut connection)) = timeout(terms.begin, builder.handshake::<_, Bytes>(io)).await else { return };
     let mut drained = pin!(conn.drained());
     let mut idle: Option<Pin<Box<Sleep>>> = None;
@@ -135,6 +138,7 @@ pub(super) async fn run(handler: Arc<impl Handler>, conn: Arc<Conn>, input: Vec<
             loop {
                 if !has_drained && drained.as_mut().poll(cx).is_ready() {
                     has_drained = true;
+                    idle = None;
                     end(&mut connection);
                 }
                 if let Poll::Ready(accepted) = connection.poll_accept(cx) {
@@ -145,10 +149,13 @@ pub(super) async fn run(handler: Arc<impl Handler>, conn: Arc<Conn>, input: Vec<
                     conn.end_idle();
                     return Poll::Pending;
                 }
-                if idle.is_none() && !conn.begin_idle() {
+                if idle.is_none() && !conn.begin_idle() && !has_drained {
+                    has_drained = true;
                     end(&mut connection);
+                    continue;
                 }
-                let timer = idle.get_or_insert_with(|| Box::pin(sleep(terms.idle)));
+                let timer =
+                    idle.get_or_insert_with(|| Box::pin(sleep(if has_drained { LAST_WORDS } else { terms.idle })));
                 if timer.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }

@@ -11,11 +11,10 @@ use limpet_syntax as syntax;
 use limpet_tls::client::ClientSettings;
 use limpet_tls::{Credentials, Protocols, Trust};
 
-use crate::model;
 use crate::module::Module;
 use crate::reading::{Blocks, Builder, Directive};
 use crate::site::{BuildError, Site};
-use crate::ssl::{Said, words};
+use crate::ssl::{Said, given, words};
 
 /// The part of nginx's `ngx_http_proxy_module` that is about TLS.
 pub(crate) struct ProxySsl;
@@ -25,21 +24,6 @@ impl Module for ProxySsl {
     const ROWS: &'static [Directive] = ROWS;
     type Settings = Settings;
     type Main = ();
-
-    fn verify(http: &mut model::Http, _: &mut crate::module::Verifying<'_>) -> Result<(), limpet_kernel::Diagnostic> {
-        http.check(|settings| {
-            let Settings { values, .. } = &settings.proxy_ssl;
-            match (&values.certificate, &values.certificate_key) {
-                (Some(certificate), None) => {
-                    Err(format!("no \"proxy_ssl_certificate_key\" is defined for certificate \"{certificate}\""))
-                }
-                _ if values.verify == Some(true) && values.trusted_certificate.is_none() => {
-                    Err("no proxy_ssl_trusted_certificate for proxy_ssl_verify".to_owned())
-                }
-                _ => Ok(()),
-            }
-        })
-    }
 }
 
 /// What blocks inherit of this module.
@@ -83,21 +67,32 @@ impl Inherit for Settings {
 /// What the connections of a `proxy_pass https://…` are encrypted with.
 pub(crate) fn pass(settings: &Settings, site: &Site<'_>, host: &str) -> Result<PassTls, BuildError> {
     let Settings { values, said } = settings;
-    let pair = values.certificate.clone().zip(values.certificate_key.clone());
+    let wrong = |directive, message: String| Err(said.error("proxy_ssl_", &limpet_tls::Error { message, directive }));
+    let certificate = values.certificate.clone().filter(|name| !name.is_empty());
+    if let (Some(certificate), None) = (&certificate, &values.certificate_key) {
+        let message = format!("no \"proxy_ssl_certificate_key\" is defined for certificate \"{certificate}\"");
+        return wrong("certificate", message);
+    }
+    let (verify, trusted) = (values.verify.unwrap_or(false), given(&values.trusted_certificate));
+    if verify && trusted.is_none() {
+        return wrong("verify", "no proxy_ssl_trusted_certificate for proxy_ssl_verify".to_owned());
+    }
+    let pair = certificate.zip(values.certificate_key.clone());
     let written = ClientSettings {
         common: limpet_tls::Settings {
             credentials: pair.into_iter().map(|(certificate, key)| Credentials { certificate, key }).collect(),
-            password_file: values.password_file.clone(),
+            password_file: given(&values.password_file),
             protocols: values.protocols.unwrap_or(Protocols::DEFAULT),
             ciphers: values.ciphers.clone().unwrap_or_else(|| "DEFAULT".to_owned()),
             commands: values.commands.as_deref().cloned().unwrap_or_default(),
             prefix: site.environment.conf_prefix.clone(),
         },
-        verify: values.verify.unwrap_or(false),
+        verify,
+        // As in nginx, files that are not needed are not opened.
         trust: Trust {
             named: None,
-            trusted: values.trusted_certificate.clone(),
-            crl: values.crl.clone(),
+            trusted: trusted.filter(|_| verify),
+            crl: given(&values.crl).filter(|_| verify),
             depth: u32::try_from(values.depth.unwrap_or(1)).unwrap_or(u32::MAX),
         },
         reuses_sessions: values.session_reuse.unwrap_or(true),

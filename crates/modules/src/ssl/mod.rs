@@ -2,6 +2,7 @@
 
 pub(crate) mod words;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,11 +160,15 @@ fn check(settings: &Settings) -> Result<(), Diagnostic> {
         return Err(at("ssl_certificate", message));
     }
     let verifies = matches!(values.verify, Some(Verify::On | Verify::Optional));
-    if settings.is_used() && verifies && values.client_certificate.is_none() && values.trusted_certificate.is_none() {
+    if settings.is_used()
+        && verifies
+        && given(&values.client_certificate).is_none()
+        && given(&values.trusted_certificate).is_none()
+    {
         let message = "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client".to_owned();
         return Err(at("ssl_verify_client", message));
     }
-    if values.stapling == Some(true) && values.stapling_file.is_none() {
+    if values.stapling == Some(true) && given(&values.stapling_file).is_none() {
         let message = "limpet staples what \"ssl_stapling_file\" holds, and fetches nothing by itself".to_owned();
         return Err(at("ssl_stapling", message));
     }
@@ -193,36 +198,43 @@ fn certificates_of_listens(http: &Http) -> Result<(), Diagnostic> {
     Ok(())
 }
 
+/// A file that is named; the empty name takes back what is inherited.
+pub(crate) fn given(name: &Option<PathBuf>) -> Option<PathBuf> {
+    name.clone().filter(|name| !name.as_os_str().is_empty())
+}
+
 fn to_server(settings: &Settings, prefix: &std::path::Path, http2: Option<bool>) -> ServerSettings {
     let values = &settings.values;
     let list = |list: &Option<Arc<Vec<String>>>| list.as_deref().cloned().unwrap_or_default();
+    let verify = values.verify.unwrap_or_default();
     let pairs = list(&values.certificates).into_iter().zip(list(&values.keys));
     ServerSettings {
         common: limpet_tls::Settings {
             credentials: pairs.map(|(certificate, key)| Credentials { certificate, key }).collect(),
-            password_file: values.password_file.clone(),
+            password_file: given(&values.password_file),
             protocols: values.protocols.unwrap_or(Protocols::DEFAULT),
             ciphers: values.ciphers.clone().unwrap_or_else(|| "HIGH:!aNULL:!MD5".to_owned()),
             commands: values.commands.as_deref().cloned().unwrap_or_default(),
             prefix: prefix.to_owned(),
         },
         prefers_own_ciphers: values.prefers_own_ciphers.unwrap_or(false),
-        dh_parameters: values.dh_parameters.clone(),
+        dh_parameters: given(&values.dh_parameters),
         curves: values.curves.clone().unwrap_or_else(|| "auto".to_owned()),
         cache: values.cache.clone().unwrap_or_default(),
         session_timeout: Duration::from_secs(values.session_timeout.unwrap_or(300)),
         tickets: values.tickets.unwrap_or(true),
         ticket_keys: values.ticket_keys.as_deref().cloned().unwrap_or_default(),
-        verify: values.verify.unwrap_or_default(),
+        verify,
         trust: Trust {
-            named: values.client_certificate.clone(),
-            trusted: values.trusted_certificate.clone(),
-            crl: values.crl.clone(),
+            // As in nginx it is not opened where nobody is asked for a certificate.
+            named: given(&values.client_certificate).filter(|_| verify != Verify::Off),
+            trusted: given(&values.trusted_certificate),
+            crl: given(&values.crl),
             depth: u32::try_from(values.depth.unwrap_or(1)).unwrap_or(u32::MAX),
         },
         early_data: values.early_data.unwrap_or(false),
         rejects: values.rejects.unwrap_or(false),
-        stapling_file: values.stapling_file.clone().filter(|_| values.stapling == Some(true)),
+        stapling_file: given(&values.stapling_file).filter(|_| values.stapling == Some(true)),
         record: usize::try_from(values.buffer_size.unwrap_or(16_384)).unwrap_or(usize::MAX),
         http2: http2.unwrap_or(false),
     }
@@ -337,7 +349,8 @@ const ROWS: &[Directive] = &[
         N12,
         "Where sessions are kept: `off`, `none`, `builtin[:N]`, `shared:NAME:SIZE`. Default: none.",
         words::session_cache,
-    ),
+    )
+    .repeatable(),
     works(
         "ssl_session_timeout",
         HTTP | SERVER,

@@ -111,7 +111,7 @@ pub(super) fn session_cache(builder: &mut Builder<'_>, directive: &syntax::Direc
             ("none", _) => SessionCache::None,
             ("builtin", _) => cache.unwrap_or(SessionCache::Builtin(None)),
             (_, Some(("builtin", size))) => {
-                match value::number(size.as_bytes()).and_then(|size| i32::try_from(size).ok()) {
+                match value::number(size.as_bytes()).map(|size| i32::try_from(size).unwrap_or(i32::MAX)) {
                     // Beside a shared one it has nothing to do here.
                     Some(size) => cache.unwrap_or(SessionCache::Builtin(Some(size))),
                     None => return invalid(),
