@@ -159,7 +159,7 @@ fn clients_show_certificates_where_they_have_to() {
             "{A} ssl_client_certificate ca.crt; log_format s '$status'; access_log logs/s.log s;
              server {{ listen 127.0.0.1:{port} ssl; server_name open.example; return 200 \"{said}\"; }}
              server {{ listen 127.0.0.1:{port} ssl; server_name on.example; ssl_verify_client on; return 200 \"{said}\"; }}
-             server {{ listen 127.0.0.1:{port} ssl; server_name may.example; ssl_verify_client optional; return 200 \"{said}\"; }}
+             server {{ listen 127.0.0.1:{port} ssl; server_name may.example; large_client_header_buffers 2 2k; ssl_verify_client optional; return 200 \"{said}\"; }}
              server {{ listen 127.0.0.1:{port} ssl; server_name any.example; ssl_verify_client optional_no_ca; return 200 \"{said}\"; }}"
         ),
     );
@@ -198,6 +198,13 @@ fn clients_show_certificates_where_they_have_to() {
     // Who has shown nothing to one server can't go on to another that wants it.
     let (status, _) = ask("open.example", "on.example", Some("client"));
     assert_eq!(status, 421);
+    // A name that nobody has is no other server's: what the default one has not asked for is missing.
+    let (status, text) = ask("nobody.example", "on.example", Some("client"));
+    assert!(status == 400 && text.contains("No required SSL certificate was sent"), "{text}");
+    // Until a host is named the server is that of the handshake.
+    let mut client = Client::over_tls(port, "may.example", &with(None)).expect("a handshake");
+    client.send(format!("GET /{} HTTP/1.1\r\n", "x".repeat(3000)));
+    assert_eq!(client.response().status, 414);
     limpet.logs("client SSL certificate verify error: (18:self-signed certificate)");
     limpet.logs("client sent no required SSL certificate");
     limpet.logs("client attempted to request the server name different from the one that was negotiated");

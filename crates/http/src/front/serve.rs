@@ -129,7 +129,7 @@ async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
     if let Some(terms) = http2
         && conn.tls().is_some_and(|tls| tls.with(|ssl| ssl.selected_alpn_protocol() == Some(b"h2")))
     {
-        return streams::run(handler, conn, input, terms).await;
+        return Box::pin(streams::run(handler, conn, input, terms)).await;
     }
     http2 = http2.filter(|_| !conn.is_secure());
     let mut keepalive_timeout = None;
@@ -145,7 +145,7 @@ async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
         if let Some(terms) = http2.take()
             && Box::pin(begins_streams(&conn, &mut input, terms)).await
         {
-            return streams::run(handler, conn, input, terms).await;
+            return Box::pin(streams::run(handler, conn, input, terms)).await;
         }
         first = false;
         let Some((kept, rest)) = Box::pin(request(&*handler, &conn, input, pipelined)).await else { return };
