@@ -9,7 +9,7 @@ use openssl::ssl::{SslContextBuilder, SslOptions};
 use openssl::x509::X509;
 
 use crate::settings::{Credentials, Settings};
-use crate::{Error, In, errors, failed, ffi};
+use crate::{Error, In, errors, failed, ffi, not_opened, system_text};
 
 /// What is written in the place of a file's name where the contents follow.
 const DATA: &str = "data:";
@@ -69,10 +69,10 @@ fn file_of(name: &str, value: &str, prefix: &Path) -> String {
 }
 
 /// What reading a file comes to, as OpenSSL would say it.
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| {
-        let (code, text) = (error.raw_os_error().unwrap_or_default(), error.to_string());
-        let text = text.split(" (os error").next().unwrap_or_default().to_owned();
+        let code = error.raw_os_error().unwrap_or_default();
+        let text = system_text(code);
         let then = match error.kind() {
             io::ErrorKind::NotFound => "error:10000080:BIO routines::no such file",
             _ => "error:10080002:BIO routines::system lib",
@@ -150,12 +150,7 @@ fn key(written: &str, prefix: &Path, passwords: &[Vec<u8>]) -> Result<(String, P
 
 /// The passphrases of a file, one a line.
 fn passwords(path: &Path) -> Result<Vec<Vec<u8>>, Error> {
-    let text = std::fs::read(path).map_err(|error| {
-        let text = error.to_string();
-        let text = text.split(" (os error").next().unwrap_or_default().to_owned();
-        let code = error.raw_os_error().unwrap_or_default();
-        Error::new(format!("open() \"{}\" failed ({code}: {text})", path.display()))
-    })?;
+    let text = std::fs::read(path).map_err(|error| not_opened(path, &error))?;
     let lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec());
     Ok(lines.filter(|line| !line.is_empty()).collect())
 }

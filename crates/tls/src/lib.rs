@@ -55,11 +55,17 @@ pub(crate) fn failed(call: impl std::fmt::Display, stack: &ErrorStack) -> Error 
     Error::new(format!("{call} failed{}", errors(stack)))
 }
 
+/// A file that can't be opened, as nginx says it.
+pub(crate) fn not_opened(path: &std::path::Path, error: &std::io::Error) -> Error {
+    let code = error.raw_os_error().unwrap_or_default();
+    Error::new(format!("open() \"{}\" failed ({code}: {})", path.display(), system_text(code)))
+}
+
 /// The bit of an error of the system's.
 const SYSTEM: std::ffi::c_ulong = 0x8000_0000;
 
 /// What the system says of one of its errors.
-fn system_text(code: i32) -> String {
+pub(crate) fn system_text(code: i32) -> String {
     let text = std::io::Error::from_raw_os_error(code).to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }

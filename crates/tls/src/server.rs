@@ -312,14 +312,8 @@ fn share(context: &mut SslContextBuilder, zone: &Arc<Zone>, lifetime: Duration, 
 /// Staples an answer of OCSP's to handshakes.
 fn staple(context: &mut SslContextBuilder, path: &std::path::Path) -> Result<(), Error> {
     let name = path.display();
-    let answer = std::fs::read(path).map_err(|error| {
-        let (code, text) = (error.raw_os_error().unwrap_or_default(), error.to_string());
-        let text = text.split(" (os error").next().unwrap_or_default().to_owned();
-        Error::new(format!(
-            "BIO_new_file(\"{name}\") failed (SSL: error:{:08X}:system library::{text})",
-            0x8000_0000_u32 | code as u32
-        ))
-    })?;
+    let named = |reason: String| Error::new(reason.replacen("BIO_new_file()", &format!("BIO_new_file(\"{name}\")"), 1));
+    let answer = files::read(path).map_err(named)?;
     openssl::ocsp::OcspResponse::from_der(&answer)
         .map_err(|stack| failed(format!("d2i_OCSP_RESPONSE_bio(\"{name}\")"), &stack))?;
     let staple = move |ssl: &mut SslRef| ssl.set_ocsp_status(&answer).map(|()| true);

@@ -13,7 +13,7 @@ use openssl::ssl::{SslContext, SslContextBuilder, SslRef};
 use openssl_sys as ssl;
 use parking_lot::RwLock;
 
-use crate::Error;
+use crate::{Error, not_opened};
 
 const CTRL_SET_TICKET_KEY_CB: c_int = 72;
 const NAME: usize = 16;
@@ -44,11 +44,7 @@ impl Key {
     /// A key from a file of 48 bytes (AES-128) or 80 (AES-256).
     pub(crate) fn read(path: &Path) -> Result<Key, Error> {
         let name = path.display();
-        let bytes = std::fs::read(path).map_err(|error| {
-            let text = error.to_string();
-            let text = text.split(" (os error").next().unwrap_or_default().to_owned();
-            Error::new(format!("open() \"{name}\" failed ({}: {text})", error.raw_os_error().unwrap_or_default()))
-        })?;
+        let bytes = std::fs::read(path).map_err(|error| not_opened(path, &error))?;
         Key::of(&bytes).ok_or_else(|| Error::new(format!("\"{name}\" must be 48 or 80 bytes")))
     }
 
