@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use limpet_http::pass::{PassTls, TlsName, host_of};
-use limpet_kernel::Inherit;
 use limpet_kernel::builder::Fault;
 use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, MORE1, N1, N2, SERVER, works};
 use limpet_kernel::setters::{append, arg, flag, number};
@@ -14,7 +13,7 @@ use limpet_tls::{Credentials, Protocols, Trust};
 use crate::module::Module;
 use crate::reading::{Blocks, Builder, Directive};
 use crate::site::{BuildError, Site};
-use crate::ssl::{Said, given, words};
+use crate::ssl::{Told, given, words};
 
 /// The part of nginx's `ngx_http_proxy_module` that is about TLS.
 pub(crate) struct ProxySsl;
@@ -27,11 +26,7 @@ impl Module for ProxySsl {
 }
 
 /// What blocks inherit of this module.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    pub values: values::Settings,
-    pub said: Said,
-}
+pub type Settings = Told<values::Settings>;
 
 mod values {
     use std::path::PathBuf;
@@ -54,13 +49,6 @@ mod values {
         trusted_certificate: PathBuf,
         crl: PathBuf,
         session_reuse: bool,
-    }
-}
-
-impl Inherit for Settings {
-    fn inherit(&mut self, outer: &Self) {
-        self.values.inherit(&outer.values);
-        self.said.inherit(&outer.said);
     }
 }
 

@@ -62,9 +62,12 @@ impl Module for Tls {
 }
 
 /// What blocks inherit of this module.
+pub type Settings = Told<values::Settings>;
+
+/// Values that blocks inherit, and where they stand.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
-    pub values: values::Settings,
+pub struct Told<V> {
+    pub values: V,
     pub said: Said,
 }
 
@@ -104,7 +107,7 @@ mod values {
     }
 }
 
-impl Inherit for Settings {
+impl<V: Inherit> Inherit for Told<V> {
     fn inherit(&mut self, outer: &Self) {
         self.values.inherit(&outer.values);
         self.said.inherit(&outer.said);
