@@ -1,7 +1,7 @@
 //! HTTP/2: a connection of many requests. Each stream is a connection of its own to all that is behind the front: what comes on
 //! it is put into HTTP/1's words, and what is answered is taken out of them.
 
-use std::future::{poll_fn, ready};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -399,7 +399,6 @@ async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes, is_over: boo
         if data.is_empty() {
             return true;
         }
-        ready(()).await;
     }
 }
 

@@ -5,10 +5,8 @@ use std::collections::HashSet;
 use limpet_http::variables::text;
 use limpet_http::{Request, runtime};
 use limpet_kernel::Diagnostic;
-use limpet_kernel::builder::Fault;
 use limpet_kernel::directive::prelude::{FLAG, HTTP, N1, SERVER, works};
 use limpet_kernel::setters::{flag, number};
-use limpet_syntax as syntax;
 use limpet_text::Registry;
 
 use crate::model::{self, Http};
@@ -78,10 +76,6 @@ const ROWS: &[Directive] = &[
         HTTP | SERVER,
         N1,
         "Requests that a client may have open at a time. Default: 128.",
-        set!(http2.streams, streams),
+        set!(http2.streams, number),
     ),
 ];
-
-fn streams(directive: &syntax::Directive) -> Result<u64, Fault> {
-    number(directive)
-}
