@@ -90,10 +90,8 @@ impl front::Handler for Handler {
             decision = Box::pin(request_body::read(&mut request, &mut input)).await;
         }
         match request.location.settings.carrier {
-            Carrier::Direct if Cursor::new(request.body_to_come()).is_done() => {
-                direct::carry(request, decision, input).await
-            }
-            _ => Box::pin(self.carrier.carry(request, decision, input)).await,
+            Carrier::Direct => direct::carry(request, decision, input).await,
+            Carrier::Pingora => Box::pin(self.carrier.carry(request, decision, input)).await,
         }
     }
 

@@ -202,8 +202,8 @@ const ROWS: &[Directive] = &[
         "carrier",
         HTTP | SERVER | LOCATION,
         N1,
-        "Who moves the bytes of a request: `direct`, the connection's own task, or `pingora`, Pingora's proxy, which also \
-         carries what the other can't. Default: direct.",
+        "Who moves the bytes of a request: `direct`, the connection's own task, or `pingora`, Pingora's proxy. Default: \
+         direct.",
         carrier,
     ),
     works(

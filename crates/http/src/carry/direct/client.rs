@@ -20,11 +20,15 @@ const READ_AHEAD: usize = 65_536;
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 pub(super) struct Client {
-    conn: Arc<Conn>,
+    pub(super) conn: Arc<Conn>,
     exchange: Arc<Mutex<Exchange>>,
-    /// What came behind the request.
-    input: Vec<u8>,
-    framing: Cursor,
+    /// What came behind the head and was not taken yet: the request's body, then the next requests.
+    pub(super) input: Vec<u8>,
+    /// Where in the request's body that is.
+    pub(super) framing: Cursor,
+    /// The body can't be read on.
+    pub(super) is_lost: bool,
+    has_head: bool,
     /// The client waits for `100 Continue`.
     awaits_continue: bool,
     pub(super) out: Outgoing,
@@ -41,6 +45,8 @@ impl Client {
             exchange: Arc::clone(&request.exchange),
             input,
             framing: Cursor::new(request.body_to_come()),
+            is_lost: false,
+            has_head: false,
             awaits_continue: request.head.expects_continue,
             out: Outgoing::new(Arc::clone(&request.conn)),
             chunked: false,
@@ -55,6 +61,7 @@ impl Client {
         let mut exchange = self.exchange.lock();
         self.send_timeout = exchange.send_timeout;
         let Some(head) = exchange.head.take() else { return };
+        self.has_head = true;
         // As in nginx, it is sent unless the response is an error page of our own.
         if std::mem::take(&mut self.awaits_continue) && exchange.continues {
             exchange.awaits_continue = false;
@@ -62,6 +69,19 @@ impl Client {
         }
         self.chunked = length == Length::Open && may_chunk;
         self.out.begin_with(head);
+    }
+
+    /// More of the request's body is wanted: a client that waits for that is told so, unless the response has begun.
+    pub(super) fn ask_for_body(&mut self) {
+        if !self.has_head && std::mem::take(&mut self.awaits_continue) {
+            self.exchange.lock().awaits_continue = false;
+            self.out.begin_with(CONTINUE.to_vec());
+        }
+    }
+
+    /// Whether the response has begun.
+    pub(super) fn has_head(&self) -> bool {
+        self.has_head
     }
 
     /// Data of the body, which goes out behind what is to be sent already.
@@ -132,7 +152,7 @@ impl Client {
         }
         exchange.input = self.input;
         exchange.framing = self.framing;
-        exchange.reusable &= !has_failed && is_whole;
+        exchange.reusable &= !has_failed && is_whole && !self.is_lost;
     }
 
     /// What is left to the front counts as sent: the request is logged before.

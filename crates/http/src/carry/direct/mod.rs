@@ -1,7 +1,8 @@
-//! The direct way of a request: from an HTTP/1 client to an HTTP/1 backend in the connection's own task, with one buffer that
-//! all of a thread's requests share, no channel, and no future that is boxed for it.
+//! The direct way of a request: from the client to the backend in the connection's own task, with one buffer that all of a
+//! thread's requests share, no channel, and no future that is boxed for it.
 
 mod client;
+mod upload;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -12,11 +13,12 @@ use limpet_upstream::{Dial, Transaction};
 use limpet_wire::scratch;
 
 use self::client::Client;
+use self::upload::Upload;
 use crate::ctx::Request;
 use crate::decision::{Answer, Decision};
 use crate::fail::{self, Side};
 use crate::reply::{self, Length};
-use crate::{body, choose, finish, response};
+use crate::{begin, body, choose, finish, response};
 
 /// Pieces of a body up to this size are collected, and sent when there is nothing more to read.
 const COLLECT: u64 = 8192;
@@ -85,9 +87,27 @@ async fn drain(client: &mut Client) -> bool {
 
 /// Asks one server after another until one has answered. Whether the response went out whole.
 async fn proxy(request: &mut Request, client: &mut Client) -> bool {
+    match Upload::of(request) {
+        Some(upload) => Box::pin(stream(request, client, upload)).await,
+        None => ask(request, client, None).await,
+    }
+}
+
+/// The same with a body that is still to come.
+async fn stream(request: &mut Request, client: &mut Client, mut upload: Upload) -> bool {
+    if begin::reads_body(request)
+        && let Err(side) = poll_fn(|cx| upload.poll_whole(request, client, cx)).await
+    {
+        let decision = fail::finally(request, side);
+        return settle(request, client, decision).await;
+    }
+    ask(request, client, Some(&mut upload)).await
+}
+
+async fn ask(request: &mut Request, client: &mut Client, mut upload: Option<&mut Upload>) -> bool {
     loop {
         let decision = match choose::choose(request).await {
-            Decision::Continue => match attempt(request, client).await {
+            Decision::Continue => match attempt(request, client, upload.as_deref_mut()).await {
                 Ok(is_whole) => return is_whole,
                 Err(decision) => decision,
             },
@@ -104,21 +124,34 @@ async fn proxy(request: &mut Request, client: &mut Client) -> bool {
 ///
 /// # Errors
 /// What to do instead.
-async fn attempt(request: &mut Request, client: &mut Client) -> Result<bool, Decision> {
+async fn attempt(
+    request: &mut Request,
+    client: &mut Client,
+    mut upload: Option<&mut Upload>,
+) -> Result<bool, Decision> {
     let Some(dial) = request.attempt.as_ref().map(|attempt| Arc::clone(&attempt.dial)) else {
         return Err(fail::internal(request, "a server was chosen, and there is no try"));
     };
     let mut transaction = match unless_gone(client, Dial::connect(&dial)).await {
         Some(Some(transaction)) => transaction,
         Some(None) => return Err(fail::to_connect(request)),
-        None => return Err(gone(request)),
+        None => return Err(fail::finally(request, Side::Client { is_there: false })),
     };
-    match unless_gone(client, poll_fn(|cx| transaction.poll_exchange(cx))).await {
-        Some(Ok(true)) => {}
-        Some(Ok(false) | Err(_)) => return Err(fail::while_proxying(request, Side::Backend, true)),
-        None => return Err(gone(request)),
+    let exchanged = match upload.as_deref_mut() {
+        None => unless_gone(client, poll_fn(|cx| transaction.poll_exchange(cx))).await.map_or_else(
+            || Err(Side::Client { is_there: false }),
+            |head| if let Ok(true) = head { Ok(()) } else { Err(Side::Backend) },
+        ),
+        Some(upload) => {
+            upload.begin(request, client);
+            poll_fn(|cx| poll_exchange(request, client, &mut transaction, upload, cx)).await
+        }
+    };
+    let may_resend = upload.as_ref().is_none_or(|upload| upload.is_kept());
+    if let Err(side) = exchanged {
+        return Err(fail::while_proxying(request, side, may_resend));
     }
-    match response::from_backend(request, true) {
+    match response::from_backend(request, may_resend) {
         Decision::Continue => {}
         decision => return Err(decision),
     }
@@ -134,8 +167,11 @@ async fn attempt(request: &mut Request, client: &mut Client) -> Result<bool, Dec
         client.out.buffer(buffering);
     }
     let is_head = request.head.is_head();
-    match relay(request, client, &mut transaction, is_head).await {
+    match relay(request, client, &mut transaction, upload.as_deref_mut(), is_head).await {
         Ok(()) => {
+            if let Some(upload) = upload.filter(|upload| !upload.is_over()) {
+                return Ok(Box::pin(outlast(request, client, &mut transaction, upload)).await);
+            }
             // The backend has done its part, however slow the client is.
             drop(transaction);
             Ok(drain(client).await)
@@ -145,15 +181,49 @@ async fn attempt(request: &mut Request, client: &mut Client) -> Result<bool, Dec
                 let message = "client timed out (110: Connection timed out) while sending to client";
                 request.log_error(LogLevel::Info, message);
             }
-            Err(gone(request))
+            Err(fail::finally(request, Side::Client { is_there: false }))
         }
         Err(side) => Err(fail::while_proxying(request, side, false)),
     }
 }
 
-/// The client has ended its connection.
-fn gone(request: &mut Request) -> Decision {
-    fail::finally(request, Side::Client { is_there: false })
+/// Sends the request with the body as it comes, and reads the head of the response, which may be there before all of that.
+fn poll_exchange(
+    request: &mut Request,
+    client: &mut Client,
+    transaction: &mut Transaction,
+    upload: &mut Upload,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Side>> {
+    let has_all = match upload.poll(request, client, transaction, cx) {
+        Poll::Ready(Err(side)) => return Poll::Ready(Err(side)),
+        sent => sent.is_ready(),
+    };
+    if has_all && transaction.send_rest(cx).is_err() {
+        return Poll::Ready(Err(Side::Backend));
+    }
+    match transaction.poll_head(cx) {
+        Poll::Ready(Ok(true)) => Poll::Ready(Ok(())),
+        Poll::Ready(Ok(false) | Err(_)) => Poll::Ready(Err(Side::Backend)),
+        Poll::Pending if has_all => client.poll_gone(cx).map(|()| Err(Side::Client { is_there: false })),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// The response is over, and the request is not: the rest of it still goes to a backend that takes it, so that both connections
+/// may serve other requests. Whether the client got the response.
+async fn outlast(
+    request: &mut Request,
+    client: &mut Client,
+    transaction: &mut Transaction,
+    upload: &mut Upload,
+) -> bool {
+    let is_sent = poll_fn(|cx| client.poll_send(cx)).await.is_ok();
+    if is_sent {
+        // Whatever becomes of that, it has been answered.
+        let _ = poll_fn(|cx| upload.poll(request, client, transaction, cx)).await;
+    }
+    is_sent
 }
 
 /// What a future comes to; `None` when the client ends its connection first.
@@ -174,6 +244,7 @@ async fn relay(
     request: &mut Request,
     client: &mut Client,
     transaction: &mut Transaction,
+    mut upload: Option<&mut Upload>,
     is_head: bool,
 ) -> Result<(), Side> {
     let came_with_head = transaction.take_input();
@@ -181,7 +252,7 @@ async fn relay(
         let piece = body::to_client(request, Some(came_with_head.into()), false);
         client.push(request, piece.as_deref().unwrap_or_default());
     }
-    poll_fn(|cx| poll_relay(request, client, transaction, cx)).await?;
+    poll_fn(|cx| poll_relay(request, client, transaction, upload.as_deref_mut(), cx)).await?;
     let rest = body::to_client(request, None, true);
     if !is_head {
         client.push(request, rest.as_deref().unwrap_or_default());
@@ -194,9 +265,15 @@ fn poll_relay(
     request: &mut Request,
     client: &mut Client,
     transaction: &mut Transaction,
+    upload: Option<&mut Upload>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Side>> {
     let client_gone = || Poll::Ready(Err(Side::Client { is_there: false }));
+    // A backend may answer before it has read all of the request.
+    let has_all = match upload.map(|upload| upload.poll(request, client, transaction, cx)) {
+        Some(Poll::Ready(Err(side))) => return Poll::Ready(Err(side)),
+        sent => sent.is_none_or(|sent| sent.is_ready()),
+    };
     loop {
         let mut is_blocked = false;
         if client.out.waiting() > COLLECT {
@@ -233,7 +310,7 @@ fn poll_relay(
             Poll::Pending => {
                 return match client.poll_send(cx) {
                     Poll::Ready(Err(_)) => client_gone(),
-                    _ if client.poll_gone(cx).is_ready() => client_gone(),
+                    _ if has_all && client.poll_gone(cx).is_ready() => client_gone(),
                     _ => Poll::Pending,
                 };
             }
