@@ -14,6 +14,7 @@ mod failures;
 mod faults;
 mod files;
 mod framing;
+mod grpc;
 mod guides;
 mod handing_back;
 mod http;

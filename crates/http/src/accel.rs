@@ -53,7 +53,11 @@ impl Handback {
     /// with this status. `superseded`: another answer brings the session's cookie.
     fn append_lines(&self, status: u16, superseded: bool, out: &mut Vec<u8>) {
         let mut expires = false;
-        for (known, name, value) in self.response.fields.iter() {
+        let is_shown = |name: &[u8]| match &self.location.content {
+            Content::Upstream(pass) => pass.terms.fields.is_passed(name, true),
+            _ => true,
+        };
+        for (known, name, value) in self.response.fields.iter().filter(|(_, name, _)| is_shown(name)) {
             let is = |other: &&str| name.eq_ignore_ascii_case(other.as_bytes());
             // A redirect and a page about an error have no ranges.
             let stands = is(&"Accept-Ranges") && status < 300;
@@ -64,7 +68,9 @@ impl Handback {
             }
         }
         let session = SessionCookies::of(&self.location, &self.sticky);
-        cookies(&self.response, session.as_ref(), status, !superseded, |value| append_line(out, b"Set-Cookie", value));
+        let theirs: Vec<&[u8]> =
+            self.response.fields.values(Known::SetCookie).filter(|_| is_shown(b"set-cookie")).collect();
+        cookies(&theirs, session.as_ref(), status, !superseded, |value| append_line(out, b"Set-Cookie", value));
     }
 }
 

@@ -16,7 +16,7 @@ use super::routing::error_page;
 use super::sticky::{self, NoServer};
 use super::{fail, upstream_request};
 use crate::Text;
-use crate::pass::{BindTo, HashKey, Pass, PassTls, SliceSize, Slices, TlsName, host_of};
+use crate::pass::{BindTo, HashKey, HttpVersion, Pass, PassTls, SliceSize, Slices, TlsName, host_of};
 use crate::runtime::Content;
 
 /// Chooses a server. After `Continue` the request's attempt says how it is reached.
@@ -83,11 +83,13 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
         bind: bind(request, pass),
         socket_keepalive: pass.terms.socket_keepalive,
         tls: pass.tls.as_ref().map(|tls| secure(request, tls)),
+        is_http2: pass.terms.http_version == HttpVersion::Http2,
         slice: pass.slices.as_ref().map(|slices| slice(request, slices)),
         body: request.body_for_backend(),
         stored: request.stored.clone(),
         upgrades: upstream_request::asks_for_upgrade(request, &head),
         max_head_size: pass.terms.max_head_size,
+        wants_trailers: pass.terms.passes_trailers,
         is_head: request.head.is_head(),
         trace,
         client: Arc::clone(&request.conn) as _,

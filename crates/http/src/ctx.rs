@@ -211,6 +211,14 @@ impl Request {
         }
     }
 
+    /// Whether it is a call of gRPC to a server of that: a page would be no answer to it.
+    pub fn is_grpc(&self) -> bool {
+        let is_call =
+            |value: &[u8]| value.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"));
+        self.pass().is_some_and(|pass| pass.terms.tells_of_trailers)
+            && self.head.value(Known::ContentType).is_some_and(is_call)
+    }
+
     /// How the response is buffered; `None`: it is passed on as it comes.
     pub fn buffering(&self) -> Option<&Buffering> {
         let terms = &self.pass()?.terms;
@@ -314,7 +322,7 @@ impl Request {
             String::from_utf8_lossy(uri).into_owned()
         });
         let separator = if name.starts_with("unix:") { ":" } else { "" };
-        let scheme = self.pass().map_or("http", |pass| pass.scheme());
+        let scheme = self.pass().map_or("http", |pass| pass.scheme);
         Some(format!("{scheme}://{name}{separator}{}", uri.unwrap_or_default()))
     }
 

@@ -238,38 +238,42 @@ fn is_idempotent(request: &Request) -> bool {
 
 /// Nothing more is tried: the client gets a page, if it can still get one.
 pub(super) fn finally(request: &mut Request, side: Side) -> Decision {
+    let fault = request.exchange().fault.take();
+    let status = match (side, fault) {
+        (Side::Client { .. }, Some(fault)) => by_body(request, fault),
+        (Side::Client { is_there: true }, None) => by_body(request, BodyFault::Broken),
+        (Side::Client { is_there: false }, None) => {
+            if request.reply.is_none() {
+                let message = "client prematurely closed connection, so upstream connection is closed too";
+                request.log_error(LogLevel::Info, message);
+            }
+            499
+        }
+        (Side::Backend, _) => request.failure(),
+        (Side::Own(message), _) if request.reply.is_none() => return internal(request, &message),
+        (Side::Own(_), _) => 500,
+    };
     if request.reply.is_some() {
         return Decision::Close;
     }
-    let fault = request.exchange().fault.take();
-    let status = match (side, fault) {
-        (Side::Client { .. }, Some(BodyFault::TooLarge { received, announced })) => {
+    request.status = status;
+    if matches!(status, 408 | 499) { Decision::Close } else { error_page(request, status) }
+}
+
+/// The status for a body of the client's that can't be read on, which is told.
+fn by_body(request: &Request, fault: BodyFault) -> u16 {
+    match fault {
+        BodyFault::TooLarge { received, announced } => {
             let message = format!("client intended to send too large chunked body: {received}+{announced} bytes");
             request.log_error(LogLevel::Error, &message);
             413
         }
-        (Side::Client { .. }, Some(BodyFault::TimedOut)) => 408,
-        (Side::Client { .. }, Some(BodyFault::Broken)) => 400,
-        (Side::Client { is_there }, None) => {
-            if is_there {
-                400
-            } else {
-                499
-            }
+        BodyFault::TimedOut => 408,
+        BodyFault::Broken => {
+            request.log_error(LogLevel::Error, BROKEN_BODY);
+            400
         }
-        (Side::Backend, _) => request.failure(),
-        (Side::Own(message), _) => return internal(request, &message),
-    };
-    match status {
-        499 => {
-            let message = "client prematurely closed connection, so upstream connection is closed too";
-            request.log_error(LogLevel::Info, message);
-        }
-        400 => request.log_error(LogLevel::Error, BROKEN_BODY),
-        _ => {}
     }
-    request.status = status;
-    if matches!(status, 408 | 499) { Decision::Close } else { error_page(request, status) }
 }
 
 /// Something that should be impossible: it is logged, and answered with 500.

@@ -17,6 +17,7 @@ use super::reply::{self, Reply};
 use super::request_body;
 use super::secure;
 use crate::front::{self, Conn, Exchange, Terms};
+use crate::pass::{HttpVersion, Pass};
 use crate::runtime::{Carrier, Shared};
 
 /// Answers HTTP requests of one worker by the configuration in place.
@@ -89,7 +90,10 @@ impl front::Handler for Handler {
         if matches!(decision, Decision::Continue) && request_body::is_wanted(&request) {
             decision = Box::pin(request_body::read(&mut request, &mut input)).await;
         }
+        // Pingora's proxy speaks HTTP/1 here, and has no trailers then.
+        let is_direct = |pass: &Pass| pass.terms.http_version == HttpVersion::Http2;
         match request.location.settings.carrier {
+            Carrier::Pingora if request.pass().is_some_and(is_direct) => direct::carry(request, decision, input).await,
             Carrier::Direct => direct::carry(request, decision, input).await,
             Carrier::Pingora => Box::pin(self.carrier.carry(request, decision, input)).await,
         }

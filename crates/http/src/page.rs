@@ -98,6 +98,18 @@ pub(super) fn padding(user_agent: Option<&[u8]>) -> Option<Vec<u8>> {
     pads.then(|| b"<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n".repeat(6))
 }
 
+/// The status of gRPC for one of HTTP, by gRPC's own table (grpc/grpc, `http-grpc-status-mapping.md`).
+pub fn grpc_status(status: u16) -> &'static str {
+    match status {
+        400 => "13",
+        401 => "16",
+        403 => "7",
+        404 => "12",
+        429 | 502..=504 => "14",
+        _ => "2",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashSet;
 use limpet_sticky::Policy;
 use limpet_tls::client::Client;
 use limpet_upstream::Upstream;
@@ -27,6 +28,8 @@ pub struct Pass {
     pub host: String,
     /// `$proxy_port`
     pub port: String,
+    /// `http`, `https`, `grpc` or `grpcs`, for the error log.
+    pub scheme: &'static str,
     /// What connections are encrypted with; `None`: nothing.
     pub tls: Option<PassTls>,
     pub terms: Terms,
@@ -48,13 +51,6 @@ pub enum TlsName {
     Text(Text),
 }
 
-impl Pass {
-    /// `http`, or `https`.
-    pub fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "https" } else { "http" }
-    }
-}
-
 /// How requests are handed on: the settings of a `proxy_pass`.
 pub struct Terms {
     pub set_header: Vec<(String, Text)>,
@@ -68,7 +64,11 @@ pub struct Terms {
     pub buffers: bool,
     /// A backend may say whether its response is buffered.
     pub heeds_accel_buffering: bool,
+    /// A backend may say in what characters its response is.
+    pub heeds_accel_charset: bool,
     pub http_version: HttpVersion,
+    /// A backend is told whether the client takes trailers (`TE`).
+    pub tells_of_trailers: bool,
     pub connect_timeout: Duration,
     pub read_timeout: Duration,
     pub send_timeout: Duration,
@@ -85,6 +85,35 @@ pub struct Terms {
     pub socket_keepalive: bool,
     /// The longest head of a response, in bytes.
     pub max_head_size: usize,
+    /// Which headers of a response are passed on.
+    pub fields: ResponseFields,
+    /// The trailers of a response are passed on.
+    pub passes_trailers: bool,
+}
+
+/// Which headers of a backend's response are passed on, other than usual (`proxy_pass_header`, `proxy_hide_header`).
+#[derive(Debug, Default)]
+pub struct ResponseFields {
+    /// In lower case.
+    passed: HashSet<Vec<u8>>,
+    hidden: HashSet<Vec<u8>>,
+}
+
+impl ResponseFields {
+    /// From names in lower case. What is both passed and hidden is passed.
+    pub fn new<'n>(passed: impl Iterator<Item = &'n String>, hidden: impl Iterator<Item = &'n String>) -> Self {
+        let set = |name: &String| name.clone().into_bytes();
+        ResponseFields { passed: passed.map(set).collect(), hidden: hidden.map(set).collect() }
+    }
+
+    /// Whether a header goes to the client; `usually`: where nothing is said about it.
+    pub fn is_passed(&self, name: &[u8], usually: bool) -> bool {
+        if self.passed.is_empty() && self.hidden.is_empty() {
+            return usually;
+        }
+        let name = name.to_ascii_lowercase();
+        self.passed.contains(&name) || (usually && !self.hidden.contains(&name))
+    }
 }
 
 /// `proxy_bind`
@@ -124,6 +153,7 @@ pub enum HashKey {
 pub enum HttpVersion {
     Http10,
     Http11,
+    Http2,
 }
 
 /// A word of `proxy_next_upstream`.

@@ -37,6 +37,9 @@ pub struct Reply {
     pub last_lines: Vec<u8>,
     /// The cookie of the upstream's session is among the lines.
     pub sets_session: bool,
+    /// The backend's own `Server` or `Date` is among them, so that ours is not sent.
+    pub has_server: bool,
+    pub has_date: bool,
     upgrade: bool,
 }
 
@@ -52,6 +55,8 @@ impl Reply {
             lines: Vec::with_capacity(256),
             last_lines: Vec::new(),
             sets_session: false,
+            has_server: false,
+            has_date: false,
             upgrade: status == 101,
         }
     }
@@ -59,6 +64,13 @@ impl Reply {
     /// The built-in page of a status, and its body.
     pub fn error_page(request: &Request, status: u16) -> (Reply, Vec<u8>) {
         let mut reply = Reply::new(status);
+        if request.is_grpc() {
+            reply.content_type = Some(Bytes::from_static(b"application/grpc"));
+            reply.length = Length::Known(0);
+            reply.line(b"grpc-status", page::grpc_status(status).as_bytes());
+            reply.line(b"grpc-message", page::reason(status).as_bytes());
+            return (reply, Vec::new());
+        }
         let Some(mut body) = page::page(status, request.location.settings.server_tokens) else {
             reply.length = Length::Known(0);
             return (reply, Vec::new());
@@ -128,15 +140,17 @@ impl Reply {
                 out.extend_from_slice(page::reason(self.status).as_bytes());
             }
         }
-        out.extend_from_slice(b"\r\nServer: ");
-        let product = match settings.server_tokens {
-            ServerTokens::On => crate::PRODUCT,
-            ServerTokens::Off => crate::PRODUCT_NAME,
-        };
-        out.extend_from_slice(product.as_bytes());
-        out.extend_from_slice(b"\r\nDate: ");
-        clock::with_texts(|texts| out.extend_from_slice(texts.http.as_bytes()));
         out.extend_from_slice(b"\r\n");
+        if !self.has_server {
+            let product = match settings.server_tokens {
+                ServerTokens::On => crate::PRODUCT,
+                ServerTokens::Off => crate::PRODUCT_NAME,
+            };
+            append_line(&mut out, b"Server", product.as_bytes());
+        }
+        if !self.has_date {
+            clock::with_texts(|texts| append_line(&mut out, b"Date", texts.http.as_bytes()));
+        }
         if let Some(content_type) = self.content_type.as_ref().filter(|content_type| !content_type.is_empty()) {
             if content_type.iter().any(|byte| ends_line(*byte)) {
                 let content_type: Vec<u8> = content_type.iter().copied().filter(|byte| !ends_line(*byte)).collect();

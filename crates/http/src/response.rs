@@ -13,29 +13,55 @@ use super::decision::Decision;
 use super::reply::{self, Length, Reply};
 use super::sticky::SessionCookies;
 use super::{accel, body, fail};
+use crate::pass::HttpVersion;
 use crate::runtime::Content;
 
-/// Headers of the backend that are not passed on: they are about its own connection, nginx's own business, or written
-/// anew.
-fn is_hidden(known: Known, status: u16) -> bool {
+/// Headers of the backend that are not for a client, unless the configuration says so.
+fn is_usually_hidden(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Date
+            | Known::Server
+            | Known::XAccelBuffering
+            | Known::XAccelCharset
+            | Known::XAccelExpires
+            | Known::XAccelLimitRate
+            | Known::XAccelRedirect
+            | Known::XPad
+    )
+}
+
+/// Headers of the backend that are about its own connection, or written anew.
+fn is_rewritten(known: Known, status: u16) -> bool {
     match known {
         Known::Connection
         | Known::ContentLength
         | Known::ContentType
-        | Known::Date
         | Known::KeepAlive
-        | Known::Server
         | Known::SetCookie
-        | Known::TransferEncoding
-        | Known::XAccelBuffering
-        | Known::XAccelCharset
-        | Known::XAccelExpires
-        | Known::XAccelLimitRate
-        | Known::XAccelRedirect
-        | Known::XPad => true,
+        | Known::TransferEncoding => true,
         Known::Upgrade => status == 101,
         _ => false,
     }
+}
+
+/// Whether a header of the backend goes to the client.
+fn is_passed(request: &Request, known: Known, name: &[u8]) -> bool {
+    let usually = !is_usually_hidden(known);
+    request.pass().map_or(usually, |pass| pass.terms.fields.is_passed(name, usually))
+}
+
+/// The trailers of the backend's response as the client gets them, each line with its end.
+pub(super) fn trailers(request: &Request) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let trailers = request.attempt.as_ref().and_then(|attempt| attempt.dial.trace.trailers());
+    for (known, name, value) in trailers.iter().flat_map(|trailers| trailers.iter()) {
+        let is_of_connection = is_rewritten(known, 101) && !matches!(known, Known::ContentType | Known::SetCookie);
+        if !is_of_connection && is_passed(request, known, name) {
+            reply::append_line(&mut lines, name, value);
+        }
+    }
+    lines
 }
 
 /// The backend has answered: whether its response is passed on, or the request goes to another server or location.
@@ -65,14 +91,20 @@ pub(super) fn from_backend(request: &mut Request, may_resend: bool) -> Decision 
 pub(super) fn to_client(request: &mut Request) -> Option<Length> {
     let response = request.response.clone()?;
     let mut reply = Reply::new(response.status);
-    reply.reason = Some(response.reason());
+    // HTTP/2 has none.
+    let has_reason = request.pass().is_none_or(|pass| pass.terms.http_version != HttpVersion::Http2);
+    reply.reason = has_reason.then(|| response.reason());
     let told = || request.handed_back.as_ref().and_then(|handed_back| handed_back.content_type());
-    reply.content_type = response.fields.value_bytes(Known::ContentType).or_else(told);
+    let content_type = || response.fields.value_bytes(Known::ContentType);
+    reply.content_type =
+        is_passed(request, Known::ContentType, b"content-type").then(content_type).flatten().or_else(told);
     reply.length = length(request, &response);
     lines(request, &response, &mut reply);
     let session = SessionCookies::of(&request.location, &request.sticky);
+    let shows_theirs = is_passed(request, Known::SetCookie, b"set-cookie");
+    let theirs: Vec<&[u8]> = response.fields.values(Known::SetCookie).filter(|_| shows_theirs).collect();
     let line = |line: &[u8]| reply.line(b"Set-Cookie", line);
-    reply.sets_session = cookies(&response, session.as_ref(), response.status, true, line);
+    reply.sets_session = cookies(&theirs, session.as_ref(), response.status, true, line);
     if reply.sets_session
         && session.as_ref().is_some_and(|session| session.policy.is_private())
         && !is_private(&response)
@@ -115,14 +147,21 @@ fn length(request: &Request, response: &ResponseHead) -> Length {
 /// The lines that are passed on as they are, in the backend's order and spelling. Of those that may stand but once the
 /// first one counts.
 fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
-    let mut seen = [false; 5];
+    let mut seen = [false; 7];
     for (known, name, value) in response.fields.iter() {
+        if is_rewritten(known, reply.status) || !is_passed(request, known, name) {
+            continue;
+        }
+        reply.has_server |= known == Known::Server;
+        reply.has_date |= known == Known::Date;
         let seen = match known {
             Known::Location => seen.get_mut(0),
             Known::ETag => seen.get_mut(1),
             Known::LastModified => seen.get_mut(2),
             Known::Expires => seen.get_mut(3),
             Known::Refresh => seen.get_mut(4),
+            Known::Server => seen.get_mut(5),
+            Known::Date => seen.get_mut(6),
             _ => None,
         };
         if seen.is_some_and(|seen| std::mem::replace(seen, true)) {
@@ -135,7 +174,7 @@ fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
             location(request, name, value, reply);
         } else if known == Known::Refresh {
             reply.line(name, &refresh(request, value));
-        } else if !is_hidden(known, reply.status) {
+        } else {
             reply.line(name, value);
         }
     }
@@ -172,20 +211,19 @@ type Rewrite = fn(&Policy, &[u8], &[u8]) -> Option<Vec<u8>>;
 
 /// The backend's Set-Cookie lines, and ours if it is `wanted`, for a response with this status. `true`: ours is among them.
 pub(super) fn cookies(
-    response: &ResponseHead,
+    theirs: &[&[u8]],
     session: Option<&SessionCookies<'_>>,
     status: u16,
     wanted: bool,
     mut line: impl FnMut(&[u8]),
 ) -> bool {
-    let theirs = || response.fields.values(Known::SetCookie);
     let Some(session) = session else {
-        theirs().for_each(line);
+        theirs.iter().copied().for_each(line);
         return false;
     };
     let (policy, sid) = (session.policy, &session.server.sid);
     let mut rewrite = |rewrite: Rewrite| {
-        theirs().for_each(|theirs| match rewrite(policy, theirs, sid) {
+        theirs.iter().for_each(|theirs| match rewrite(policy, theirs, sid) {
             Some(rewritten) => line(&rewritten),
             None => line(theirs),
         });
@@ -194,14 +232,14 @@ pub(super) fn cookies(
         CookieAction::Prefix => rewrite(prefixed),
         CookieAction::Rewrite => rewrite(rewritten),
         CookieAction::Append if wanted => {
-            theirs().for_each(&mut line);
+            theirs.iter().copied().for_each(&mut line);
             line(&session.cookie());
             return true;
         }
-        CookieAction::Pass | CookieAction::Append => theirs().for_each(line),
+        CookieAction::Pass | CookieAction::Append => theirs.iter().copied().for_each(line),
         CookieAction::Replace if wanted => {
             let mut placed = false;
-            for theirs in theirs() {
+            for theirs in theirs {
                 if !is_own(policy, theirs) {
                     line(theirs);
                 } else if !std::mem::replace(&mut placed, true) {
@@ -213,7 +251,9 @@ pub(super) fn cookies(
             }
             return true;
         }
-        CookieAction::Drop | CookieAction::Replace => theirs().filter(|theirs| !is_own(policy, theirs)).for_each(line),
+        CookieAction::Drop | CookieAction::Replace => {
+            theirs.iter().copied().filter(|theirs| !is_own(policy, theirs)).for_each(line)
+        }
     }
     false
 }

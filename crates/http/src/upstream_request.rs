@@ -59,6 +59,10 @@ pub(super) fn head(request: &Request, pass: &Pass) -> Bytes {
         Body::Length(length) => append_line(&mut out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes()),
         Body::Chunked => append_line(&mut out, b"Transfer-Encoding", b"chunked"),
     }
+    let takes_trailers = || client.values(Known::Te).any(|value| has_word(value, b"trailers"));
+    if pass.terms.tells_of_trailers && !configured(b"TE") && takes_trailers() {
+        append_line(&mut out, b"TE", b"trailers");
+    }
     for (known, name, value) in client.fields.iter() {
         if is_kept_back(known) || configured(name) {
             continue;

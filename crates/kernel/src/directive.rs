@@ -129,6 +129,14 @@ pub enum State<T: 'static> {
     Refused,
 }
 
+impl<T> Clone for State<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for State<T> {}
+
 /// Which arguments are taken of a directive that is not acted on.
 #[derive(Debug, Clone, Copy)]
 pub enum Accepted {
@@ -240,6 +248,14 @@ pub struct Directive<T: 'static> {
     /// It may stand more than once in a block.
     pub repeatable: bool,
 }
+
+impl<T> Clone for Directive<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Directive<T> {}
 
 pub const fn works<T>(
     name: &'static str,

@@ -8,12 +8,12 @@ const WITHOUT: &str = "--without-http_gzip_module --without-http_ssi_module \
     --without-http_userid_module --without-http_access_module --without-http_auth_basic_module \
     --without-http_mirror_module --without-http_autoindex_module --without-http_geo_module --without-http_map_module \
     --without-http_split_clients_module --without-http_referer_module --without-http_fastcgi_module \
-    --without-http_uwsgi_module --without-http_scgi_module --without-http_grpc_module --without-http_memcached_module \
+    --without-http_uwsgi_module --without-http_scgi_module --without-http_memcached_module \
     --without-http_limit_conn_module --without-http_limit_req_module --without-http_empty_gif_module \
     --without-http_browser_module";
 
 /// What is built in, in the same spelling.
-const WITH: &str = "--add-module=ngx_http_upstream_session_sticky_module \
+const WITH: &str = "--with-http_ssl_module --with-http_v2_module --add-module=ngx_http_upstream_session_sticky_module \
     --add-module=ngx_http_upstream_check_module --add-module=ngx_http_upstream_consistent_hash_module \
     --add-module=ngx_http_upstream_dynamic_module --add-module=ngx_http_upstream_iwrr_module \
     --add-module=ngx_http_upstream_vnswrr_module";
@@ -48,7 +48,11 @@ pub fn tell(about: Action) {
     say(&line());
     match about {
         Action::Help => say(HELP),
-        Action::Configuration => say(&format!("configure arguments: {WITH} {WITHOUT}")),
+        Action::Configuration => {
+            say(&format!("built with {}", limpet_tls::version()));
+            say("TLS SNI support enabled");
+            say(&format!("configure arguments: {WITH} {WITHOUT}"));
+        }
         _ => {}
     }
 }

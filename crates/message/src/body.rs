@@ -80,6 +80,11 @@ impl Cursor {
     /// Follows the body through bytes of framing and the data behind them: how many there are of each. Both are 0 when
     /// nothing of `bytes` belongs to the body.
     pub fn next(&mut self, bytes: &[u8]) -> (usize, usize) {
+        self.next_telling(bytes, |_| {})
+    }
+
+    /// The same; each byte of the lines behind the last chunk is told.
+    fn next_telling(&mut self, bytes: &[u8], mut tell: impl FnMut(u8)) -> (usize, usize) {
         let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
@@ -101,6 +106,9 @@ impl Cursor {
                 }
                 Cursor::Chunked(chunk) => {
                     let Some(byte) = rest.first() else { return (at, 0) };
+                    if matches!(chunk, Chunk::Trailer | Chunk::TrailerLine | Chunk::TrailerLineEnd | Chunk::LastLf) {
+                        tell(*byte);
+                    }
                     *self = step(chunk, *byte);
                     at = at.saturating_add(1);
                 }
@@ -123,9 +131,27 @@ impl Cursor {
     /// Moves the data among the bytes to their beginning. The result is how many belong to the body, and how many of
     /// them are data.
     pub fn compact(&mut self, bytes: &mut [u8]) -> (usize, usize) {
+        self.compact_telling(bytes, |_| {})
+    }
+
+    /// The same; what stands behind the last chunk is appended to `trailers`: lines, and the blank one that ends them. More
+    /// than `most` bytes of it are too many, and then the body is lost.
+    pub fn compact_with_trailers(&mut self, bytes: &mut [u8], trailers: &mut Vec<u8>, most: usize) -> (usize, usize) {
+        let mut is_too_much = false;
+        let result = self.compact_telling(bytes, |byte| match trailers.len() < most {
+            true => trailers.push(byte),
+            false => is_too_much = true,
+        });
+        if is_too_much {
+            *self = Cursor::Lost;
+        }
+        result
+    }
+
+    fn compact_telling(&mut self, bytes: &mut [u8], mut tell: impl FnMut(u8)) -> (usize, usize) {
         let (mut at, mut kept) = (0, 0);
         loop {
-            let (framing, data) = self.next(bytes.get(at..).unwrap_or_default());
+            let (framing, data) = self.next_telling(bytes.get(at..).unwrap_or_default(), &mut tell);
             if framing.saturating_add(data) == 0 {
                 return (at, kept);
             }
@@ -207,6 +233,21 @@ mod tests {
         assert_eq!(taken(Body::None, b"GET"), (0, String::new(), Cursor::Done));
         assert_eq!(taken(Body::Length(3), b"abcGET"), (3, "abc".into(), Cursor::Done));
         assert_eq!(taken(Body::Length(3), b"ab"), (2, "ab".into(), Cursor::Length(1)));
+    }
+
+    #[test]
+    fn trailers_are_told_up_to_a_bound() {
+        let text = b"3\r\nabc\r\n0;x\r\nA: 1\r\nB: 2\n\r\nGET";
+        for piece in [1, 3, text.len()] {
+            let (mut cursor, mut trailers) = (Cursor::new(Body::Chunked), Vec::new());
+            for bytes in text.chunks(piece) {
+                cursor.compact_with_trailers(&mut bytes.to_vec(), &mut trailers, 14);
+            }
+            assert_eq!((cursor, trailers.as_slice()), (Cursor::Done, b"A: 1\r\nB: 2\n\r\n".as_slice()));
+            let (mut cursor, mut trailers) = (Cursor::new(Body::Chunked), Vec::new());
+            cursor.compact_with_trailers(&mut text.to_vec(), &mut trailers, 12);
+            assert_eq!((cursor, trailers.len()), (Cursor::Lost, 12));
+        }
     }
 
     #[test]

@@ -25,6 +25,26 @@ impl Fields {
         Fields { bytes: Bytes::new(), list: Vec::with_capacity(16) }
     }
 
+    /// The lines behind the last chunk of a body, up to the blank one.
+    ///
+    /// # Errors
+    /// What the first line that can't be one begins with, as nginx shows it.
+    pub fn of_trailers(text: &[u8]) -> Result<Self, String> {
+        let mut fields = Fields::default();
+        let mut at = 0;
+        for end in memchr::memchr_iter(b'\n', text).map(|end| end.saturating_add(1)) {
+            let line = trim_field_end(text, at..end);
+            at = end;
+            if !line.is_empty()
+                && let Err(bad) = fields.add(text, line.clone())
+            {
+                return Err(shown_up_to(text.get(line).unwrap_or_default(), bad));
+            }
+        }
+        fields.keep(Bytes::copy_from_slice(text));
+        Ok(fields)
+    }
+
     /// Adds the line that stands at `line` in `text`, without its end. `false`: its name has other characters than
     /// letters, digits and `-`.
     ///
@@ -315,6 +335,22 @@ mod tests {
             let known = format!("{:?}", Known::of(name.as_bytes()));
             assert!(known.eq_ignore_ascii_case(&name.replace('-', "")), "{name} is not {known}");
         }
+    }
+
+    #[test]
+    fn trailers_are_lines_up_to_a_blank_one() {
+        let of = |text: &str| {
+            let fields = Fields::of_trailers(text.as_bytes())?;
+            let lines = fields.iter().map(|(_, name, value)| format!("{}={}", text_of(name), text_of(value)));
+            Ok::<_, String>(lines.collect::<Vec<_>>().join(","))
+        };
+        assert_eq!(of("\r\n"), Ok(String::new()));
+        assert_eq!(of("a: 1\nB:\r\nx-y:  z \r\n\r\n"), Ok("a=1,B=,x-y=z".to_owned()));
+        assert_eq!(of("a: 1\r\nb c: 2\r\n\r\n"), Err("b\\x20...".to_owned()));
+    }
+
+    fn text_of(bytes: &[u8]) -> String {
+        String::from_utf8_lossy(bytes).into_owned()
     }
 
     /// The lines of a text, each with its end.

@@ -14,6 +14,8 @@ macro_rules! modules {
             rewrite: crate::rewrite::Rewrite,
             proxy: crate::proxy::Proxy,
             proxy_ssl: crate::proxy_ssl::ProxySsl,
+            grpc: crate::grpc::Grpc,
+            grpc_ssl: crate::grpc_ssl::GrpcSsl,
             upstream: crate::upstream::Upstreams,
             balance: crate::balance::Balance,
             check: crate::check::Checks,
@@ -33,6 +35,9 @@ mod charset;
 mod check;
 pub mod core;
 mod files;
+mod gateway;
+mod grpc;
+mod grpc_ssl;
 mod headers;
 mod http2;
 mod http_core;

@@ -644,7 +644,7 @@ fn inner_blocks_inherit_from_outer_ones() {
     assert_eq!(names(&location.settings), ["C"]);
     assert_eq!(names(&location.ifs[0].settings), ["D"]);
     assert_eq!(names(&location.locations[0].settings), ["C"]);
-    assert_eq!(location.settings.proxy.proxy_read_timeout, Some(5000));
+    assert_eq!(location.settings.proxy.common.read_timeout, Some(5000));
     assert_eq!(location.locations[0].settings.location.root.as_ref().unwrap().path.as_plain(), Some(&b"/i"[..]));
 }
 

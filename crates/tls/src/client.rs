@@ -23,6 +23,8 @@ pub struct ClientSettings {
     pub verify: bool,
     pub trust: Trust,
     pub reuses_sessions: bool,
+    /// Servers are told that HTTP/2 is spoken (ALPN).
+    pub speaks_http2: bool,
 }
 
 /// The client's side of TLS, as a location has it.
@@ -69,6 +71,9 @@ impl Client {
         }
         if let Some(file) = crl {
             server::revoked(&mut context, &settings.common.prefix.join(file)).within("crl")?;
+        }
+        if settings.speaks_http2 {
+            context.set_alpn_protos(b"\x02h2").map_err(|stack| failed("SSL_CTX_set_alpn_protos()", &stack))?;
         }
         let sessions = settings.reuses_sessions.then(Arc::<Sessions>::default);
         if let Some(sessions) = &sessions {

@@ -85,3 +85,8 @@ pub fn errors(stack: &ErrorStack) -> String {
     let texts: Vec<String> = stack.errors().iter().map(text).collect();
     if texts.is_empty() { String::new() } else { format!(" (SSL: {})", texts.join(" ")) }
 }
+
+/// The library that is there: `OpenSSL 3.0.19 27 Jan 2026`.
+pub fn version() -> &'static str {
+    openssl::version::version()
+}

@@ -16,6 +16,7 @@ use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::timeout;
 
+use super::http2;
 use super::members::Backend;
 use super::pool::{Connection, Endpoint, Pools, Slice};
 use super::stored::StoredBody;
@@ -41,6 +42,8 @@ pub struct Dial {
     pub socket_keepalive: bool,
     /// What the connection is encrypted with; `None`: nothing.
     pub tls: Option<Secure>,
+    /// HTTP/2 is spoken.
+    pub is_http2: bool,
     /// Which requests share its connection.
     pub slice: Option<Slice>,
     /// How the request's body is delimited on its way to the backend.
@@ -51,6 +54,8 @@ pub struct Dial {
     pub upgrades: bool,
     /// The longest head of a response, in bytes.
     pub max_head_size: usize,
+    /// What follows the body of a response is kept.
+    pub wants_trailers: bool,
     /// The method is HEAD.
     pub is_head: bool,
     pub trace: Arc<Trace>,
@@ -91,6 +96,7 @@ impl Dial {
             from: dial.bind.map(|(address, _)| address),
             slice: dial.slice.clone(),
             tls: dial.tls.clone(),
+            is_http2: dial.is_http2,
         };
         let idle = if dial.fresh { None } else { dial.pools.take(dial.worker, &endpoint, dial.careful) };
         let mut connection = match idle {
@@ -114,10 +120,11 @@ impl Dial {
 
     async fn open(&self) -> Result<Socket, Failure> {
         let socket = self.reach().await?;
-        match &self.tls {
-            Some(secure) => self.shake_hands(secure, socket).await,
-            None => Ok(socket),
-        }
+        let socket = match &self.tls {
+            Some(secure) => self.shake_hands(secure, socket).await?,
+            None => socket,
+        };
+        Ok(if self.is_http2 { http2::begin(socket, self.max_head_size) } else { socket })
     }
 
     /// Begins TLS on a new connection.

@@ -3,6 +3,7 @@
 mod background;
 pub mod check;
 mod dial;
+mod http2;
 mod kept;
 mod members;
 mod names;

@@ -92,7 +92,7 @@ struct Idle {
     endpoint: Endpoint,
 }
 
-/// The server, the local address, the slice and the encryption of a connection: an idle one is used again only where all of
+/// The server, the local address, the slice, the encryption and the protocol of a connection: an idle one is used again only where all of
 /// them are the same.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
@@ -100,6 +100,7 @@ pub struct Endpoint {
     pub from: Option<SocketAddr>,
     pub slice: Option<Slice>,
     pub tls: Option<Secure>,
+    pub is_http2: bool,
 }
 
 /// The requests that share a connection, by Tengine's `slice_key=`.
@@ -111,7 +112,7 @@ pub struct Slice {
 }
 
 /// An endpoint, as it is looked up.
-type EndpointKey = (usize, Option<SocketAddr>, Option<Arc<[u8]>>, Option<(usize, Arc<str>)>);
+type EndpointKey = (usize, Option<SocketAddr>, Option<Arc<[u8]>>, Option<(usize, Arc<str>)>, bool);
 
 #[derive(Debug, Default)]
 struct Pool {
@@ -279,7 +280,7 @@ impl Endpoint {
     fn key(&self) -> EndpointKey {
         let tls = self.tls.as_ref().map(|tls| (Arc::as_ptr(&tls.client) as usize, Arc::clone(&tls.name)));
         let slice = self.slice.as_ref().map(|slice| Arc::clone(&slice.key));
-        (Arc::as_ptr(&self.peer) as usize, self.from, slice, tls)
+        (Arc::as_ptr(&self.peer) as usize, self.from, slice, tls, self.is_http2)
     }
 }
 
@@ -307,7 +308,7 @@ mod tests {
     }
 
     fn endpoint() -> Endpoint {
-        Endpoint { peer: Arc::default(), from: None, slice: None, tls: None }
+        Endpoint { peer: Arc::default(), from: None, slice: None, tls: None, is_http2: false }
     }
 
     fn pools(connections: u32, requests: u64) -> Pools {
@@ -356,6 +357,7 @@ mod tests {
             from: None,
             slice: Some(Slice { key: key.into(), most }),
             tls: None,
+            is_http2: false,
         };
         let mut servers = Vec::new();
         for (key, most) in [(b"a", 1), (b"a", 1), (b"b", 2), (b"b", 2), (b"c", 1)] {

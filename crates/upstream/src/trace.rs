@@ -10,8 +10,9 @@ use std::time::Duration;
 use limpet_log::clock::Moment;
 use limpet_log::{LogLevel, clock, os_error};
 use limpet_message::body::Body;
+use limpet_message::field::Fields;
 use limpet_message::response::ResponseHead;
-use limpet_wire::Socket;
+use limpet_wire::{Fault, Socket};
 use parking_lot::Mutex;
 
 /// Why a try came to nothing.
@@ -52,6 +53,11 @@ impl Failure {
 
     /// A system call on the connection has failed.
     pub(super) fn of_call(call: &str, error: &io::Error) -> Self {
+        if let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<Fault>()) {
+            let is_invalid = error.kind() == io::ErrorKind::InvalidData;
+            let kind = if is_invalid { FailureKind::Invalid } else { FailureKind::Broken };
+            return Failure::new(kind, fault.0.clone());
+        }
         match error.kind() {
             io::ErrorKind::TimedOut => Failure::timed_out(),
             _ => Failure::broken(format!("{call} failed ({})", os_error(error))),
@@ -96,6 +102,8 @@ pub struct Trace {
     /// The connection is not to serve another request, whatever came of this one.
     spoiled: AtomicBool,
     head: OnceLock<Arc<ResponseHead>>,
+    /// What stood behind the response's body.
+    trailers: OnceLock<Fields>,
     /// The connection after a 101, and what came behind its head.
     tunnel: Mutex<Option<(Socket, Vec<u8>)>>,
 }
@@ -115,6 +123,7 @@ impl Trace {
             sending_failed: AtomicBool::new(false),
             spoiled: AtomicBool::new(false),
             head: OnceLock::new(),
+            trailers: OnceLock::new(),
             tunnel: Mutex::new(None),
         }
     }
@@ -208,6 +217,15 @@ impl Trace {
     pub(super) fn set_head(&self, head: ResponseHead) {
         // A connection reads one head.
         let _ = self.head.set(Arc::new(head));
+    }
+
+    pub(super) fn set_trailers(&self, trailers: Fields) {
+        let _ = self.trailers.set(trailers);
+    }
+
+    /// What stood behind the response's body, where it was to be kept and there was any.
+    pub fn trailers(&self) -> Option<&Fields> {
+        self.trailers.get()
     }
 
     pub(super) fn set_tunnel(&self, socket: Socket, early: Vec<u8>) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use limpet_log::clock;
 use limpet_message::body::{Body, Cursor};
+use limpet_message::field::Fields;
 use limpet_message::response::{self, ResponseHead, Unread};
 use limpet_wire::{IoTimeout, Turn, scratch};
 
@@ -52,6 +53,8 @@ pub struct Transaction {
     answered: bool,
     /// Where in its body the response is; `None`: it ends with the connection, or there is no head yet.
     framing: Option<Cursor>,
+    /// What has come behind the last chunk of the response.
+    trailers: Vec<u8>,
     /// An error of reading that was not returned yet.
     read_failed: Option<io::Error>,
     /// The request's turn to be sent.
@@ -75,6 +78,7 @@ impl Transaction {
             input: Vec::new(),
             answered: false,
             framing: None,
+            trailers: Vec::new(),
             read_failed: None,
             turn: Turn::default(),
             watch: None,
@@ -266,10 +270,28 @@ impl Transaction {
     /// The chunks are broken.
     fn follow(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let Some(framing) = &mut self.framing else { return Ok(bytes.len()) };
-        let (taken, kept) = framing.compact(bytes);
+        let (taken, kept) = match framing {
+            Cursor::Chunked(_) if self.dial.wants_trailers => {
+                framing.compact_with_trailers(bytes, &mut self.trailers, self.dial.max_head_size)
+            }
+            _ => framing.compact(bytes),
+        };
         if *framing == Cursor::Lost {
-            self.dial.trace.set_failure(Failure::broken("upstream sent invalid chunked response"));
+            let message = match self.trailers.len() < self.dial.max_head_size {
+                true => "upstream sent invalid chunked response",
+                false => "upstream sent too big trailers",
+            };
+            self.dial.trace.set_failure(Failure::broken(message));
             return Err(io::ErrorKind::InvalidData.into());
+        }
+        if *framing == Cursor::Done && !self.trailers.is_empty() {
+            let trailers = Fields::of_trailers(&std::mem::take(&mut self.trailers));
+            let trailers = trailers.map_err(|line| {
+                let message = format!("upstream sent invalid trailer: \"{line}\"");
+                self.dial.trace.set_failure(Failure::broken(message));
+                io::Error::from(io::ErrorKind::InvalidData)
+            })?;
+            self.dial.trace.set_trailers(trailers);
         }
         if taken < bytes.len() {
             // Nobody has asked for what is behind the response.

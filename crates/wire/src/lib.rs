@@ -1,6 +1,7 @@
 //! Sockets, and what waiting for them takes: time-outs, turns, buffers that are lent, places for connections.
 
 pub mod address;
+pub mod http2;
 mod io_timeout;
 pub mod listen;
 mod pipe;
@@ -13,7 +14,7 @@ mod turn;
 
 pub use address::Address;
 pub use io_timeout::IoTimeout;
-pub use pipe::{Outward, Pipe};
+pub use pipe::{Fault, Outward, Pipe, PipeEnd};
 pub use plain::Plain;
 pub use slots::{Slot, Slots};
 pub use socket::Socket;

@@ -1,6 +1,7 @@
-//! Connections inside the program: a stream of HTTP/2 is one, so that all that is behind the front sees a connection like any
-//! other. One end is a [`Socket`](crate::Socket), the other whoever translates.
+//! Connections inside the program: a stream of HTTP/2 is one, on either side of it, so that all the rest sees a connection like
+//! any other. One end is a [`Socket`](crate::Socket), the other whoever translates.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -10,9 +11,31 @@ use parking_lot::Mutex;
 /// Bytes that wait to be translated before writes have to wait.
 const WAITING: usize = 65_536;
 
-/// Both ends of such a connection.
+/// The translator's end of such a connection.
 #[derive(Debug, Clone, Default)]
 pub struct Pipe(Arc<Mutex<State>>);
+
+/// The other end. When it is dropped nothing more is written to it.
+#[derive(Debug)]
+pub struct PipeEnd(Arc<Mutex<State>>);
+
+/// What the translator has to say of an end that is none of the connection's own, in nginx's words.
+#[derive(Debug, Clone)]
+pub struct Fault(pub String);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl Drop for PipeEnd {
+    fn drop(&mut self) {
+        self.shutdown_write();
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -26,6 +49,8 @@ struct State {
     outward_ended: bool,
     /// The translator has given up: nothing more arrives anywhere.
     broken: bool,
+    /// Why, where that is to be known.
+    fault: Option<(io::ErrorKind, Fault)>,
     reader: Option<Waker>,
     writer: Option<Waker>,
     translator: Option<Waker>,
@@ -58,8 +83,7 @@ fn waits(slot: &mut Option<Waker>, cx: &Context<'_>) {
     }
 }
 
-/// The socket's end.
-impl Pipe {
+impl PipeEnd {
     pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.0.lock();
         if state.is_readable() {
@@ -73,6 +97,11 @@ impl Pipe {
         let mut state = self.0.lock();
         if !state.is_readable() {
             return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if state.read >= state.inward.len()
+            && let Some((kind, fault)) = &state.fault
+        {
+            return Err(io::Error::new(*kind, fault.clone()));
         }
         let rest = state.inward.get(state.read..).unwrap_or_default();
         let count = rest.len().min(buffer.len());
@@ -144,8 +173,12 @@ impl Pipe {
     }
 }
 
-/// The translator's end.
 impl Pipe {
+    /// The other end. There is one.
+    pub fn end(&self) -> PipeEnd {
+        PipeEnd(Arc::clone(&self.0))
+    }
+
     /// Whether all that was put in has been read, so that there is room for more.
     pub fn poll_taken(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.0.lock();
@@ -168,8 +201,21 @@ impl Pipe {
 
     /// Nothing more comes, as when the other side of a connection has closed it.
     pub fn give_up(&self) {
+        self.end_with(None);
+    }
+
+    /// The same, for this reason: who reads gets it as an error of this kind with a [`Fault`].
+    pub fn fail(&self, kind: io::ErrorKind, reason: String) {
+        self.end_with(Some((kind, Fault(reason))));
+    }
+
+    fn end_with(&self, fault: Option<(io::ErrorKind, Fault)>) {
         let mut state = self.0.lock();
+        if state.broken {
+            return;
+        }
         state.broken = true;
+        state.fault = fault;
         State::wake(&mut state.reader);
         State::wake(&mut state.writer);
     }
@@ -197,24 +243,40 @@ mod tests {
     #[test]
     fn bytes_pass_both_ways_and_no_more_than_there_is_room_for() {
         let (pipe, cx) = (Pipe::default(), Context::from_waker(Waker::noop()));
-        assert_eq!(pipe.try_read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let end = pipe.end();
+        assert_eq!(end.try_read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         pipe.put(&[b"ab", b"cde"]);
-        assert!(pipe.poll_taken(&cx).is_pending() && pipe.has_unread());
+        assert!(pipe.poll_taken(&cx).is_pending() && end.has_unread());
         let mut space = [0; 4];
-        assert_eq!((pipe.try_read(&mut space).unwrap(), &space), (4, b"abcd"));
-        assert_eq!(pipe.try_read(&mut space).unwrap(), 1);
-        assert!(pipe.poll_taken(&cx).is_ready() && !pipe.has_unread());
+        assert_eq!((end.try_read(&mut space).unwrap(), &space), (4, b"abcd"));
+        assert_eq!(end.try_read(&mut space).unwrap(), 1);
+        assert!(pipe.poll_taken(&cx).is_ready() && !end.has_unread());
         let large = vec![b'x'; WAITING + 1];
-        assert_eq!(pipe.try_write_vectored(&[IoSlice::new(b"12"), IoSlice::new(&large)]).unwrap(), WAITING);
-        assert!(pipe.poll_writable(&cx).is_pending());
-        assert_eq!(pipe.try_write_vectored(&[IoSlice::new(b"3")]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(end.try_write_vectored(&[IoSlice::new(b"12"), IoSlice::new(&large)]).unwrap(), WAITING);
+        assert!(end.poll_writable(&cx).is_pending());
+        assert_eq!(end.try_write_vectored(&[IoSlice::new(b"3")]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let Poll::Ready(Outward::Bytes(bytes)) = pipe.poll_outward(&cx) else { panic!("nothing") };
         assert_eq!(bytes.len(), WAITING);
-        assert!(pipe.poll_outward(&cx).is_pending() && pipe.poll_writable(&cx).is_ready());
-        pipe.shutdown_write();
+        assert!(pipe.poll_outward(&cx).is_pending() && end.poll_writable(&cx).is_ready());
+        end.shutdown_write();
         assert_eq!(pipe.poll_outward(&cx), Poll::Ready(Outward::Ended));
         pipe.give_up();
-        assert_eq!(pipe.try_read(&mut space).unwrap(), 0);
-        assert!(pipe.has_hung_up());
+        assert_eq!(end.try_read(&mut space).unwrap(), 0);
+        assert!(end.has_hung_up());
+    }
+
+    #[test]
+    fn who_reads_learns_why_nothing_more_comes() {
+        let pipe = Pipe::default();
+        let end = pipe.end();
+        pipe.put(&[b"ab"]);
+        pipe.fail(io::ErrorKind::InvalidData, "no".into());
+        pipe.give_up();
+        assert_eq!(end.try_read(&mut [0; 9]).unwrap(), 2);
+        let error = end.try_read(&mut [0; 9]).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidData, "no"));
+        drop(end);
+        let cx = Context::from_waker(Waker::noop());
+        assert_eq!(pipe.poll_outward(&cx), Poll::Ready(Outward::Ended));
     }
 }

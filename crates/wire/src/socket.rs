@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::scratch;
-use crate::{Pipe, Plain, Tls};
+use crate::{PipeEnd, Plain, Tls};
 
 /// A connection.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub enum Socket {
     Plain(Plain),
     Tls(Box<Tls>),
     /// A stream of another connection.
-    Pipe(Pipe),
+    Pipe(PipeEnd),
 }
 
 impl From<TcpStream> for Socket {
@@ -33,6 +33,12 @@ impl From<UnixStream> for Socket {
 impl From<Tls> for Socket {
     fn from(tls: Tls) -> Self {
         Socket::Tls(Box::new(tls))
+    }
+}
+
+impl AsRef<Socket> for Socket {
+    fn as_ref(&self) -> &Socket {
+        self
     }
 }
 

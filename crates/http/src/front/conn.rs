@@ -72,10 +72,10 @@ impl Conn {
     }
 
     /// A stream of a connection of HTTP/2.
-    pub fn stream(parent: &Arc<Conn>, pipe: Pipe) -> Self {
+    pub fn stream(parent: &Arc<Conn>, pipe: &Pipe) -> Self {
         Conn {
             number: parent.number,
-            socket: Socket::Pipe(pipe),
+            socket: Socket::Pipe(pipe.end()),
             worker: parent.worker,
             listen: parent.listen.clone(),
             accepted: parent.accepted,

@@ -2,10 +2,9 @@
 //! it is put into HTTP/1's words, and what is answered is taken out of them.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,13 +12,13 @@ use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use limpet_log::LogLevel;
 use limpet_message::body::{Body, Cursor};
-use limpet_message::field::Known;
+use limpet_message::field::{Fields, Known};
 use limpet_message::response::{Framing, MAX_HEAD, ResponseHead, Unread};
-use limpet_wire::{Outward, Pipe};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use limpet_wire::http2::{Framed, receive, send};
+use limpet_wire::{Outward, Pipe, Socket};
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::conn::Conn;
@@ -60,62 +59,18 @@ pub(super) fn begins(input: &[u8]) -> Option<bool> {
     }
 }
 
-/// What h2 reads from and writes to.
-struct Io {
-    conn: Arc<Conn>,
-    /// What has come already, and how much of it was read.
-    input: Vec<u8>,
-    read: usize,
-}
+/// The socket of a connection.
+struct Of(Arc<Conn>);
 
-impl AsyncRead for Io {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(rest @ [_, ..]) = self.input.get(self.read..) {
-            let count = rest.len().min(space.remaining());
-            space.put_slice(rest.get(..count).unwrap_or_default());
-            self.read += count;
-            if self.read >= self.input.len() {
-                self.input = Vec::new();
-                self.read = 0;
-            }
-            return Poll::Ready(Ok(()));
-        }
-        let count = ready!(self.conn.socket.poll_read(cx, space.initialize_unfilled()))?;
-        space.advance(count);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.conn.socket.poll_write(cx, &[IoSlice::new(bytes)])
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.conn.socket.poll_write(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.conn.socket.shutdown_write();
-        Poll::Ready(Ok(()))
+impl AsRef<Socket> for Of {
+    fn as_ref(&self) -> &Socket {
+        &self.0.socket
     }
 }
 
 /// Serves a connection until it ends. `input` has come of it already.
 pub(super) async fn run(handler: Arc<impl Handler>, conn: Arc<Conn>, input: Vec<u8>, terms: Terms) {
-    let io = Io { conn: Arc::clone(&conn), input, read: 0 };
+    let io = Framed::new(Of(Arc::clone(&conn)), input);
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(terms.streams)
@@ -127,7 +82,7 @@ pub(super) async fn run(handler: Arc<impl Handler>, conn: Arc<Conn>, input: Vec<
     let mut drained = pin!(conn.drained());
     let mut idle: Option<Pin<Box<Sleep>>> = None;
     let mut is_ending = false;
-    let mut end = |connection: &mut h2::server::Connection<Io, Bytes>| {
+    let mut end = |connection: &mut h2::server::Connection<Framed<Of>, Bytes>| {
         if !std::mem::replace(&mut is_ending, true) {
             connection.graceful_shutdown();
         }
@@ -195,9 +150,9 @@ async fn stream(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let pipe = Pipe::default();
-    let child = Arc::new(Conn::stream(&conn, pipe.clone()));
+    let child = Arc::new(Conn::stream(&conn, &pipe));
     let has_length = parts.headers.contains_key(CONTENT_LENGTH);
     let has_body = !body.is_end_stream();
     let head = head(&parts, has_body && !has_length);
@@ -207,8 +162,8 @@ async fn stream(
         child.socket.shutdown_write();
     };
     let receive = async {
-        if has_body {
-            receive(&pipe, body, !has_length).await;
+        if has_body && receive(&pipe, &mut body, !has_length).await.is_err() {
+            pipe.give_up();
         }
         // It may be wanted no longer; that says the other direction.
         std::future::pending::<()>().await;
@@ -263,28 +218,6 @@ fn head(parts: &Parts, is_chunked: bool) -> Vec<u8> {
     text
 }
 
-/// Passes a request's body on, as fast as it is taken.
-async fn receive(pipe: &Pipe, mut body: RecvStream, is_chunked: bool) {
-    loop {
-        poll_fn(|cx| pipe.poll_taken(cx)).await;
-        match body.data().await {
-            Some(Ok(data)) => {
-                match is_chunked {
-                    true if data.is_empty() => {}
-                    true => pipe.put(&[format!("{:x}\r\n", data.len()).as_bytes(), &data, b"\r\n"]),
-                    false => pipe.put(&[&data]),
-                }
-                let _ = body.flow_control().release_capacity(data.len());
-            }
-            Some(Err(_)) => return pipe.give_up(),
-            None => break,
-        }
-    }
-    if is_chunked {
-        pipe.put(&[b"0\r\n\r\n"]);
-    }
-}
-
 /// Passes an answer on until it is over, or the client does not want it any more.
 async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool) {
     let mut bytes = Vec::new();
@@ -320,7 +253,7 @@ async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool) {
     let is_over = framing.as_ref().is_some_and(|framing| framing.is_done());
     let Ok(stream) = respond.send_response(response(&head), is_over) else { return };
     if !is_over {
-        send(pipe, stream, framing, bytes).await;
+        send_body(pipe, stream, framing, bytes).await;
     }
 }
 
@@ -328,7 +261,14 @@ async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool) {
 fn response(head: &ResponseHead) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (known, name, value) in head.fields.iter() {
+    *response.headers_mut() = fields(head.fields.iter());
+    response
+}
+
+/// Lines without what is about connections.
+fn fields<'f>(lines: impl Iterator<Item = (Known, &'f [u8], &'f [u8])>) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (known, name, value) in lines {
         let is_of_connection = matches!(
             known,
             Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::TransferEncoding | Known::Upgrade
@@ -337,17 +277,18 @@ fn response(head: &ResponseHead) -> Response<()> {
             continue;
         }
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-            response.headers_mut().append(name, value);
+            map.append(name, value);
         }
     }
-    response
+    map
 }
 
 /// Sends a body, of which `bytes` are there already.
-async fn send(pipe: &Pipe, mut stream: SendStream<Bytes>, mut framing: Option<Cursor>, mut bytes: Vec<u8>) {
+async fn send_body(pipe: &Pipe, mut stream: SendStream<Bytes>, mut framing: Option<Cursor>, mut bytes: Vec<u8>) {
+    let mut trailers = Vec::new();
     loop {
         if let Some(framing) = &mut framing {
-            let (_, kept) = framing.compact(&mut bytes);
+            let (_, kept) = framing.compact_with_trailers(&mut bytes, &mut trailers, LONGEST_HEAD);
             bytes.truncate(kept);
             if *framing == Cursor::Lost {
                 return stream.send_reset(Reason::INTERNAL_ERROR);
@@ -355,8 +296,14 @@ async fn send(pipe: &Pipe, mut stream: SendStream<Bytes>, mut framing: Option<Cu
         }
         let is_over = framing.as_ref().is_some_and(|framing| framing.is_done());
         if !bytes.is_empty() || is_over {
-            if !send_data(&mut stream, Bytes::from(std::mem::take(&mut bytes)), is_over).await {
+            // The blank line is always there.
+            let trailers = Some(&trailers).filter(|trailers| is_over && trailers.len() > 2);
+            let data = Bytes::from(std::mem::take(&mut bytes));
+            if !send(&mut stream, data, is_over && trailers.is_none()).await {
                 return;
+            }
+            if let Some(trailers) = trailers {
+                let _ = stream.send_trailers(fields(Fields::of_trailers(trailers).unwrap_or_default().iter()));
             }
             if is_over {
                 return;
@@ -375,29 +322,6 @@ async fn send(pipe: &Pipe, mut stream: SendStream<Bytes>, mut framing: Option<Cu
             }
             Some(Outward::Ended) => return stream.send_reset(Reason::INTERNAL_ERROR),
             None => return,
-        }
-    }
-}
-
-/// Sends data as far as the client gives room; `false` when it has gone.
-async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes, is_over: bool) -> bool {
-    loop {
-        if data.is_empty() {
-            return !is_over || stream.send_data(data, true).is_ok();
-        }
-        stream.reserve_capacity(data.len());
-        let room = poll_fn(|cx| match stream.poll_reset(cx) {
-            Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending => stream.poll_capacity(cx),
-        });
-        let Some(Ok(room)) = room.await else { return false };
-        let now = data.split_to(room.min(data.len()));
-        let is_last = is_over && data.is_empty();
-        if stream.send_data(now, is_last).is_err() {
-            return false;
-        }
-        if data.is_empty() {
-            return true;
         }
     }
 }

@@ -16,7 +16,6 @@ use recode::{CharsetMap, Map};
 
 use crate::model::Http;
 use crate::module::{Module, Spot, Verifying};
-use crate::proxy::BackendHeader;
 use crate::reading::{Blocks, Builder, Directive, set};
 use crate::site::{BuildError, Site};
 
@@ -61,7 +60,6 @@ impl Module for Charset {
             source: settings.source_charset.as_ref().and_then(named),
             overrides: settings.override_charset.unwrap_or(false),
             types: settings.charset_types.clone().unwrap_or_else(|| Arc::new(default_types())),
-            heeds_backend: !spot.settings.proxy.ignores(BackendHeader::Charset),
             known: Arc::clone(known),
             maps: Arc::clone(maps),
         }));

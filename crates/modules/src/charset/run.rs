@@ -21,8 +21,6 @@ pub struct Charsets {
     pub overrides: bool,
     /// In lower case.
     pub types: Arc<Vec<Vec<u8>>>,
-    /// A backend may name another by `X-Accel-Charset`.
-    pub heeds_backend: bool,
     /// All that the file names.
     pub known: Arc<Vec<String>>,
     pub maps: Arc<Vec<Arc<Map>>>,
@@ -91,7 +89,8 @@ fn apply(charsets: &Charsets, request: &Request, reply: &mut Reply) -> Option<Re
 
 /// The character set that the response is to have; `None` where it stays as it is.
 fn destination(request: &Request, charsets: &Charsets, content_type: &[u8], own: Option<&[u8]>) -> Option<String> {
-    let response = request.response.as_ref().filter(|_| charsets.heeds_backend);
+    let response =
+        request.response.as_ref().filter(|_| request.pass().is_some_and(|pass| pass.terms.heeds_accel_charset));
     let by_backend = response.and_then(|response| response.fields.value(Known::XAccelCharset));
     if let Some(named) = by_backend.filter(|named| !named.is_empty()) {
         let named = String::from_utf8_lossy(named).into_owned();

@@ -6,15 +6,6 @@ use crate::reading::Directive;
 
 pub(crate) const ROWS: &[Directive] = &[
     // ngx_http_grpc_module.c
-    refused("grpc_pass", LOCATION | LOCATION_IF, N1, "Passes requests to a gRPC server, over TLS with `grpcs://`."),
-    at_default("grpc_bind", HTTP | SERVER | LOCATION, N12, "Local address for connections to a gRPC server.", &[]),
-    no_effect(
-        "grpc_socket_keepalive",
-        HTTP | SERVER | LOCATION,
-        FLAG,
-        "TCP keepalive probes on connections to a gRPC server.",
-        &[Flag],
-    ),
     no_effect(
         "grpc_socket_rcvbuf",
         HTTP | SERVER | LOCATION,
@@ -30,20 +21,6 @@ pub(crate) const ROWS: &[Directive] = &[
         &[Size],
     ),
     at_default(
-        "grpc_connect_timeout",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Longest wait for a connection to a gRPC server.",
-        &[],
-    ),
-    at_default(
-        "grpc_send_timeout",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Longest wait between two writes to a gRPC server.",
-        &[],
-    ),
-    at_default(
         "grpc_intercept_errors",
         HTTP | SERVER | LOCATION,
         FLAG,
@@ -51,127 +28,6 @@ pub(crate) const ROWS: &[Directive] = &[
         &[],
     )
     .forms(&[Flag]),
-    no_effect(
-        "grpc_buffer_size",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Buffer for a response from a gRPC server, in bytes.",
-        &[Size],
-    ),
-    at_default(
-        "grpc_read_timeout",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Longest wait between two reads from a gRPC server.",
-        &[],
-    ),
-    at_default(
-        "grpc_next_upstream",
-        HTTP | SERVER | LOCATION,
-        MORE1,
-        "Failures of a gRPC server after which the next one is tried.",
-        &[],
-    )
-    .forms(&[Word(NEXT)])
-    .repeatable(),
-    at_default(
-        "grpc_next_upstream_tries",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Most gRPC servers tried for one request.",
-        &[],
-    ),
-    at_default(
-        "grpc_next_upstream_timeout",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Time within which the next gRPC server may be tried.",
-        &[],
-    ),
-    at_default(
-        "grpc_set_header",
-        HTTP | SERVER | LOCATION,
-        N2,
-        "Header field of the request sent to a gRPC server.",
-        &[],
-    )
-    .repeatable(),
-    at_default(
-        "grpc_pass_header",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Response header field of a gRPC server that is passed on although it is hidden by default.",
-        &[],
-    )
-    .repeatable(),
-    at_default(
-        "grpc_hide_header",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Response header field of a gRPC server that is kept from clients.",
-        &[],
-    )
-    .repeatable(),
-    at_default(
-        "grpc_ignore_headers",
-        HTTP | SERVER | LOCATION,
-        MORE1,
-        "Response header fields of a gRPC server that do not steer caching, redirects and the like.",
-        &[],
-    )
-    .repeatable(),
-    at_default(
-        "grpc_ssl_session_reuse",
-        HTTP | SERVER | LOCATION,
-        FLAG,
-        "Resumes TLS sessions with a gRPC server.",
-        &[],
-    )
-    .forms(&[Flag]),
-    at_default("grpc_ssl_protocols", HTTP | SERVER | LOCATION, MORE1, "TLS versions offered to a gRPC server.", &[])
-        .forms(&[Word(TLS_VERSIONS)])
-        .repeatable(),
-    at_default("grpc_ssl_ciphers", HTTP | SERVER | LOCATION, N1, "Ciphers offered to a gRPC server.", &[]),
-    at_default(
-        "grpc_ssl_name",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Name sent to a gRPC server by SNI and expected in its certificate.",
-        &[],
-    ),
-    at_default(
-        "grpc_ssl_server_name",
-        HTTP | SERVER | LOCATION,
-        FLAG,
-        "Sends a server name (SNI) to a gRPC server.",
-        &[],
-    )
-    .forms(&[Flag]),
-    at_default("grpc_ssl_verify", HTTP | SERVER | LOCATION, FLAG, "Checks the certificate of a gRPC server.", &[])
-        .forms(&[Flag]),
-    at_default(
-        "grpc_ssl_verify_depth",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Longest certificate chain accepted from a gRPC server.",
-        &[],
-    ),
-    at_default(
-        "grpc_ssl_trusted_certificate",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Certificate authorities for a gRPC server.",
-        &[],
-    ),
-    at_default("grpc_ssl_crl", HTTP | SERVER | LOCATION, N1, "Revoked certificates of gRPC servers, in PEM.", &[]),
-    at_default("grpc_ssl_certificate", HTTP | SERVER | LOCATION, N1, "Certificate shown to a gRPC server.", &[]),
-    at_default(
-        "grpc_ssl_certificate_key",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Private key of the certificate shown to a gRPC server.",
-        &[],
-    ),
     at_default(
         "grpc_ssl_certificate_cache",
         HTTP | SERVER | LOCATION,
@@ -179,21 +35,6 @@ pub(crate) const ROWS: &[Directive] = &[
         "Cache of certificates shown to a gRPC server whose names hold variables.",
         &[],
     ),
-    at_default(
-        "grpc_ssl_password_file",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "File of passphrases for private keys used with a gRPC server.",
-        &[],
-    ),
-    at_default(
-        "grpc_ssl_conf_command",
-        HTTP | SERVER | LOCATION,
-        N2,
-        "Sets an OpenSSL option for connections to a gRPC server.",
-        &[],
-    )
-    .repeatable(),
     at_default("grpc_enable_ntls", HTTP | SERVER | LOCATION, N1, "Speaks NTLS with a gRPC server (Tengine).", &[]),
     at_default(
         "grpc_ssl_enc_certificate",

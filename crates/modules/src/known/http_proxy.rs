@@ -93,13 +93,6 @@ pub(crate) const ROWS: &[Directive] = &[
         &["on"],
     ),
     at_default(
-        "proxy_pass_trailers",
-        HTTP | SERVER | LOCATION,
-        FLAG,
-        "Passes trailer fields of a backend's response on.",
-        &["off"],
-    ),
-    at_default(
         "proxy_force_ranges",
         HTTP | SERVER | LOCATION,
         FLAG,
@@ -226,18 +219,6 @@ pub(crate) const ROWS: &[Directive] = &[
         &[],
     )
     .forms(&[Flag]),
-    refused(
-        "proxy_pass_header",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Response header field of a backend that is passed on although it is hidden by default.",
-    ),
-    refused(
-        "proxy_hide_header",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Response header field of a backend that is kept from clients.",
-    ),
     at_default(
         "proxy_ssl_certificate_cache",
         HTTP | SERVER | LOCATION,

@@ -4,27 +4,25 @@ mod pass;
 mod variables;
 mod words;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use limpet_http::front::outgoing::Buffering;
-use limpet_http::pass::{Bind, BindTo, Terms};
-use limpet_http::{HttpVersion, NextUpstream, Request};
-use limpet_kernel::Diagnostic;
+use limpet_http::pass::Terms;
+use limpet_http::{HttpVersion, Request};
 use limpet_kernel::directive::prelude::{FLAG, HTTP, LOCATION, LOCATION_IF, MORE1, N1, N2, N12, N1234, SERVER, works};
-use limpet_kernel::setters::{flag, milliseconds, size};
-use limpet_message::response::MAX_HEAD;
-use limpet_text::{Registry, Template};
+use limpet_kernel::setters::{flag, size};
+use limpet_kernel::{Diagnostic, Inherit};
+use limpet_text::Registry;
 use words::{
-    proxy_allow_upstream, proxy_bind, proxy_buffer_size, proxy_buffers, proxy_http_version, proxy_ignore_headers,
-    proxy_next_upstream, proxy_next_upstream_tries, proxy_pass, proxy_redirect, proxy_set_header, proxy_temp_path,
+    proxy_allow_upstream, proxy_buffers, proxy_http_version, proxy_pass, proxy_redirect, proxy_temp_path,
+    proxy_upstream_tries,
 };
 
+use crate::gateway::{self, BackendHeader};
 use crate::model::Http;
 use crate::module::{Module, Verifying};
-use crate::reading::{Directive, set};
-use crate::site::{self, BuildError, Site};
+use crate::reading::{Blocks, Directive};
+use crate::site::{BuildError, Site};
 
 /// The number and size of `proxy_buffers` that nginx has on machines with pages of 4k.
 const BUFFERS: (u64, u64) = (8, 4096);
@@ -34,7 +32,7 @@ pub(crate) struct Proxy;
 
 impl Module for Proxy {
     const TITLE: &'static str = "Proxy";
-    const ROWS: &'static [Directive] = ROWS;
+    const ROWS: &'static [Directive] = &gateway::joined::<{ OWN.len() + COMMON.len() }>(OWN, COMMON);
     type Settings = Settings;
     type Main = ();
 
@@ -47,93 +45,85 @@ impl Module for Proxy {
     }
 }
 
-limpet_kernel::settings! {
-    proxy_set_header: Arc<Vec<(String, Template)>>,
-    proxy_buffering: bool,
-    /// Their number, and the bytes of each.
-    proxy_buffers: (u64, u64),
-    /// Bytes.
-    proxy_busy_buffers_size: u64,
-    /// Bytes.
-    proxy_max_temp_file_size: u64,
-    /// Bytes.
-    proxy_temp_file_write_size: u64,
-    proxy_temp_path: PathBuf,
-    proxy_request_buffering: bool,
-    proxy_http_version: HttpVersion,
-    proxy_redirect: ProxyRedirect,
-    /// Bytes of a response's head.
-    proxy_buffer_size: u64,
-    /// Milliseconds.
-    proxy_connect_timeout: u64,
-    /// Milliseconds between two reads.
-    proxy_read_timeout: u64,
-    /// Milliseconds between two writes.
-    proxy_send_timeout: u64,
-    proxy_next_upstream: NextUpstream,
-    /// Most servers that one request is sent to; 0: any number.
-    proxy_next_upstream_tries: u64,
-    /// Milliseconds after which no other server is asked; 0: never.
-    proxy_next_upstream_timeout: u64,
-    proxy_bind: ProxyBind,
-    /// `proxy_allow_upstream`: texts that must all be true for a server to be asked.
-    proxy_allow_upstream: Arc<Vec<Template>>,
-    /// `proxy_ignore_headers`: headers of backends that are not acted on.
-    proxy_ignore_headers: Vec<BackendHeader>,
-    proxy_socket_keepalive: bool,
+/// What blocks inherit of this module.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub common: gateway::Settings,
+    pub own: own::Settings,
+}
+
+mod own {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use limpet_http::HttpVersion;
+    use limpet_text::Template;
+
+    use crate::proxy::ProxyRedirect;
+
+    limpet_kernel::settings! {
+        buffering: bool,
+        /// Their number, and the bytes of each.
+        buffers: (u64, u64),
+        /// Bytes.
+        busy_buffers_size: u64,
+        /// Bytes.
+        max_temp_file_size: u64,
+        /// Bytes.
+        temp_file_write_size: u64,
+        temp_path: PathBuf,
+        request_buffering: bool,
+        http_version: HttpVersion,
+        redirect: ProxyRedirect,
+        /// Texts that must all be true for a server to be asked.
+        allow_upstream: Arc<Vec<Template>>,
+        pass_trailers: bool,
+    }
+}
+
+impl Inherit for Settings {
+    fn inherit(&mut self, outer: &Self) {
+        self.common.inherit(&outer.common);
+        self.own.inherit(&outer.own);
+    }
 }
 
 impl Settings {
     /// The settings with nginx's defaults filled in.
     fn terms(&self, site: &Site<'_>) -> Result<Terms, BuildError> {
-        let set_header = self.proxy_set_header.iter().flat_map(|headers| headers.iter());
-        let mentions_body = |(_, value): &(String, Template)| value.variables().any(|name| name == "request_body");
-        let allow = self.proxy_allow_upstream.iter().flat_map(|texts| texts.iter());
+        let allow = self.own.allow_upstream.iter().flat_map(|texts| texts.iter());
         Ok(Terms {
-            reads_body: set_header.clone().any(mentions_body),
-            set_header: set_header.map(|(name, value)| (name.clone(), site.compile(value))).collect(),
             buffering: self.buffering(site)?,
-            buffers: self.proxy_buffering.unwrap_or(true),
-            heeds_accel_buffering: !self.ignores(BackendHeader::Buffering),
-            request_buffering: self.proxy_request_buffering.unwrap_or(true),
-            http_version: self.proxy_http_version.unwrap_or(HttpVersion::Http11),
-            connect_timeout: site::milliseconds(self.proxy_connect_timeout, 60_000),
-            read_timeout: site::milliseconds(self.proxy_read_timeout, 60_000),
-            send_timeout: site::milliseconds(self.proxy_send_timeout, 60_000),
-            next_upstream: self.proxy_next_upstream.unwrap_or(NextUpstream::DEFAULT),
-            next_tries: match self.proxy_next_upstream_tries {
-                None | Some(0) => usize::MAX,
-                Some(tries) => usize::try_from(tries).unwrap_or(usize::MAX),
-            },
-            next_timeout: site::milliseconds(self.proxy_next_upstream_timeout, 0),
+            buffers: self.own.buffering.unwrap_or(true),
+            heeds_accel_buffering: !self.common.ignores(BackendHeader::Buffering),
+            request_buffering: self.own.request_buffering.unwrap_or(true),
+            http_version: self.own.http_version.unwrap_or(HttpVersion::Http11),
             allow: allow.map(|text| site.compile(text)).collect(),
-            follows_accel_redirect: !self.ignores(BackendHeader::Redirect),
-            bind: self.proxy_bind.as_ref().and_then(|written| bind(site, written)),
-            max_head_size: usize::try_from(self.proxy_buffer_size.unwrap_or(0)).unwrap_or(usize::MAX).max(MAX_HEAD),
-            socket_keepalive: self.proxy_socket_keepalive.unwrap_or(false),
+            passes_trailers: self.own.pass_trailers.unwrap_or(false),
+            ..self.common.terms(site)
         })
     }
 
     fn buffering(&self, site: &Site<'_>) -> Result<Buffering, BuildError> {
-        let (number, size) = self.proxy_buffers.unwrap_or(BUFFERS);
+        let (number, size) = self.own.buffers.unwrap_or(BUFFERS);
         Ok(Buffering {
             memory: usize::try_from(number.saturating_mul(size)).unwrap_or(usize::MAX),
-            file: self.proxy_max_temp_file_size.unwrap_or(1 << 30),
-            folder: Arc::new(site.temp_folder(self.proxy_temp_path.as_deref(), "proxy_temp")?),
+            file: self.own.max_temp_file_size.unwrap_or(1 << 30),
+            folder: Arc::new(site.temp_folder(self.own.temp_path.as_deref(), "proxy_temp")?),
         })
     }
 
     /// nginx's conditions between the sizes of buffers.
     fn check_buffers(&self) -> Result<(), String> {
-        let (number, one) = self.proxy_buffers.unwrap_or(BUFFERS);
-        let largest = self.proxy_buffer_size.unwrap_or(BUFFERS.1).max(one);
+        let (number, one) = self.own.buffers.unwrap_or(BUFFERS);
+        let largest = self.common.buffer_size.unwrap_or(BUFFERS.1).max(one);
         let twice = largest.saturating_mul(2);
         let at_least = |name: &str| {
             let text = "must be equal to or greater than the maximum of the value of \"proxy_buffer_size\" and one of the \
                         \"proxy_buffers\"";
             Err(format!("\"{name}\" {text}"))
         };
-        let busy = self.proxy_busy_buffers_size.unwrap_or(twice);
+        let busy = self.own.busy_buffers_size.unwrap_or(twice);
         match () {
             () if number < 2 => Err("there must be at least 2 \"proxy_buffers\"".into()),
             () if busy < largest => at_least("proxy_busy_buffers_size"),
@@ -141,8 +131,8 @@ impl Settings {
                 Err("\"proxy_busy_buffers_size\" must be less than the size of all \"proxy_buffers\" minus one buffer"
                     .into())
             }
-            () if self.proxy_temp_file_write_size.unwrap_or(twice) < largest => at_least("proxy_temp_file_write_size"),
-            () => match self.proxy_max_temp_file_size {
+            () if self.own.temp_file_write_size.unwrap_or(twice) < largest => at_least("proxy_temp_file_write_size"),
+            () => match self.own.max_temp_file_size {
                 Some(size @ 1..) if size < largest => at_least("proxy_max_temp_file_size").map_err(|text: String| {
                     text.replace(
                         "must be equal",
@@ -152,11 +142,6 @@ impl Settings {
                 _ => Ok(()),
             },
         }
-    }
-
-    /// Whether `proxy_ignore_headers` names a header.
-    pub(crate) fn ignores(&self, header: BackendHeader) -> bool {
-        self.proxy_ignore_headers.as_ref().is_some_and(|ignored| ignored.contains(&header))
     }
 }
 
@@ -168,44 +153,19 @@ pub enum ProxyRedirect {
     Default,
 }
 
-/// A header by which a backend tells the proxy what to do, as `proxy_ignore_headers` names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BackendHeader {
-    /// `X-Accel-Redirect`: another location answers.
-    Redirect,
-    /// `X-Accel-Buffering`: whether the response is buffered.
-    Buffering,
-    /// `X-Accel-Charset`: the character set of the response.
-    Charset,
-    /// One that is not acted on, by its index in the list of `proxy_ignore_headers`.
-    Other(usize),
-}
-
-/// `proxy_bind`: the local address of connections to backends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProxyBind {
-    /// `None`: `off`.
-    pub address: Option<BindAddress>,
-    /// Any address, also one that is not the machine's own.
-    pub transparent: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BindAddress {
-    /// A port of 0 is any.
-    Literal(SocketAddr),
-    Variable(Template),
-}
-
-fn bind(site: &Site<'_>, bind: &ProxyBind) -> Option<Bind> {
-    let address = match bind.address.as_ref()? {
-        BindAddress::Literal(address) => BindTo::Address(*address),
-        BindAddress::Variable(text) => BindTo::Text(site.compile(text)),
+/// The function of a row that does no more than to set a setting of this module alone.
+macro_rules! set {
+    ($setting:ident, $value:path) => {
+        |builder, directive| {
+            builder.settings().proxy.own.$setting = Some($value(directive)?);
+            Ok(())
+        }
     };
-    Some(Bind { address, transparent: bind.transparent })
 }
 
-const ROWS: &[Directive] = &[
+const COMMON: &[Directive] = gateway::rows!("proxy", proxy.common);
+
+const OWN: &[Directive] = &[
     works(
         "proxy_pass",
         LOCATION | LOCATION_IF,
@@ -213,14 +173,6 @@ const ROWS: &[Directive] = &[
         "The upstream or address to hand requests to, and the URI that takes the place of the location's.",
         proxy_pass,
     ),
-    works(
-        "proxy_set_header",
-        HTTP | SERVER | LOCATION,
-        N2,
-        "A header for the backend. Default: `Host $proxy_host` and an empty `Connection`.",
-        proxy_set_header,
-    )
-    .repeatable(),
     works(
         "proxy_redirect",
         HTTP | SERVER | LOCATION,
@@ -234,7 +186,7 @@ const ROWS: &[Directive] = &[
         "proxy_http_version",
         HTTP | SERVER | LOCATION,
         N1,
-        "The protocol spoken to backends: 1.0 or 1.1. Default: 1.1.",
+        "The protocol spoken to backends: 1.0, 1.1, or 2. Default: 1.1.",
         proxy_http_version,
     ),
     works(
@@ -243,7 +195,7 @@ const ROWS: &[Directive] = &[
         FLAG,
         "Whether a response is taken in as fast as the backend sends it, into memory and a file, or as fast as the client takes \
          it. A backend may say otherwise with `X-Accel-Buffering`. Default: on.",
-        set!(proxy.proxy_buffering, flag),
+        set!(buffering, flag),
     ),
     works(
         "proxy_buffers",
@@ -257,21 +209,21 @@ const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         N1,
         "How much of the buffers may be on its way to the client. It is checked against the others; what can be sent is sent.",
-        set!(proxy.proxy_busy_buffers_size, size),
+        set!(busy_buffers_size, size),
     ),
     works(
         "proxy_max_temp_file_size",
         HTTP | SERVER | LOCATION,
         N1,
         "The largest file for what the buffers don't hold; 0: none. Default: 1024m.",
-        set!(proxy.proxy_max_temp_file_size, size),
+        set!(max_temp_file_size, size),
     ),
     works(
         "proxy_temp_file_write_size",
         HTTP | SERVER | LOCATION,
         N1,
         "How much is written to the file at a time. It is checked against the others; what has come is written.",
-        set!(proxy.proxy_temp_file_write_size, size),
+        set!(temp_file_write_size, size),
     ),
     works(
         "proxy_temp_path",
@@ -285,80 +237,21 @@ const ROWS: &[Directive] = &[
         HTTP | SERVER | LOCATION,
         FLAG,
         "Whether the whole body of a request is read before a server is asked, into memory or a file. Default: on.",
-        set!(proxy.proxy_request_buffering, flag),
-    ),
-    works(
-        "proxy_connect_timeout",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Longest time to connect to a backend. Default: 60s.",
-        set!(proxy.proxy_connect_timeout, milliseconds),
-    ),
-    works(
-        "proxy_read_timeout",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Longest wait between two reads from a backend. Default: 60s.",
-        set!(proxy.proxy_read_timeout, milliseconds),
-    ),
-    works(
-        "proxy_send_timeout",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Longest wait between two writes to a backend. Default: 60s.",
-        set!(proxy.proxy_send_timeout, milliseconds),
-    ),
-    works(
-        "proxy_next_upstream",
-        HTTP | SERVER | LOCATION,
-        MORE1,
-        "What sends a request to another server: `error`, `timeout`, `invalid_header`, `http_500`, `http_502`, `http_503`, \
-         `http_504`, `http_403`, `http_404`, `http_429`, `denied`, `non_idempotent`, `off`. Default: error timeout.",
-        proxy_next_upstream,
-    )
-    .repeatable(),
-    works(
-        "proxy_next_upstream_tries",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Most servers that one request is sent to. Default: 0, all.",
-        proxy_next_upstream_tries,
+        set!(request_buffering, flag),
     ),
     works(
         "proxy_upstream_tries",
         HTTP | SERVER | LOCATION,
         N1,
         "Tengine's name of `proxy_next_upstream_tries`.",
-        proxy_next_upstream_tries,
+        proxy_upstream_tries,
     ),
     works(
-        "proxy_next_upstream_timeout",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Time after which no other server is asked for a request. Default: 0, never.",
-        set!(proxy.proxy_next_upstream_timeout, milliseconds),
-    ),
-    works(
-        "proxy_bind",
-        HTTP | SERVER | LOCATION,
-        N12,
-        "Local address of connections to backends, with variables or not; with `transparent` also one that is not the \
-         machine's own; or `off`.",
-        proxy_bind,
-    ),
-    works(
-        "proxy_buffer_size",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "How large the head of a backend's response may be, where it is more than 64k. Default: 64k.",
-        proxy_buffer_size,
-    ),
-    works(
-        "proxy_socket_keepalive",
+        "proxy_pass_trailers",
         HTTP | SERVER | LOCATION,
         FLAG,
-        "TCP keepalive probes on connections to backends. Default: off.",
-        set!(proxy.proxy_socket_keepalive, flag),
+        "Whether the trailers of a response are passed on. Default: off.",
+        set!(pass_trailers, flag),
     ),
     works(
         "proxy_allow_upstream",
@@ -368,12 +261,4 @@ const ROWS: &[Directive] = &[
          asked (NGINX Plus).",
         proxy_allow_upstream,
     ),
-    works(
-        "proxy_ignore_headers",
-        HTTP | SERVER | LOCATION,
-        MORE1,
-        "Headers of backends that are not acted on. Of those that nginx knows `X-Accel-Redirect`, `X-Accel-Charset` and `X-Accel-Buffering` would be.",
-        proxy_ignore_headers,
-    )
-    .repeatable(),
 ];

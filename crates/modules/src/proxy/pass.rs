@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use limpet_http::HttpVersion;
 use limpet_http::pass::Pass;
 use limpet_http::runtime;
 
 use super::ProxyRedirect;
+use crate::gateway;
 use crate::model::{Matcher, PassTarget};
 use crate::module::{Content, Spot};
-use crate::proxy_ssl;
 use crate::site::{BuildError, BuiltUpstream, Site};
 
 /// `proxy_pass`
@@ -63,13 +64,17 @@ fn pass(pass: &ProxyPass, site: &Site<'_>, spot: &Spot<'_>) -> Result<Option<Pas
         key: Arc::clone(key),
         slices: slices.clone(),
         hides: None,
-        redirect: match settings.proxy_redirect {
+        redirect: match settings.own.redirect {
             Some(ProxyRedirect::Off) => None,
             _ => Some(redirect(pass, spot.matcher)),
         },
         uri,
+        scheme: pass.scheme,
         tls: match pass.scheme {
-            "https" => Some(proxy_ssl::pass(&spot.settings.proxy_ssl, site, &pass.host)?),
+            "https" => {
+                let speaks_http2 = settings.own.http_version == Some(HttpVersion::Http2);
+                Some(gateway::tls::pass(&spot.settings.proxy_ssl, "proxy_ssl_", site, &pass.host, speaks_http2)?)
+            }
             _ => None,
         },
         host: pass.host.clone(),

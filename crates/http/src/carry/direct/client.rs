@@ -105,10 +105,10 @@ impl Client {
         tell(request, &mut self.out, result);
     }
 
-    /// The body is over.
-    pub(super) fn end(&mut self, request: &Request) {
+    /// The body is over, and these lines follow it.
+    pub(super) fn end(&mut self, request: &Request, trailers: &[u8]) {
         if self.chunked {
-            let result = self.out.push(b"0\r\n\r\n");
+            let result = [b"0\r\n", trailers, b"\r\n"].into_iter().try_for_each(|part| self.out.push(part));
             tell(request, &mut self.out, result);
         }
     }

@@ -65,7 +65,7 @@ async fn send(request: &mut Request, client: &mut Client, answer: Answer) -> boo
                 }
                 client.push(request, &piece);
             }
-            client.end(request);
+            client.end(request, &[]);
             sending.finish(request);
             drain(client).await
         }
@@ -256,7 +256,7 @@ async fn relay(
     let rest = body::to_client(request, None, true);
     if !is_head {
         client.push(request, rest.as_deref().unwrap_or_default());
-        client.end(request);
+        client.end(request, &response::trailers(request));
     }
     Ok(())
 }

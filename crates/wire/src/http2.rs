@@ -1,0 +1,132 @@
+//! What both sides of HTTP/2 have in common: a socket as `h2` takes it, and bodies between a stream and a [`Pipe`].
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{RecvStream, SendStream};
+use http::HeaderMap;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{Pipe, Socket};
+
+/// A socket as `h2` reads from it and writes to it.
+#[derive(Debug)]
+pub struct Framed<S> {
+    socket: S,
+    /// What has come already, and how much of it was read.
+    input: Vec<u8>,
+    read: usize,
+}
+
+impl<S: AsRef<Socket>> Framed<S> {
+    /// `input` has come of it already.
+    pub fn new(socket: S, input: Vec<u8>) -> Self {
+        Framed { socket, input, read: 0 }
+    }
+}
+
+impl<S: AsRef<Socket> + Unpin> AsyncRead for Framed<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(rest @ [_, ..]) = self.input.get(self.read..) {
+            let count = rest.len().min(space.remaining());
+            space.put_slice(rest.get(..count).unwrap_or_default());
+            self.read += count;
+            if self.read >= self.input.len() {
+                self.input = Vec::new();
+                self.read = 0;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let count = ready!(self.socket.as_ref().poll_read(cx, space.initialize_unfilled()))?;
+        space.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsRef<Socket> + Unpin> AsyncWrite for Framed<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.socket.as_ref().poll_write(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.socket.as_ref().poll_write(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.as_ref().shutdown_write();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Passes a body that comes over a stream on to a pipe, as fast as it is taken there: as it is, or in chunks and with its
+/// trailers behind them.
+///
+/// # Errors
+/// It ends before its time.
+pub async fn receive(pipe: &Pipe, body: &mut RecvStream, is_chunked: bool) -> Result<(), h2::Error> {
+    loop {
+        poll_fn(|cx| pipe.poll_taken(cx)).await;
+        let Some(data) = body.data().await else { break };
+        let data = data?;
+        match is_chunked {
+            true if data.is_empty() => {}
+            true => pipe.put(&[format!("{:x}\r\n", data.len()).as_bytes(), &data, b"\r\n"]),
+            false => pipe.put(&[&data]),
+        }
+        let _ = body.flow_control().release_capacity(data.len());
+    }
+    if is_chunked {
+        let trailers = body.trailers().await?.unwrap_or_default();
+        pipe.put(&[b"0\r\n", &lines(&trailers), b"\r\n"]);
+    }
+    Ok(())
+}
+
+/// Fields in HTTP/1's words, each line with its end.
+pub fn lines(fields: &HeaderMap) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (name, value) in fields {
+        [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]
+            .iter()
+            .for_each(|part| text.extend_from_slice(part));
+    }
+    text
+}
+
+/// Sends data over a stream as far as the peer gives room; `false` when it wants no more.
+pub async fn send(stream: &mut SendStream<Bytes>, mut data: Bytes, is_last: bool) -> bool {
+    loop {
+        if data.is_empty() {
+            return !is_last || stream.send_data(data, true).is_ok();
+        }
+        stream.reserve_capacity(data.len());
+        let room = poll_fn(|cx| match stream.poll_reset(cx) {
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => stream.poll_capacity(cx),
+        });
+        let Some(Ok(room)) = room.await else { return false };
+        let now = data.split_to(room.min(data.len()));
+        let is_end = is_last && data.is_empty();
+        if stream.send_data(now, is_end).is_err() {
+            return false;
+        }
+        if data.is_empty() {
+            return true;
+        }
+    }
+}
