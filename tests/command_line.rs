@@ -36,10 +36,10 @@ fn versions_are_printed_for_scripts_to_parse() {
     let output = run(&["-v"]);
     assert_eq!((output.status, output.stderr.as_str(), output.stdout.as_str()), (0, version.as_str(), ""));
     let output = run(&["-V"]);
-    assert!(
-        output.stderr.starts_with(&version)
-            && output.stderr.contains("\nconfigure arguments: --add-module=ngx_http_upstream_session_sticky_module ")
-    );
+    let built = |text: &str| output.stderr.contains(text);
+    assert!(output.stderr.starts_with(&version) && built("\nconfigure arguments: --with-http_ssl_module "));
+    assert!(built(" --add-module=ngx_http_upstream_session_sticky_module "));
+    assert!(built("\nbuilt with OpenSSL ") && built("\nTLS SNI support enabled\n"), "{}", output.stderr);
     let output = run(&["-h"]);
     assert!(output.status == 0 && output.stderr.contains("Usage: limpet [-?hvVtTq] [-s signal]"), "{}", output.stderr);
 }
@@ -57,6 +57,7 @@ fn the_configure_arguments_name_what_is_there() {
         ("dynamic", "dynamic_resolve;", ""),
         ("iwrr", "iwrr;", ""),
         ("vnswrr", "vnswrr;", ""),
+        ("grpc", "", "grpc_pass u;"),
         ("limit_req", "", "limit_req zone=z;"),
         ("memcached", "", "memcached_pass u;"),
     ] {

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use limpet_tests::{Backend, Client, Identity, Limpet, Script, connector, eventually, get, nginx, port, run};
+use limpet_tests::{Backend, Client, Identity, Limpet, Process, Script, connector, eventually, get, nginx, port, run};
 use nix::sys::signal::Signal;
 use openssl::ssl::{SslConnector, SslSession, SslSessionCacheMode, SslVersion};
+use openssl::x509::X509;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -591,4 +592,102 @@ fn a_client_that_leaves_without_a_word_keeps_its_session() {
     assert_eq!(ask(None), b'.');
     let session = kept.lock().take();
     assert_eq!(ask(session), b'r');
+}
+
+/// OpenSSL's own responder, for the certificate `client` that `ca` has signed. `status`: `V` or `R`.
+fn responder(folder: &std::path::Path, status: char) -> (Process, u16) {
+    let port = port();
+    let certificate =
+        X509::from_pem(&std::fs::read(folder.join("client.crt")).expect("a file")).expect("a certificate");
+    let serial = certificate.serial_number().to_bn().expect("a number").to_hex_str().expect("digits").to_string();
+    let revoked = if status == 'R' { "200101000000Z" } else { "" };
+    let line = format!("{status}\t491231235959Z\t{revoked}\t{serial}\tunknown\t/CN=client\n");
+    std::fs::write(folder.join("index.txt"), line).expect("written");
+    let mut command = std::process::Command::new("openssl");
+    command.current_dir(folder).args(["ocsp", "-index", "index.txt", "-CA", "ca.crt", "-rsigner", "ca.crt"]);
+    command.args(["-rkey", "ca.key", "-nmin", "60", "-port", &port.to_string()]);
+    let name = format!("responder-{status}");
+    let process = Process::start(&name, &mut command, folder);
+    let output = folder.join(format!("{name}.output"));
+    eventually("the responder listens", || {
+        std::fs::read_to_string(&output).is_ok_and(|text| text.contains("waiting for OCSP client connections"))
+    });
+    (process, port)
+}
+
+/// What a client is shown of the certificate's status.
+fn shown_status(port: u16) -> String {
+    let mut command = std::process::Command::new("openssl");
+    command.args(["s_client", "-status", "-connect", &format!("127.0.0.1:{port}")]);
+    let output = command.stdin(std::process::Stdio::null()).output().expect("openssl runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn what_an_authority_says_of_a_certificate_is_fetched_and_shown() {
+    let ports = [port(), port(), port()];
+    let folder = folder("");
+    let (good, good_port) = responder(folder.path(), 'V');
+    let (_revoked, revoked_port) = responder(folder.path(), 'R');
+    let server = |port: u16, more: &str| {
+        format!(
+            "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate client.crt; ssl_certificate_key client.key;
+             ssl_trusted_certificate ca.crt; ssl_stapling on; ssl_stapling_verify on; {more} return 200; }}"
+        )
+    };
+    let url = |port: u16| format!("ssl_stapling_responder http://127.0.0.1:{port}/;");
+    let http = [
+        server(ports[0], &url(good_port)),
+        server(ports[1], &url(revoked_port)),
+        server(ports[2], &url(Backend::refusing())),
+    ]
+    .concat();
+    let path = folder.path().to_owned();
+    std::fs::write(path.join("nginx.conf"), text(&http)).expect("written");
+    let limpet = Limpet::start_in(folder, ports[0]);
+    eventually("it is shown", || shown_status(ports[0]).contains("Cert Status: good"));
+    limpet.logs(
+        "certificate status \"revoked\" in the OCSP response while requesting certificate status, responder: 127.0.0.1",
+    );
+    limpet.logs("failed (111: Connection refused) while requesting certificate status, responder: 127.0.0.1");
+    for port in &ports[1..] {
+        assert!(shown_status(*port).contains("OCSP response: no response sent"), "{}", shown_status(*port));
+    }
+    // It is known over a reload, without being asked for again.
+    drop(good);
+    limpet.signal(Signal::SIGHUP);
+    let changed = text(&http.replace("return 200;", "return 200 changed;"));
+    std::fs::write(path.join("nginx.conf"), changed).expect("written");
+    limpet.signal(Signal::SIGHUP);
+    let says = |text: &str| over_tls(ports[0], "client").request("GET /", &[]).text() == text;
+    eventually("the new configuration is in place", || says("changed"));
+    assert!(shown_status(ports[0]).contains("Cert Status: good"));
+}
+
+#[test]
+fn stapling_that_can_not_be_is_a_warning() {
+    let port = port();
+    let stapling = "ssl_stapling on;";
+    for (http, warning) in [
+        (
+            format!(
+                "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate client.crt; ssl_certificate_key client.key; {stapling} }}"
+            ),
+            "[warn] \"ssl_stapling\" ignored, issuer certificate not found for certificate \"",
+        ),
+        (
+            format!("server {{ listen 127.0.0.1:{port} ssl; {A} {stapling} ssl_trusted_certificate a.crt; }}"),
+            "[warn] \"ssl_stapling\" ignored, no OCSP responder URL in the certificate \"",
+        ),
+        (
+            format!(
+                "server {{ listen 127.0.0.1:{port} ssl; {A} {stapling} ssl_trusted_certificate a.crt; ssl_stapling_responder https://x/; }}"
+            ),
+            "[warn] \"ssl_stapling\" ignored, invalid URL prefix in OCSP responder \"https://x/\" in the certificate \"",
+        ),
+    ] {
+        let folder = folder(&text(&http));
+        let output = run(&["-t", "-p", folder.path().to_str().expect("a path"), "-c", "nginx.conf"]);
+        assert!(output.status == 0 && output.stderr.contains(warning), "{}", output.stderr);
+    }
 }

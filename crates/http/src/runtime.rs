@@ -128,6 +128,12 @@ impl Runtime {
         background.prepare(self.upstreams.clone());
     }
 
+    /// It is in place.
+    pub fn begin(&self, background: &Background) {
+        let servers = self.servers.iter().filter_map(|server| server.tls.as_ref());
+        background.begin(servers.flat_map(|tls| tls.staples.iter().cloned()).collect());
+    }
+
     /// The servers of the address that a connection came to: of exactly that one, else of the one that was listened on.
     pub fn listening(&self, conn: &Conn) -> Option<&Listening> {
         self.listening_on(conn.local_address().as_ref(), &conn.listen)

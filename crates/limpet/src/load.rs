@@ -125,7 +125,10 @@ pub fn test(options: &Options) -> Result<(), Failure> {
 /// Opens what a start would open. An address in use is the running program's own, most likely.
 fn try_out(options: &Options, config: &Config) -> Result<(), Failure> {
     let shared = Shared::default();
-    build(config, &environment(options, config), &shared)?;
+    let (.., remarks) = build(config, &environment(options, config), &shared)?;
+    for (level, remark) in remarks {
+        say(&format!("limpet: [{}] {remark}", level.name()));
+    }
     PidFile::test(&pid_path(options, config))?;
     for (address, listen) in addresses(config) {
         // A socket file would be made anew, and taken from who listens on it.

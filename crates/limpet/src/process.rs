@@ -90,7 +90,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         .start_background()
         .map_err(|error| Failure::new(LogLevel::Emerg, format!("the background thread can't start: {error}")))?;
     runtime.prepare(&background);
-    background.begin();
+    runtime.begin(&background);
     let workers = start_workers(&environment, &shared, &listeners)?;
     report(&loaded.notices, &remarks);
     if let Some(ready) = ready {

@@ -33,8 +33,8 @@ pub fn reload(running: &mut Running) -> Result<Config, Failure> {
     // From here on nothing can fail.
     limpet_log::set_default(error_log);
     raise_open_files(&config);
-    running.shared.install(runtime);
-    running.background.begin();
+    running.shared.install(Arc::clone(&runtime));
+    runtime.begin(&running.background);
     report(&loaded.notices, &remarks);
     for listener in &opened {
         running.workers.iter().for_each(|worker| worker.listen(listener.address.clone(), listener.share()));

@@ -50,6 +50,7 @@ pub fn build(config: &Config, environment: &Environment, shared: &Shared) -> Res
             registry,
             upstreams: Vec::new(),
             clients: RefCell::default(),
+            remarks: RefCell::default(),
             default_log: Arc::clone(&default_log),
         };
         for written in &http.upstreams {
@@ -65,6 +66,7 @@ pub fn build(config: &Config, environment: &Environment, shared: &Shared) -> Res
             runtime.servers.push(Arc::new(server(&site, written)?));
         }
         runtime.listening = listening(&http.servers)?;
+        remarks.append(&mut site.remarks.borrow_mut());
         let built = site.upstreams.into_iter().zip(&http.upstreams).filter(|(_, written)| written.block.is_none());
         runtime.upstreams = built.map(|(balanced, _)| balanced.upstream).collect();
     }

@@ -12,11 +12,12 @@ use std::time::Duration;
 use limpet_http::pass::{HashKey, Slices};
 use limpet_http::runtime::Shared;
 use limpet_http::{Request, Text};
-use limpet_log::{ErrorLog, LogFile, os_error};
+use limpet_log::{ErrorLog, LogFile, LogLevel, os_error};
 use limpet_text::{Registry, Template};
 use limpet_tls::client::{Client, ClientSettings};
 use limpet_upstream::Upstream;
 
+use crate::build::Remarks;
 use crate::model::Http;
 
 /// What the program found out before: where relative paths begin, and what the command line says.
@@ -47,6 +48,8 @@ pub struct Site<'b> {
     pub(crate) upstreams: Vec<BuiltUpstream>,
     /// TLS towards backends, by what is said of it.
     pub(crate) clients: RefCell<HashMap<String, Arc<Client>>>,
+    /// What is worth telling.
+    pub(crate) remarks: RefCell<Remarks>,
     /// The error log of the main level.
     pub(crate) default_log: Arc<ErrorLog>,
 }
@@ -78,6 +81,11 @@ impl Site<'_> {
             }
             _ => Ok(folder),
         }
+    }
+
+    /// Something is worth telling, and no error.
+    pub(crate) fn remark(&self, level: LogLevel, message: String) {
+        self.remarks.borrow_mut().push((level, message));
     }
 
     /// TLS towards backends. Where the same is said, sessions are shared.

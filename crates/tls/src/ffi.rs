@@ -226,3 +226,16 @@ pub(crate) fn oneline(name: &X509NameRef) -> Option<String> {
         (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
     }
 }
+
+/// Whether two are the same certificate in memory.
+pub(crate) fn is_same(one: &openssl::x509::X509Ref, other: &openssl::x509::X509Ref) -> bool {
+    use foreign_types_shared::ForeignTypeRef;
+    one.as_ptr() == other.as_ptr()
+}
+
+/// A time of one kind as one of any kind.
+pub(crate) fn time(of: &openssl::asn1::Asn1GeneralizedTimeRef) -> &openssl::asn1::Asn1TimeRef {
+    use foreign_types_shared::ForeignTypeRef;
+    // SAFETY: to OpenSSL they are one structure, which says itself of what kind it is.
+    unsafe { openssl::asn1::Asn1TimeRef::from_ptr(of.as_ptr().cast()) }
+}

@@ -14,14 +14,18 @@ use crate::{Error, In, errors, failed, ffi, not_opened, system_text};
 /// What is written in the place of a file's name where the contents follow.
 const DATA: &str = "data:";
 
+/// A certificate with its chain, and the file that it is from.
+pub(crate) type Chain = (String, Vec<X509>);
+
 /// Gives a context its certificates and keys, commands, versions and ciphers.
-pub(crate) fn apply(context: &mut SslContextBuilder, settings: &Settings) -> Result<(), Error> {
+pub(crate) fn apply(context: &mut SslContextBuilder, settings: &Settings) -> Result<Vec<Chain>, Error> {
     let passwords = match &settings.password_file {
         Some(file) => passwords(&settings.prefix.join(file)).within("password_file")?,
         None => Vec::new(),
     };
+    let mut chains = Vec::new();
     for credentials in &settings.credentials {
-        use_certificate(context, credentials, &settings.prefix, &passwords)?;
+        chains.push(use_certificate(context, credentials, &settings.prefix, &passwords)?);
     }
     let unless = |name: &str, option| (!settings.protocols.has(name)).then_some(option);
     context.set_min_proto_version(None).map_err(|stack| failed("SSL_CTX_set_min_proto_version(0)", &stack))?;
@@ -37,7 +41,8 @@ pub(crate) fn apply(context: &mut SslContextBuilder, settings: &Settings) -> Res
         context.set_options(option);
     }
     let call = || format!("SSL_CTX_set_cipher_list(\"{}\")", settings.ciphers);
-    context.set_cipher_list(&settings.ciphers).map_err(|stack| failed(call(), &stack)).within("ciphers")
+    context.set_cipher_list(&settings.ciphers).map_err(|stack| failed(call(), &stack)).within("ciphers")?;
+    Ok(chains)
 }
 
 /// OpenSSL's own commands, which come last: they may change what all others say.
@@ -100,7 +105,7 @@ fn use_certificate(
     credentials: &Credentials,
     prefix: &Path,
     passwords: &[Vec<u8>],
-) -> Result<(), Error> {
+) -> Result<Chain, Error> {
     let (name, pem) = contents(&credentials.certificate, prefix);
     let cannot = |reason: String| Error::new(format!("cannot load certificate \"{name}\": {reason}"));
     let chain = pem.map_err(cannot).within("certificate")?;
@@ -120,9 +125,11 @@ fn use_certificate(
             .map_err(|stack| failed(format!("SSL_CTX_set0_chain(\"{name}\")"), &stack))
             .within("certificate")?;
     }
-    let (name, key) = key(&credentials.key, prefix, passwords).within("certificate_key")?;
+    let (key_name, key) = key(&credentials.key, prefix, passwords).within("certificate_key")?;
     let used = context.set_private_key(&key);
-    used.map_err(|stack| failed(format!("SSL_CTX_use_PrivateKey(\"{name}\")"), &stack)).within("certificate_key")
+    used.map_err(|stack| failed(format!("SSL_CTX_use_PrivateKey(\"{key_name}\")"), &stack))
+        .within("certificate_key")?;
+    Ok((name, chain))
 }
 
 fn key(written: &str, prefix: &Path, passwords: &[Vec<u8>]) -> Result<(String, PKey<Private>), Error> {

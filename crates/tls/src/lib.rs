@@ -6,6 +6,7 @@
 pub mod client;
 mod ffi;
 mod files;
+pub mod ocsp;
 pub mod peer;
 pub mod server;
 mod sessions;
@@ -22,6 +23,8 @@ pub use settings::{Credentials, Protocols, Settings, Trust, Verify};
 pub struct Kept {
     pub(crate) zones: sessions::Zones,
     pub(crate) keys: std::sync::Arc<tickets::Rotating>,
+    /// What was said of certificates.
+    pub(crate) answers: ocsp::Answers,
 }
 
 /// What can't be put to work, in nginx's words.

@@ -12,8 +12,10 @@ use openssl::ssl::{
     AlpnError, ClientHelloResponse, Ssl, SslAlert, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
     SslRef, SslSession, SslSessionCacheMode, SslVerifyMode, SslVersion, select_next_proto,
 };
+use openssl::x509::X509;
 use openssl::x509::verify::X509VerifyFlags;
 
+use crate::ocsp::{self, Staple};
 use crate::sessions::Zone;
 use crate::tickets::{self, Key, Keys};
 use crate::{Error, In, Kept, Settings, Trust, Verify, failed, ffi, files};
@@ -41,6 +43,17 @@ pub enum SessionCache {
     Shared(String, usize),
 }
 
+/// `ssl_stapling on`
+#[derive(Debug, Clone)]
+pub struct Stapling {
+    /// What is shown, in the place of what would be asked for.
+    pub file: Option<PathBuf>,
+    /// The URL that is asked, in the place of the certificate's own.
+    pub responder: Option<String>,
+    /// Answers are checked.
+    pub verifies: bool,
+}
+
 /// What a server's file says.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
@@ -57,8 +70,8 @@ pub struct ServerSettings {
     pub trust: Trust,
     pub early_data: bool,
     pub rejects: bool,
-    /// A file with an answer of OCSP's.
-    pub stapling_file: Option<PathBuf>,
+    /// What authorities say of the certificates is shown with them.
+    pub stapling: Option<Stapling>,
     /// Bytes in a record.
     pub record: usize,
     /// Whether HTTP/2 is offered.
@@ -75,6 +88,10 @@ pub struct Server {
     pub record: usize,
     /// Early data is taken.
     pub early_data: bool,
+    /// What is to be asked for, and again.
+    pub staples: Vec<Arc<Staple>>,
+    /// What is left out of what the file says.
+    pub warnings: Vec<String>,
 }
 
 /// Finds the server of a name that a client asks for, and says whether it has that name; without one, or where nobody has it, the
@@ -102,11 +119,11 @@ impl Server {
         context.set_alpn_select_callback(move |_, client| {
             select_next_proto(protocols, client).ok_or(AlpnError::ALERT_FATAL)
         });
-        files::apply(&mut context, &settings.common)?;
+        let chains = files::apply(&mut context, &settings.common)?;
         if settings.prefers_own_ciphers {
             context.set_options(SslOptions::CIPHER_SERVER_PREFERENCE);
         }
-        trust(&mut context, settings)?;
+        let authorities = trust(&mut context, settings)?;
         if let Some(file) = &settings.dh_parameters {
             let parameters = files::dh_parameters(&settings.common.prefix.join(file)).within("dhparam")?;
             let set = context.set_tmp_dh(&parameters).map_err(|stack| failed("SSL_CTX_set_tmp_dh()", &stack));
@@ -120,8 +137,24 @@ impl Server {
         if settings.early_data {
             context.set_max_early_data(EARLY_DATA).map_err(|stack| failed("SSL_CTX_set_max_early_data()", &stack))?;
         }
-        if let Some(file) = &settings.stapling_file {
-            staple(&mut context, &settings.common.prefix.join(file)).within("stapling_file")?;
+        let (mut staples, mut warnings) = (Vec::new(), Vec::new());
+        match &settings.stapling {
+            None => {}
+            Some(Stapling { file: Some(file), .. }) => {
+                staple_file(&mut context, &settings.common.prefix.join(file)).within("stapling_file")?;
+            }
+            Some(stapling) => {
+                for (name, chain) in &chains {
+                    let url = stapling.responder.as_deref();
+                    match Staple::new(chain, name, &authorities, url, stapling.verifies, &kept.answers) {
+                        Ok(staple) => staples.push(Arc::new(staple)),
+                        Err(why) => warnings.push(format!("\"ssl_stapling\" ignored, {why}")),
+                    }
+                }
+                let shown = staples.clone();
+                let show = move |ssl: &mut SslRef| ocsp::show(&shown, ssl);
+                context.set_status_callback(show).map_err(|stack| failed("SSL_CTX_set_tlsext_status_cb()", &stack))?;
+            }
         }
         files::commands(&mut context, &settings.common.commands, &settings.common.prefix)?;
         let (options, verify, record) = (context.options(), settings.verify, settings.record);
@@ -132,6 +165,8 @@ impl Server {
             verify,
             record,
             early_data: settings.early_data,
+            staples,
+            warnings,
         })
     }
 
@@ -207,7 +242,7 @@ fn host_name(extension: &[u8]) -> Option<&[u8]> {
 
 /// Whether clients show certificates, and whom those are to be from. What is wrong with one is answered by HTTP, not by an end
 /// of the handshake.
-fn trust(context: &mut SslContextBuilder, settings: &ServerSettings) -> Result<(), Error> {
+fn trust(context: &mut SslContextBuilder, settings: &ServerSettings) -> Result<Vec<X509>, Error> {
     let Trust { named, trusted, crl, depth } = &settings.trust;
     let prefix = &settings.common.prefix;
     let mut hash = Sha256::new();
@@ -221,6 +256,7 @@ fn trust(context: &mut SslContextBuilder, settings: &ServerSettings) -> Result<(
     };
     context.set_verify_callback(mode, |_, _| true);
     context.set_verify_depth(*depth);
+    let mut authorities = Vec::new();
     for file in trusted.iter().chain(named) {
         let is_named = named.as_ref() == Some(file);
         let directive = if is_named { "client_certificate" } else { "trusted_certificate" };
@@ -232,14 +268,16 @@ fn trust(context: &mut SslContextBuilder, settings: &ServerSettings) -> Result<(
                 context.add_client_ca(&authority).map_err(|stack| failed("SSL_CTX_add_client_CA()", &stack))?;
             }
             // One that is there already is no harm.
-            let _ = context.cert_store_mut().add_cert(authority);
+            let _ = context.cert_store_mut().add_cert(authority.clone());
+            authorities.push(authority);
         }
     }
     if let Some(file) = crl {
         revoked(context, &prefix.join(file)).within("crl")?;
     }
     // Sessions are of one identity: a server with other certificates, or other authorities, must not take them over.
-    context.set_session_id_context(&hash.finish()).map_err(|stack| failed("SSL_CTX_set_session_id_context()", &stack))
+    let set = context.set_session_id_context(&hash.finish());
+    set.map_err(|stack| failed("SSL_CTX_set_session_id_context()", &stack)).map(|()| authorities)
 }
 
 /// Certificates that are not believed any more.
@@ -309,8 +347,8 @@ fn share(context: &mut SslContextBuilder, zone: &Arc<Zone>, lifetime: Duration, 
     }
 }
 
-/// Staples an answer of OCSP's to handshakes.
-fn staple(context: &mut SslContextBuilder, path: &std::path::Path) -> Result<(), Error> {
+/// Shows what a file holds.
+fn staple_file(context: &mut SslContextBuilder, path: &std::path::Path) -> Result<(), Error> {
     let name = path.display();
     let named = |reason: String| Error::new(reason.replacen("BIO_new_file()", &format!("BIO_new_file(\"{name}\")"), 1));
     let answer = files::read(path).map_err(named)?;

@@ -1,16 +1,18 @@
-//! A thread for what goes on beside requests: active checks, and names that are looked up again.
+//! A thread for what goes on beside requests: active checks, names that are looked up again, and what is fetched of
+//! certificates.
 
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use limpet_tls::ocsp::Staple;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::kept::Kept;
 use super::members::Upstream;
-use super::{check, names};
+use super::{check, names, staples};
 
 /// The thread. It ends with the value.
 pub struct Background {
@@ -22,7 +24,7 @@ enum Order {
     /// Looks up the names of a configuration that is about to be put in place. The sender is dropped when each was tried.
     Prepare(Vec<Arc<Upstream>>, std::sync::mpsc::Sender<()>),
     /// That configuration is in place. The sender is dropped when its servers know whether they are probed.
-    Begin(std::sync::mpsc::Sender<()>),
+    Begin(Vec<Arc<Staple>>, std::sync::mpsc::Sender<()>),
 }
 
 /// Longest wait for the first answers of names.
@@ -52,10 +54,10 @@ impl Background {
         let _ = hear.recv_timeout(FIRST_ANSWERS);
     }
 
-    /// The configuration that was prepared is in place.
-    pub fn begin(&self) {
+    /// The configuration that was prepared is in place, and has these certificates whose status is to be known.
+    pub fn begin(&self, staples: Vec<Arc<Staple>>) {
         let (done, hear) = std::sync::mpsc::channel();
-        self.order(Order::Begin(done));
+        self.order(Order::Begin(staples, done));
         let _ = hear.recv_timeout(FIRST_ANSWERS);
     }
 
@@ -80,6 +82,7 @@ async fn run(kept: Arc<Kept>, mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut lookups = JoinSet::new();
     let mut prepared = JoinSet::new();
     let mut probes = JoinSet::new();
+    let mut fetches = JoinSet::new();
     let idle = Arc::clone(&kept);
     let sweeping = tokio::spawn(async move { idle.sweep().await });
     while let Some(order) = orders.recv().await {
@@ -90,10 +93,11 @@ async fn run(kept: Arc<Kept>, mut orders: mpsc::UnboundedReceiver<Order>) {
                     names::keep_up(upstream, &kept, &done, &mut prepared);
                 }
             }
-            Order::Begin(done) => {
+            Order::Begin(staples, done) => {
                 // What is still asked for the old configuration must not change what is known for the new one.
                 lookups.shutdown().await;
                 probes.shutdown().await;
+                fetches.shutdown().await;
                 lookups = std::mem::take(&mut prepared);
                 let upstreams = kept.current();
                 upstreams.iter().for_each(|upstream| upstream.begin());
@@ -101,9 +105,12 @@ async fn run(kept: Arc<Kept>, mut orders: mpsc::UnboundedReceiver<Order>) {
                 for upstream in upstreams.iter().filter(|upstream| upstream.rules.is_some()) {
                     probes.spawn(check::probe(Arc::clone(upstream)));
                 }
+                for staple in staples {
+                    fetches.spawn(staples::keep_fresh(staple));
+                }
             }
         }
     }
     sweeping.abort();
-    drop((lookups, prepared, probes));
+    drop((lookups, prepared, probes, fetches));
 }

@@ -8,6 +8,7 @@ mod kept;
 mod members;
 mod names;
 mod pool;
+mod staples;
 mod stored;
 mod trace;
 mod transaction;

@@ -32,15 +32,6 @@ pub(crate) const ROWS: &[Directive] = &[
     ),
     at_default("ssl_ocsp_cache", HTTP | SERVER, N1, "Shared cache of OCSP answers about client certificates.", &[]),
     at_default(
-        "ssl_stapling_responder",
-        HTTP | SERVER,
-        N1,
-        "Overrides the address of the OCSP responder for stapling.",
-        &[],
-    ),
-    at_default("ssl_stapling_verify", HTTP | SERVER, FLAG, "Checks OCSP answers before they are stapled.", &[])
-        .forms(&[Flag]),
-    at_default(
         "ssl_key_log",
         HTTP | SERVER,
         N1,

@@ -12,8 +12,9 @@ use limpet_http::variables::text;
 use limpet_kernel::directive::prelude::{FLAG, HTTP, MORE1, N1, N2, N12, SERVER, works};
 use limpet_kernel::setters::{flag, size};
 use limpet_kernel::{Diagnostic, Inherit, Place};
+use limpet_log::LogLevel;
 use limpet_text::Registry;
-use limpet_tls::server::{Server, ServerSettings};
+use limpet_tls::server::{Server, ServerSettings, Stapling};
 use limpet_tls::{Credentials, Protocols, SslRef, Trust, Verify, peer};
 
 use crate::model::{self, Http};
@@ -56,7 +57,11 @@ impl Module for Tls {
             return Ok(());
         }
         let made = Server::new(&to_server(own, &site.environment.conf_prefix, settings.http2.on), &site.shared.tls);
-        server.tls = Some(Arc::new(made.map_err(|error| own.said.error("ssl_", &error))?));
+        let made = made.map_err(|error| own.said.error("ssl_", &error))?;
+        for warning in &made.warnings {
+            site.remark(LogLevel::Warn, warning.clone());
+        }
+        server.tls = Some(Arc::new(made));
         Ok(())
     }
 }
@@ -102,6 +107,8 @@ mod values {
         rejects: bool,
         stapling: bool,
         stapling_file: PathBuf,
+        stapling_responder: String,
+        stapling_verify: bool,
         /// Bytes.
         buffer_size: u64,
     }
@@ -171,10 +178,6 @@ fn check(settings: &Settings) -> Result<(), Diagnostic> {
         let message = "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client".to_owned();
         return Err(at("ssl_verify_client", message));
     }
-    if values.stapling == Some(true) && given(&values.stapling_file).is_none() {
-        let message = "limpet staples what \"ssl_stapling_file\" holds, and fetches nothing by itself".to_owned();
-        return Err(at("ssl_stapling", message));
-    }
     Ok(())
 }
 
@@ -237,7 +240,11 @@ fn to_server(settings: &Settings, prefix: &std::path::Path, http2: Option<bool>)
         },
         early_data: values.early_data.unwrap_or(false),
         rejects: values.rejects.unwrap_or(false),
-        stapling_file: given(&values.stapling_file).filter(|_| values.stapling == Some(true)),
+        stapling: (values.stapling == Some(true)).then(|| Stapling {
+            file: given(&values.stapling_file),
+            responder: values.stapling_responder.clone().filter(|url| !url.is_empty()),
+            verifies: values.stapling_verify.unwrap_or(false),
+        }),
         record: usize::try_from(values.buffer_size.unwrap_or(16_384)).unwrap_or(usize::MAX),
         http2: http2.unwrap_or(false),
     }
@@ -424,7 +431,8 @@ const ROWS: &[Directive] = &[
         "ssl_stapling",
         HTTP | SERVER,
         FLAG,
-        "Whether what `ssl_stapling_file` holds is shown with the certificate. Default: off.",
+        "Whether what its authority says of the certificate (OCSP) is shown with it: fetched in the background, or from \
+         `ssl_stapling_file`. Default: off.",
         say!(stapling, flag),
     ),
     works(
@@ -433,5 +441,19 @@ const ROWS: &[Directive] = &[
         N1,
         "The answer of OCSP's about the certificate, in DER.",
         say!(stapling_file, words::path),
+    ),
+    works(
+        "ssl_stapling_responder",
+        HTTP | SERVER,
+        N1,
+        "The URL where the answer is fetched. Default: what the certificate says.",
+        say!(stapling_responder, words::word),
+    ),
+    works(
+        "ssl_stapling_verify",
+        HTTP | SERVER,
+        FLAG,
+        "Whether answers are checked against `ssl_trusted_certificate`. Default: off.",
+        say!(stapling_verify, flag),
     ),
 ];
