@@ -691,3 +691,65 @@ fn stapling_that_can_not_be_is_a_warning() {
         assert!(output.status == 0 && output.stderr.contains(warning), "{}", output.stderr);
     }
 }
+
+/// The name in the certificate that a server shows for a name.
+fn shown_name(port: u16, name: &str) -> Option<String> {
+    let client = Client::over_tls(port, name, &connector().build()).ok()?;
+    let certificate = client.ssl().peer_certificate()?;
+    let entry = certificate.subject_name().entries().next()?;
+    Some(entry.data().to_string().expect("text"))
+}
+
+#[test]
+fn certificates_are_found_by_the_name_that_a_client_asks_for() {
+    let ports = [port(), port()];
+    let named = "ssl_certificate certs/$ssl_server_name.crt; ssl_certificate_key certs/${ssl_server_name}.key;";
+    let http = format!(
+        "server {{ listen 127.0.0.1:{} ssl; {named} return 200; }}
+         server {{ listen 127.0.0.1:{} ssl; {named} ssl_certificate_cache max=2 valid=1h inactive=1h; return 200; }}",
+        ports[0], ports[1]
+    );
+    let folder = folder(&text(&http));
+    let certificates = folder.path().join("certs");
+    std::fs::create_dir(&certificates).expect("a folder");
+    for name in ["a.example", "b.example", "c.example"] {
+        Identity::own(&[name]).write(&certificates, name);
+    }
+    let limpet = Limpet::start_in(folder, ports[0]);
+    for port in ports {
+        for name in ["a.example", "B.example", "a.example"] {
+            assert_eq!(shown_name(port, name), Some(name.to_lowercase()), "{name}");
+        }
+        assert_eq!(shown_name(port, "nobody.example"), None);
+        // A name is no path.
+        assert_eq!(shown_name(port, "../certs/a.example"), None);
+    }
+    limpet.logs("[error]");
+    limpet.logs("cannot load certificate \"");
+    limpet.logs("/certs/nobody.example.crt\": BIO_new_file() failed (SSL: ");
+    limpet.logs("while SSL handshaking, client: 127.0.0.1, server: ");
+    assert!(!limpet.error_log().contains("../certs"), "{}", limpet.error_log());
+    // What is kept is not read again, and the one asked for longest ago makes room.
+    Identity::own(&["another"]).write(&certificates, "a.example");
+    assert_eq!(shown_name(ports[0], "a.example"), Some("another".to_owned()));
+    assert_eq!(shown_name(ports[1], "a.example"), Some("a.example".to_owned()));
+    assert_eq!(shown_name(ports[1], "c.example"), Some("c.example".to_owned()));
+    assert_eq!(shown_name(ports[1], "b.example"), Some("b.example".to_owned()));
+    assert_eq!(shown_name(ports[1], "a.example"), Some("another".to_owned()));
+}
+
+#[test]
+fn what_is_wrong_with_names_of_certificates_is_told_at_load() {
+    for (directive, message) in [
+        ("ssl_certificate $host.crt;", "\"$host\" can't be had in a handshake by limpet"),
+        ("ssl_certificate_cache inactive=1m;", "\"ssl_certificate_cache\" must have the \"max\" parameter in "),
+        ("ssl_certificate_cache max=0;", "invalid parameter \"max=0\" in "),
+        ("ssl_certificate_cache max=1 valid=x;", "invalid parameter \"valid=x\" in "),
+        ("ssl_certificate_cache on;", "invalid parameter \"on\" in "),
+    ] {
+        let folder = folder(&text(&format!("{directive} server {{ }}")));
+        let output = run(&["-t", "-p", folder.path().to_str().expect("a path"), "-c", "nginx.conf"]);
+        assert!(output.status == 1 && output.stderr.contains(message), "{directive}: {}", output.stderr);
+        assert!(output.stderr.contains("nginx.conf:1"), "{}", output.stderr);
+    }
+}

@@ -73,6 +73,10 @@ pub(super) fn tell(runtime: &Runtime, conn: &Conn, level: LogLevel, message: &st
 
 /// Logs a handshake that came to nothing.
 pub(super) fn no_handshake(runtime: &Runtime, conn: &Conn, error: Option<HandshakeError>) {
+    let complaint = conn.tls().and_then(|tls| tls.with(|ssl| server::complaint(ssl).map(str::to_owned)));
+    if let Some(complaint) = complaint {
+        return tell(runtime, conn, LogLevel::Error, &format!("{complaint} while SSL handshaking"));
+    }
     let (level, message) = match error {
         None => (LogLevel::Info, "client timed out (110: Connection timed out)".to_owned()),
         Some(HandshakeError::Closed) => (LogLevel::Info, "peer closed connection in SSL handshake".to_owned()),

@@ -19,10 +19,7 @@ pub(crate) type Chain = (String, Vec<X509>);
 
 /// Gives a context its certificates and keys, commands, versions and ciphers.
 pub(crate) fn apply(context: &mut SslContextBuilder, settings: &Settings) -> Result<Vec<Chain>, Error> {
-    let passwords = match &settings.password_file {
-        Some(file) => passwords(&settings.prefix.join(file)).within("password_file")?,
-        None => Vec::new(),
-    };
+    let passwords = passphrases(settings)?;
     let mut chains = Vec::new();
     for credentials in &settings.credentials {
         chains.push(use_certificate(context, credentials, &settings.prefix, &passwords)?);
@@ -100,22 +97,29 @@ fn contents(written: &str, prefix: &Path) -> (String, Result<Vec<u8>, String>) {
     }
 }
 
+/// Reads a certificate with its chain.
+pub(crate) fn chain(written: &str, prefix: &Path) -> Result<Chain, Error> {
+    let (name, pem) = contents(written, prefix);
+    let cannot = |reason: String| Error::new(format!("cannot load certificate \"{name}\": {reason}"));
+    let chain = pem.map_err(cannot).within("certificate")?;
+    let chain = X509::stack_from_pem(&chain)
+        .map_err(|stack| cannot(format!("PEM_read_bio_X509_AUX() failed{}", errors(&stack))))
+        .within("certificate")?;
+    if chain.is_empty() {
+        let none = "error:0480006C:PEM routines::no start line:Expecting: TRUSTED CERTIFICATE";
+        return Err(cannot(format!("PEM_read_bio_X509_AUX() failed (SSL: {none})"))).within("certificate");
+    }
+    Ok((name, chain))
+}
+
 fn use_certificate(
     context: &mut SslContextBuilder,
     credentials: &Credentials,
     prefix: &Path,
     passwords: &[Vec<u8>],
 ) -> Result<Chain, Error> {
-    let (name, pem) = contents(&credentials.certificate, prefix);
-    let cannot = |reason: String| Error::new(format!("cannot load certificate \"{name}\": {reason}"));
-    let chain = pem.map_err(cannot).within("certificate")?;
-    let chain = X509::stack_from_pem(&chain)
-        .map_err(|stack| cannot(format!("PEM_read_bio_X509_AUX() failed{}", errors(&stack))))
-        .within("certificate")?;
-    let Some((leaf, rest)) = chain.split_first() else {
-        let none = "error:0480006C:PEM routines::no start line:Expecting: TRUSTED CERTIFICATE";
-        return Err(cannot(format!("PEM_read_bio_X509_AUX() failed (SSL: {none})"))).within("certificate");
-    };
+    let (name, chain) = chain(&credentials.certificate, prefix)?;
+    let Some((leaf, rest)) = chain.split_first() else { return Ok((name, chain)) };
     context
         .set_certificate(leaf)
         .map_err(|stack| failed(format!("SSL_CTX_use_certificate(\"{name}\")"), &stack))
@@ -132,7 +136,8 @@ fn use_certificate(
     Ok((name, chain))
 }
 
-fn key(written: &str, prefix: &Path, passwords: &[Vec<u8>]) -> Result<(String, PKey<Private>), Error> {
+/// Reads a key, and says its name.
+pub(crate) fn key(written: &str, prefix: &Path, passwords: &[Vec<u8>]) -> Result<(String, PKey<Private>), Error> {
     let (name, pem) = contents(written, prefix);
     let cannot = |reason: String| Error::new(format!("cannot load certificate key \"{name}\": {reason}"));
     if written.starts_with("engine:") || written.starts_with("store:") {
@@ -153,6 +158,14 @@ fn key(written: &str, prefix: &Path, passwords: &[Vec<u8>]) -> Result<(String, P
     }
     let key = result.map_err(|stack| cannot(format!("PEM_read_bio_PrivateKey() failed{}", errors(&stack))))?;
     Ok((name, key))
+}
+
+/// The passphrases that a file names.
+pub(crate) fn passphrases(settings: &Settings) -> Result<Vec<Vec<u8>>, Error> {
+    match &settings.password_file {
+        Some(file) => passwords(&settings.prefix.join(file)).within("password_file"),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The passphrases of a file, one a line.

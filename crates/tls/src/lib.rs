@@ -6,6 +6,7 @@
 pub mod client;
 mod ffi;
 mod files;
+mod named;
 pub mod ocsp;
 pub mod peer;
 pub mod server;
@@ -15,6 +16,7 @@ mod tickets;
 
 use openssl::error::ErrorStack;
 
+pub use named::{CacheTerms, NameText};
 pub use openssl::ssl::{Ssl, SslRef, SslSession};
 pub use settings::{Credentials, Protocols, Settings, Trust, Verify};
 

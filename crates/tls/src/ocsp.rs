@@ -79,9 +79,11 @@ struct Last {
     due: Option<Instant>,
 }
 
-/// What was said, by certificate and responder.
+/// What was said, by the certificate's digest and the URL.
 #[derive(Default)]
-pub(crate) struct Answers(Mutex<HashMap<(Vec<u8>, String), Arc<Mutex<Last>>>>);
+pub(crate) struct Answers(Mutex<HashMap<(Vec<u8>, String), Said>>);
+
+type Said = Arc<Mutex<Last>>;
 
 impl std::fmt::Debug for Staple {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -113,7 +115,11 @@ impl Staple {
         let responder = Responder::parse(&url)
             .map_err(|wrong| format!("{wrong} in OCSP responder \"{url}\" in the certificate \"{name}\""))?;
         let digest = certificate.digest(MessageDigest::sha256()).map(|digest| digest.to_vec()).unwrap_or_default();
-        let last = Arc::clone(answers.0.lock().entry((digest, url)).or_default());
+        let last = {
+            let mut answers = answers.0.lock();
+            answers.retain(|_, said| Arc::strong_count(said) > 1);
+            Arc::clone(answers.entry((digest, url)).or_default())
+        };
         Ok(Staple {
             certificate: certificate.clone(),
             issuer,

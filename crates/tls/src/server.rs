@@ -15,10 +15,11 @@ use openssl::ssl::{
 use openssl::x509::X509;
 use openssl::x509::verify::X509VerifyFlags;
 
+use crate::named::Named;
 use crate::ocsp::{self, Staple};
 use crate::sessions::Zone;
 use crate::tickets::{self, Key, Keys};
-use crate::{Error, In, Kept, Settings, Trust, Verify, failed, ffi, files};
+use crate::{CacheTerms, Error, In, Kept, NameText, Settings, Trust, Verify, failed, ffi, files};
 
 /// nginx's protocols of ALPN, without HTTP/2 and with it.
 const HTTP_1: &[u8] = b"\x08http/1.1\x08http/1.0\x08http/0.9";
@@ -58,6 +59,10 @@ pub struct Stapling {
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     pub common: Settings,
+    /// Certificates and keys that are named by what a client asks for; there are no others then.
+    pub named: Vec<(NameText, NameText)>,
+    /// How these are kept; `None`: not at all.
+    pub certificate_cache: Option<CacheTerms>,
     pub prefers_own_ciphers: bool,
     pub dh_parameters: Option<PathBuf>,
     /// `auto`, or names with colons between them.
@@ -82,6 +87,7 @@ pub struct ServerSettings {
 pub struct Server {
     context: SslContext,
     options: SslOptions,
+    named: Option<Named>,
     rejects: bool,
     pub verify: Verify,
     /// Bytes in a record.
@@ -157,10 +163,19 @@ impl Server {
             }
         }
         files::commands(&mut context, &settings.common.commands, &settings.common.prefix)?;
+        let named = match settings.named.as_slice() {
+            [] => None,
+            pairs => {
+                let prefix = settings.common.prefix.clone();
+                let passwords = files::passphrases(&settings.common)?;
+                Some(Named::new(pairs.to_vec(), prefix, passwords, settings.certificate_cache))
+            }
+        };
         let (options, verify, record) = (context.options(), settings.verify, settings.record);
         Ok(Server {
             context: context.build(),
             options,
+            named,
             rejects: settings.rejects,
             verify,
             record,
@@ -216,7 +231,9 @@ pub fn is_rejection(stack: &ErrorStack) -> bool {
 /// also the versions are the server's own.
 fn by_name(ssl: &mut SslRef, alert: &mut SslAlert) -> Result<(), ErrorStack> {
     let choose = choose_index().and_then(|index| ssl.ex_data(index));
-    let found = choose.and_then(|choose| choose(ffi::hello_extension(ssl, SERVER_NAME).and_then(host_name)));
+    let name = ffi::hello_extension(ssl, SERVER_NAME).and_then(host_name);
+    let found = choose.and_then(|choose| choose(name));
+    let name = name.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).unwrap_or_default();
     let Some((server, is_named)) = found else { return Ok(()) };
     if server.rejects {
         *alert = SslAlert::UNRECOGNIZED_NAME;
@@ -226,10 +243,32 @@ fn by_name(ssl: &mut SslRef, alert: &mut SslAlert) -> Result<(), ErrorStack> {
     ffi::set_options(ssl, server.options);
     // A context that is changed leaves what the connection has taken from the first one.
     ssl.set_verify_callback(server.context.verify_mode(), |_, _| true);
+    if let Some(named) = &server.named {
+        // What could be a path is no name.
+        let is_name = !name.contains(['/', '\\', '\0']) && !name.starts_with('.') && !name.contains("..");
+        let name = if is_name { name.as_str() } else { "" };
+        if let Err(error) = named.apply(ssl, name, Instant::now()) {
+            if let Some(index) = complaint_index() {
+                ssl.set_ex_data(index, error.message);
+            }
+            *alert = SslAlert::INTERNAL_ERROR;
+            return Err(ErrorStack::get());
+        }
+    }
     if let Some(index) = server_index() {
         ssl.set_ex_data(index, (server, is_named));
     }
     Ok(())
+}
+
+fn complaint_index() -> Option<Index<Ssl, String>> {
+    static INDEX: OnceLock<Option<Index<Ssl, String>>> = OnceLock::new();
+    *INDEX.get_or_init(|| Ssl::new_ex_index().ok())
+}
+
+/// Why a handshake could not go on, where that is our own fault.
+pub fn complaint(ssl: &SslRef) -> Option<&str> {
+    complaint_index().and_then(|index| ssl.ex_data(index)).map(String::as_str)
 }
 
 /// The name in the extension of a client's greeting (RFC 6066, section 3).

@@ -25,7 +25,7 @@ impl Protocols {
 }
 
 /// A certificate with its chain, and its key: each a file in PEM, or `data:` and the PEM itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Credentials {
     pub certificate: String,
     pub key: String,

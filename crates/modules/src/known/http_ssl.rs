@@ -7,13 +7,6 @@ use crate::reading::Directive;
 pub(crate) const ROWS: &[Directive] = &[
     // ngx_http_ssl_module.c
     at_default(
-        "ssl_certificate_cache",
-        HTTP | SERVER,
-        N123,
-        "Cache of certificates and keys whose names hold variables.",
-        &[],
-    ),
-    at_default(
         "ssl_certificate_compression",
         HTTP | SERVER,
         FLAG,

@@ -9,13 +9,13 @@ use std::time::Duration;
 use limpet_http::Request;
 use limpet_http::runtime;
 use limpet_http::variables::text;
-use limpet_kernel::directive::prelude::{FLAG, HTTP, MORE1, N1, N2, N12, SERVER, works};
+use limpet_kernel::directive::prelude::{FLAG, HTTP, MORE1, N1, N2, N12, N123, SERVER, works};
 use limpet_kernel::setters::{flag, size};
 use limpet_kernel::{Diagnostic, Inherit, Place};
 use limpet_log::LogLevel;
 use limpet_text::Registry;
 use limpet_tls::server::{Server, ServerSettings, Stapling};
-use limpet_tls::{Credentials, Protocols, SslRef, Trust, Verify, peer};
+use limpet_tls::{Credentials, NameText, Protocols, SslRef, Trust, Verify, peer};
 
 use crate::model::{self, Http};
 use crate::module::{Module, Verifying};
@@ -81,11 +81,13 @@ mod values {
     use std::sync::Arc;
 
     use limpet_tls::server::SessionCache;
-    use limpet_tls::{Protocols, Verify};
+    use limpet_tls::{CacheTerms, Protocols, Verify};
 
     limpet_kernel::settings! {
         certificates: Arc<Vec<String>>,
         keys: Arc<Vec<String>>,
+        /// `None` inside: off.
+        certificate_cache: Option<CacheTerms>,
         password_file: PathBuf,
         protocols: Protocols,
         ciphers: String,
@@ -213,10 +215,17 @@ fn to_server(settings: &Settings, prefix: &std::path::Path, http2: Option<bool>)
     let values = &settings.values;
     let list = |list: &Option<Arc<Vec<String>>>| list.as_deref().cloned().unwrap_or_default();
     let verify = values.verify.unwrap_or_default();
-    let pairs = list(&values.certificates).into_iter().zip(list(&values.keys));
+    let pairs = || list(&values.certificates).into_iter().zip(list(&values.keys));
+    // As in nginx, one that is named by a variable makes all of them read in the handshake.
+    let is_named = pairs().any(|(certificate, key)| certificate.contains('$') || key.contains('$'));
+    let name = |text: &str| NameText::parse(text).ok();
+    let named = pairs().filter(|_| is_named).filter_map(|(certificate, key)| name(&certificate).zip(name(&key)));
+    let fixed = pairs().filter(|_| !is_named).map(|(certificate, key)| Credentials { certificate, key });
     ServerSettings {
+        named: named.collect(),
+        certificate_cache: values.certificate_cache.flatten(),
         common: limpet_tls::Settings {
-            credentials: pairs.map(|(certificate, key)| Credentials { certificate, key }).collect(),
+            credentials: fixed.collect(),
             password_file: given(&values.password_file),
             protocols: values.protocols.unwrap_or(Protocols::DEFAULT),
             ciphers: values.ciphers.clone().unwrap_or_else(|| "HIGH:!aNULL:!MD5".to_owned()),
@@ -295,7 +304,8 @@ const ROWS: &[Directive] = &[
         "ssl_certificate",
         HTTP | SERVER,
         N1,
-        "The server's certificate with its chain: a file in PEM, or `data:` and the PEM. Several: RSA and ECDSA.",
+        "The server's certificate with its chain: a file in PEM, or `data:` and the PEM. Several: RSA and ECDSA. With \
+         `$ssl_server_name` in the name it is read in the handshake.",
         words::certificate,
     )
     .repeatable(),
@@ -307,6 +317,13 @@ const ROWS: &[Directive] = &[
         words::certificate_key,
     )
     .repeatable(),
+    works(
+        "ssl_certificate_cache",
+        HTTP | SERVER,
+        N123,
+        "How certificates are kept that are named by a variable: `max=N [inactive=TIME] [valid=TIME]`, or `off`. Default: off.",
+        say!(certificate_cache, words::certificate_cache),
+    ),
     works("ssl_password_file", HTTP | SERVER, N1, "Passphrases for keys, one a line.", say!(password_file, words::path)),
     works(
         "ssl_protocols",

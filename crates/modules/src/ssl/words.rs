@@ -1,13 +1,14 @@
 //! The words of the directives.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use limpet_kernel::builder::{Fault, fault};
 use limpet_kernel::setters::{append, arg, text};
 use limpet_kernel::value;
 use limpet_syntax as syntax;
 use limpet_tls::server::SessionCache;
-use limpet_tls::{Protocols, Verify};
+use limpet_tls::{CacheTerms, NameText, Protocols, Verify};
 
 use super::Settings;
 use crate::reading::{Blocks, Builder};
@@ -35,6 +36,54 @@ pub(super) fn seconds(directive: &syntax::Directive) -> Result<u64, Fault> {
     value::seconds(&arg(directive, 0)?.bytes).ok_or(Fault::Directive("invalid value"))
 }
 
+/// A file's name, which may have the server's name in it.
+fn named_file(directive: &syntax::Directive) -> Result<String, Fault> {
+    let word = arg(directive, 0)?;
+    let name = text(word)?;
+    match NameText::parse(name) {
+        Ok(_) => Ok(name.to_owned()),
+        Err(variable) => {
+            let message = format!(
+                "\"${variable}\" can't be had in a handshake by limpet: a certificate's name may have \"$ssl_server_name\""
+            );
+            fault(word, message)
+        }
+    }
+}
+
+/// `ssl_certificate_cache`; `None` inside: off.
+pub(super) fn certificate_cache(directive: &syntax::Directive) -> Result<Option<CacheTerms>, Fault> {
+    let mut terms = Some(CacheTerms { most: 0, inactive: Duration::from_secs(10), valid: Duration::from_secs(60) });
+    for word in &directive.args {
+        let written = text(word)?;
+        let invalid = || fault(word, format!("invalid parameter \"{written}\""));
+        let seconds = |time: &str| value::seconds(time.as_bytes()).map(Duration::from_secs);
+        match (written.split_once('='), &mut terms) {
+            (None, _) if written == "off" => terms = None,
+            (Some(("max", number)), Some(terms)) => match value::number(number.as_bytes()) {
+                Some(number @ 1..) => terms.most = usize::try_from(number).unwrap_or(usize::MAX),
+                _ => return invalid(),
+            },
+            (Some(("inactive", time)), Some(terms)) => match seconds(time) {
+                Some(time) => terms.inactive = time,
+                None => return invalid(),
+            },
+            (Some(("valid", time)), Some(terms)) => match seconds(time) {
+                Some(time) => terms.valid = time,
+                None => return invalid(),
+            },
+            (Some(("max" | "inactive" | "valid", _)), None) => {}
+            _ => return invalid(),
+        }
+    }
+    match terms {
+        Some(CacheTerms { most: 0, .. }) => {
+            Err(Fault::Message("\"ssl_certificate_cache\" must have the \"max\" parameter".into()))
+        }
+        terms => Ok(terms),
+    }
+}
+
 /// A file's name, which limpet wants to know at load.
 pub(crate) fn file(directive: &syntax::Directive) -> Result<String, Fault> {
     let word = arg(directive, 0)?;
@@ -46,13 +95,13 @@ pub(crate) fn file(directive: &syntax::Directive) -> Result<String, Fault> {
 }
 
 pub(super) fn certificate(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let file = file(directive)?;
+    let file = named_file(directive)?;
     append(&mut settings(builder, directive).values.certificates, file);
     Ok(())
 }
 
 pub(super) fn certificate_key(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let file = file(directive)?;
+    let file = named_file(directive)?;
     append(&mut settings(builder, directive).values.keys, file);
     Ok(())
 }
