@@ -239,6 +239,32 @@ fn a_tls_server_answers_a_hello() {
 }
 
 #[test]
+fn a_page_over_tls_says_how_a_server_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    limpet_tests::Identity::own(&["up.example"]).write(folder.path(), "a");
+    let (path, secure) = (folder.path().display(), port());
+    let _nginx = limpet_tests::nginx(&format!(
+        "listen 127.0.0.1:{secure} ssl; ssl_certificate {path}/a.crt; ssl_certificate_key {path}/a.key;
+         if ($ssl_server_name != up.example) {{ return 503; }} return 200;"
+    ));
+    let plain = Backend::new(Script::ok("no TLS"));
+    let front = port();
+    let block = |host: &str| {
+        format!(
+            "upstream u {{ server 127.0.0.1:{secure}; server {}; check {QUICK} type=https;
+             check_http_send \"HEAD / HTTP/1.0\\r\\nHost: {host}\\r\\n\\r\\n\"; }}",
+            plain.address()
+        )
+    };
+    let limpet = limpet(front, &block("up.example"));
+    eventually("only who speaks TLS is up", || states(front) == ["up", "down"]);
+    drop(limpet);
+    let front = port();
+    let _limpet = self::limpet(front, &block("other.example"));
+    eventually("the status counts", || states(front) == ["down", "down"]);
+}
+
+#[test]
 fn a_mysql_server_greets() {
     let (mysql, other) = (mariadb(), Backend::new(Script::Close));
     let front = port();

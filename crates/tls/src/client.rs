@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use openssl::ex_data::Index;
@@ -11,7 +12,7 @@ use openssl::ssl::{
 };
 use parking_lot::Mutex;
 
-use crate::{Error, In, Settings, Trust, failed, files, server};
+use crate::{Error, In, Protocols, Settings, Trust, failed, files, server};
 
 /// The most sessions that are kept for servers of one location.
 const MOST_SESSIONS: usize = 10_000;
@@ -43,6 +44,26 @@ pub type Peer = (String, Option<String>);
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("TLS towards backends")
+    }
+}
+
+impl Default for ClientSettings {
+    /// TLS with whoever is there.
+    fn default() -> Self {
+        ClientSettings {
+            common: Settings {
+                credentials: Vec::new(),
+                password_file: None,
+                protocols: Protocols::DEFAULT,
+                ciphers: "DEFAULT".to_owned(),
+                commands: Vec::new(),
+                prefix: PathBuf::new(),
+            },
+            verify: false,
+            trust: Trust { depth: 1, ..Trust::default() },
+            reuses_sessions: true,
+            speaks_http2: false,
+        }
     }
 }
 

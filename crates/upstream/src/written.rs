@@ -292,6 +292,8 @@ pub enum CheckKind {
     /// A connection is enough.
     Tcp,
     Http,
+    /// HTTP over TLS. Tengine has no such probe.
+    Https,
     /// The answer to a TLS ClientHello.
     SslHello,
     /// The greeting of a MySQL server.
@@ -303,11 +305,17 @@ pub enum CheckKind {
 }
 
 impl CheckKind {
+    /// Whether an answer has a status of HTTP, and a connection may serve several probes.
+    pub fn is_http(self) -> bool {
+        matches!(self, CheckKind::Http | CheckKind::Https)
+    }
+
     /// Its name in a file and on the status page.
     pub fn word(self) -> &'static str {
         match self {
             CheckKind::Tcp => "tcp",
             CheckKind::Http => "http",
+            CheckKind::Https => "https",
             CheckKind::SslHello => "ssl_hello",
             CheckKind::Mysql => "mysql",
             CheckKind::Ajp => "ajp",

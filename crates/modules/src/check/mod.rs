@@ -31,7 +31,7 @@ const ROWS: &[Directive] = &[
         UPSTREAM,
         MORE1,
         "Probes the servers of the group (Tengine): `interval=`, `timeout=` in milliseconds, `rise=`, `fall=`, \
-         `default_down=`, `type=tcp|http|ssl_hello|mysql|ajp|fastcgi`, `port=`. Default: 30000, 1000, 2, 5, true, tcp. `unique=` \
+         `default_down=`, `type=tcp|http|https|ssl_hello|mysql|ajp|fastcgi`, `port=`. Default: 30000, 1000, 2, 5, true, tcp. `unique=` \
          has no effect.",
         check,
     )
@@ -114,6 +114,7 @@ fn check(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(),
                 check.kind = match value {
                     "tcp" => CheckKind::Tcp,
                     "http" => CheckKind::Http,
+                    "https" => CheckKind::Https,
                     "ssl_hello" => CheckKind::SslHello,
                     "mysql" => CheckKind::Mysql,
                     "ajp" => CheckKind::Ajp,
@@ -139,7 +140,7 @@ fn check_http_send(builder: &mut Builder<'_>, directive: &syntax::Directive) -> 
     if word.bytes.is_empty() {
         return Ok(());
     }
-    if check.kind != CheckKind::Http {
+    if !check.kind.is_http() {
         return fault(word, format!("invalid check_http_send for type \"{}\"", check.kind.word()));
     }
     check.send = Some(word.bytes.clone());

@@ -41,7 +41,7 @@ impl Rules {
             expected: upstream.check_expected,
             requests: upstream.check_requests.unwrap_or(1),
             question: match check.kind {
-                CheckKind::Http => check.send.clone().unwrap_or_else(|| HTTP.to_vec()),
+                CheckKind::Http | CheckKind::Https => check.send.clone().unwrap_or_else(|| HTTP.to_vec()),
                 CheckKind::Ajp => AJP_PING.to_vec(),
                 CheckKind::Fastcgi => fastcgi::request(&upstream.check_params),
                 CheckKind::Tcp | CheckKind::Mysql | CheckKind::SslHello => Vec::new(),

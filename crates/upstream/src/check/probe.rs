@@ -1,17 +1,19 @@
 //! One probe: what is sent, and what the answer says.
 
-use std::io;
-use std::mem::MaybeUninit;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use limpet_log::os_error;
-use limpet_wire::Address;
+use limpet_message::field::{Fields, Known};
+use limpet_message::host::host_name;
+use limpet_tls::client::{Client, ClientSettings};
+use limpet_wire::{Address, HandshakeError, LARGEST_RECORD, Plain, Socket, Tls};
 use pingora_error::{Error, ErrorType};
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::health_check::HealthCheck;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::net::{TcpSocket, UnixStream};
 
 use super::hello::client_hello;
 use super::{Rules, fastcgi};
@@ -48,29 +50,19 @@ pub(super) enum ProbeFailure {
 
 /// A connection for the next probe, and how many it has served.
 struct ProbeConnection {
-    socket: ProbeSocket,
+    socket: Socket,
     served: u32,
 }
 
-enum ProbeSocket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl ProbeSocket {
-    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            ProbeSocket::Tcp(stream) => stream.write_all(bytes).await,
-            ProbeSocket::Unix(stream) => stream.write_all(bytes).await,
+/// Sends all of it.
+async fn send(socket: &Socket, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match poll_fn(|cx| socket.poll_write(cx, &[IoSlice::new(bytes)])).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => bytes = bytes.get(count..).unwrap_or_default(),
         }
     }
-
-    async fn read(&mut self, answer: &mut Vec<u8>) -> io::Result<usize> {
-        match self {
-            ProbeSocket::Tcp(stream) => stream.read_buf(answer).await,
-            ProbeSocket::Unix(stream) => stream.read_buf(answer).await,
-        }
-    }
+    Ok(())
 }
 
 /// What an answer says, as far as it is there.
@@ -115,17 +107,21 @@ impl HealthCheck for Probe {
 /// Probes once. A connection that may serve the next probe stays in its slot.
 async fn run(rules: &Rules, target: &Address, slot: &mut Option<ProbeConnection>) -> Result<(), ProbeFailure> {
     let check = &rules.check;
-    let kept = slot.take().filter(|connection| !has_ended(&connection.socket));
-    let ProbeConnection { mut socket, served } = match kept {
+    let kept = slot.take().filter(|connection| !connection.socket.has_hung_up());
+    let ProbeConnection { socket, served } = match kept {
         Some(connection) => connection,
         None => {
             let speaks_first = !matches!(check.kind, CheckKind::Tcp | CheckKind::Mysql);
             let socket = connect(target, speaks_first).await.map_err(|error| unconnected(&error))?;
+            let socket = match check.kind {
+                CheckKind::Https => encrypted(socket, target, &rules.question).await?,
+                _ => Socket::Plain(socket),
+            };
             ProbeConnection { socket, served: 0 }
         }
     };
     let hello = match check.kind {
-        CheckKind::Tcp => return if has_ended(&socket) { Err(ProbeFailure::Silent) } else { Ok(()) },
+        CheckKind::Tcp => return if socket.has_hung_up() { Err(ProbeFailure::Silent) } else { Ok(()) },
         CheckKind::SslHello => {
             let mut random = [0; 32];
             fastrand::fill(&mut random);
@@ -135,12 +131,12 @@ async fn run(rules: &Rules, target: &Address, slot: &mut Option<ProbeConnection>
     };
     let send = hello.as_ref().unwrap_or(&rules.question);
     let failed = |call: &str, error: &io::Error| ProbeFailure::Io(format!("{call} failed ({})", os_error(error)));
-    socket.write_all(send).await.map_err(|error| failed("send()", &error))?;
-    let keeps = check.kind == CheckKind::Http && served + 1 < rules.requests;
+    self::send(&socket, send).await.map_err(|error| failed("send()", &error))?;
+    let keeps = check.kind.is_http() && served + 1 < rules.requests;
     let mut answer = Vec::new();
     loop {
         let verdict = match check.kind {
-            CheckKind::Http => http(&answer, rules.expected.unwrap_or(GOOD), keeps),
+            CheckKind::Http | CheckKind::Https => http(&answer, rules.expected.unwrap_or(GOOD), keeps),
             CheckKind::SslHello => ssl_hello(&answer),
             CheckKind::Mysql => mysql(&answer),
             CheckKind::Ajp => ajp(&answer),
@@ -153,7 +149,7 @@ async fn run(rules: &Rules, target: &Address, slot: &mut Option<ProbeConnection>
             Verdict::Open if answer.len() > MOST => return Err(ProbeFailure::Protocol),
             Verdict::Open => {}
         }
-        match socket.read(&mut answer).await {
+        match poll_fn(|cx| socket.poll_append(cx, &mut answer, MOST)).await {
             Ok(0) => return Err(ProbeFailure::Closed),
             Ok(_) => {}
             Err(error) => return Err(failed("recv()", &error)),
@@ -165,7 +161,7 @@ async fn run(rules: &Rules, target: &Address, slot: &mut Option<ProbeConnection>
     Ok(())
 }
 
-async fn connect(target: &Address, speaks_first: bool) -> io::Result<ProbeSocket> {
+async fn connect(target: &Address, speaks_first: bool) -> io::Result<Plain> {
     Ok(match target {
         Address::Ip(address) => {
             let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -174,9 +170,9 @@ async fn connect(target: &Address, speaks_first: bool) -> io::Result<ProbeSocket
                 // twice. Where the system does not know how, it costs what it always did.
                 let _ = socket2::SockRef::from(&socket).set_tcp_quickack(false);
             }
-            ProbeSocket::Tcp(socket.connect(*address).await?)
+            Plain::Tcp(socket.connect(*address).await?)
         }
-        Address::Unix(path) => ProbeSocket::Unix(UnixStream::connect(path).await?),
+        Address::Unix(path) => Plain::Unix(UnixStream::connect(path).await?),
     })
 }
 
@@ -189,16 +185,22 @@ fn unconnected(error: &io::Error) -> ProbeFailure {
     }
 }
 
-/// Whether the other side has closed the connection, or broken it off.
-fn has_ended(socket: &ProbeSocket) -> bool {
-    let mut byte = [MaybeUninit::uninit()];
-    let peeked = match socket {
-        ProbeSocket::Tcp(stream) => socket2::SockRef::from(stream).peek(&mut byte),
-        ProbeSocket::Unix(stream) => socket2::SockRef::from(stream).peek(&mut byte),
-    };
-    match peeked {
-        Ok(count) => count == 0,
-        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+/// Begins TLS. The server is told the name that it is asked for by; its certificate is not looked at.
+async fn encrypted(plain: Plain, target: &Address, question: &[u8]) -> Result<Socket, ProbeFailure> {
+    static CLIENT: LazyLock<Option<Client>> = LazyLock::new(|| Client::new(&ClientSettings::default()).ok());
+    let failed = |why: String| ProbeFailure::Io(format!("SSL_do_handshake() failed{why}"));
+    let client = CLIENT.as_ref().ok_or_else(|| failed(String::new()))?;
+    let lines = question.iter().position(|byte| *byte == b'\n').and_then(|end| question.get(end + 1..));
+    let fields = lines.and_then(|lines| Fields::of_trailers(lines).ok());
+    let host = fields.and_then(|fields| fields.value(Known::Host).and_then(host_name));
+    let host = host.and_then(|host| String::from_utf8(host).ok());
+    let ssl = client.begin(&target.to_string(), host.as_deref()).map_err(|error| ProbeFailure::Io(error.message))?;
+    let tls = Tls::new(plain, ssl, LARGEST_RECORD).map_err(|error| failed(format!(" ({error})")))?;
+    match poll_fn(|cx| tls.poll_handshake(cx, false)).await {
+        Ok(()) => Ok(tls.into()),
+        Err(HandshakeError::Closed) => Err(ProbeFailure::Closed),
+        Err(HandshakeError::Io(error)) => Err(failed(format!(" ({})", os_error(&error)))),
+        Err(HandshakeError::Tls(stack)) => Err(failed(limpet_tls::errors(&stack))),
     }
 }
 
