@@ -3,6 +3,7 @@
 #![allow(clippy::duplicate_mod, reason = "`on_pingora` runs the same tests with another carrier")]
 
 mod balancing;
+mod browser;
 mod buffering;
 mod charset;
 mod checks;

@@ -19,6 +19,7 @@ need openssl openssl
 need fcgiwrap fcgiwrap
 need wrk wrk
 need h2load nghttp2-client
+need chromium chromium
 command -v cargo >/dev/null 2>&1 || { echo "cargo is missing: install Rust 1.95 or later (rustup)" >&2; exit 1; }
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ]; then
