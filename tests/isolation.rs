@@ -358,7 +358,37 @@ fn a_tunnel_ends_with_one_end_whatever_the_other_does() {
     });
     let (limpet, port) = before(&[&backend], "", &format!("{PASSED_ON} proxy_read_timeout 1h;"));
     let mut client = tunnel(port);
+    assert_eq!(client.exactly(1), b"x");
+    drop(client);
+    assert!(limpet.access_log(1)[0].contains("\" 101 "));
+    // And who hears that the client is done, and says nothing to that.
+    let backend = Backend::driven(|_, mut stream| {
+        let _ = read_head(&mut stream);
+        let _ = stream.write_all(SWITCH);
+        std::thread::sleep(Duration::from_secs(60));
+    });
+    let (limpet, port) = before(&[&backend], "", &format!("{PASSED_ON} proxy_read_timeout 300ms;"));
+    let mut client = tunnel(port);
     client.half_close();
+    assert!(limpet.access_log(1)[0].contains("\" 101 "));
+    assert!(!limpet.error_log().contains("timed out"), "{}", limpet.error_log());
+}
+
+#[test]
+fn a_client_that_is_done_hears_what_its_backend_still_says() {
+    let backend = Backend::driven(|_, mut stream| {
+        let _ = read_head(&mut stream);
+        let _ = stream.write_all(SWITCH);
+        let mut said = String::new();
+        let _ = stream.read_to_string(&mut said);
+        let _ = stream.write_all(format!("{} bytes", said.len()).as_bytes());
+        std::thread::sleep(Duration::from_millis(50));
+        let _ = stream.write_all(b", and that is all");
+    });
+    let (limpet, port) = before(&[&backend], "", PASSED_ON);
+    let mut client = tunnel(port);
+    client.send("x".repeat(200_000)).half_close();
+    assert_eq!(String::from_utf8_lossy(&client.to_end()), "200000 bytes, and that is all");
     assert!(limpet.access_log(1)[0].contains("\" 101 "));
 }
 

@@ -181,6 +181,7 @@ fn serve(mut stream: TcpStream, plan: &Plan, seen: &Mutex<Vec<String>>, stop: &A
             }
             Script::Echo(bytes) => {
                 let _ = stream.write_all(&bytes).and_then(|()| stream.write_all(&waiting));
+                let _ = stream.set_read_timeout(None);
                 let mut buffer = [0; 4096];
                 while let Ok(count @ 1..) = stream.read(&mut buffer) {
                     if stream.write_all(&buffer[..count]).is_err() {

@@ -37,28 +37,34 @@ pub enum TunnelSide {
     Backend,
 }
 
-/// Carries the bytes both ways. `input` has come from the client already. As in nginx it is over for both as soon as one end is
-/// done and all of it was passed on.
+/// Carries the bytes both ways. `input` has come from the client already. It is over as soon as the backend is done and all of it
+/// was passed on. A client that is done may wait for what the backend still says: that is told the client's end, and goes on.
 pub(super) async fn run(conn: &Conn, tunnel: Tunnel, input: Vec<u8>) {
     let Tunnel { backend, early, read_timeout, send_timeout, client_send_timeout, ended } = tunnel;
     let mut up = Direction { waiting: input, send_timeout, ..Direction::default() };
     let mut down = Direction { waiting: early, send_timeout: client_send_timeout, ..Direction::default() };
     let mut timed_out = None;
-    while !up.ended && !down.ended {
+    let mut is_told = false;
+    while !down.ended {
         let step = poll_fn(|cx| {
             let sent = up.poll(cx, &conn.socket, &backend).map_err(|error| (error, TunnelSide::Backend))?;
             let received = down.poll(cx, &backend, &conn.socket).map_err(|error| (error, TunnelSide::Client))?;
-            if sent || received || up.ended || down.ended { Poll::Ready(Ok(())) } else { Poll::Pending }
+            let is_news = sent || received || (up.ended && !is_told) || down.ended;
+            if is_news { Poll::Ready(Ok(())) } else { Poll::Pending }
         });
         let stepped: Result<Result<(), (io::Error, TunnelSide)>, _> = tokio::time::timeout(read_timeout, step).await;
         match stepped {
+            Ok(Ok(())) if up.ended && !is_told => {
+                backend.shutdown_write();
+                is_told = true;
+            }
             Ok(Ok(())) => {}
             Ok(Err((error, side))) => {
                 timed_out = (error.kind() == io::ErrorKind::TimedOut).then_some(side);
                 break;
             }
             Err(_) => {
-                timed_out = Some(TunnelSide::Backend);
+                timed_out = (!is_told).then_some(TunnelSide::Backend);
                 break;
             }
         }
