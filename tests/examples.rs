@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use limpet_tests::{Limpet, apache, get, lighttpd, nginx, port};
+use limpet_tests::{Client, Identity, Limpet, apache, connector, get, lighttpd, nginx, port};
 
 fn conf() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf")
@@ -116,6 +116,40 @@ fn clients_stick_to_lighttpd_by_the_cookie_of_mod_setenv() {
     let (one, two) = (lighttpd(cookie), lighttpd(cookie));
     let (_limpet, front) = start(&conf().join("examples/lighttpd-setenv.conf"), &[(8081, one.port), (8082, two.port)]);
     sticks(front, "/", "localhost");
+}
+
+#[test]
+fn clients_stick_to_servers_of_grpc() {
+    let ports = [port(), port()];
+    let server = |port: u16| nginx(&format!("listen 127.0.0.1:{port} http2; return 200 {port};"));
+    let _servers = ports.map(server);
+    let (_limpet, front) = start(&conf().join("examples/grpc.conf"), &[(8081, ports[0]), (8082, ports[1])]);
+    sticks(front, "/e.Echo/Say", "localhost");
+}
+
+#[test]
+fn clients_stick_at_the_edge_over_tls() {
+    let (text, ports) = with_ports(&conf().join("examples/edge.conf"), &[]);
+    let folder = tempfile_with(&text);
+    Identity::own(&["www.example.com"]).write(folder.path(), "edge");
+    let _limpet = Limpet::start_in(folder, ports[&8080]);
+    let redirect = get(ports[&8080], "/a?b", &[]);
+    assert_eq!((redirect.status, redirect.value("location")), (301, "https://localhost/a?b"));
+    let ask = |headers: &[&str]| {
+        let mut client = Client::over_tls(ports[&8084], "www.example.com", &connector().build()).expect("a handshake");
+        client.request("GET /", headers)
+    };
+    let first = ask(&[]);
+    let cookie = first.values("set-cookie")[0].to_owned();
+    assert!(
+        cookie.contains("; HttpOnly") && cookie.contains("; Secure") && cookie.contains("SameSite=Lax"),
+        "{cookie}"
+    );
+    let cookie = format!("Cookie: {}", cookie.split(';').next().expect("a cookie"));
+    for _ in 0..6 {
+        assert_eq!(ask(&[&cookie]).text(), first.text());
+    }
+    assert_eq!(first.value("strict-transport-security"), "max-age=63072000");
 }
 
 #[test]

@@ -114,7 +114,10 @@ fn directives_in_a_server_are_checked() {
         ("listen 81 nope;", "invalid parameter \"nope\""),
         ("listen 81 ssl;", "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive"),
         ("ssl_certificate a;", "no \"ssl_certificate_key\" is defined for certificate \"a\""),
-        ("ssl_certificate $a;", "limpet reads certificates at load: \"$a\" must not have variables"),
+        (
+            "ssl_certificate $a;",
+            "\"$a\" can't be had in a handshake by limpet: a certificate's name may have \"$ssl_server_name\"",
+        ),
         (
             "ssl_certificate_key engine:a; ssl_certificate a; ssl_ciphers a; ssl_ciphers b;",
             "\"ssl_ciphers\" directive is duplicate",

@@ -4,6 +4,7 @@
 mod cores;
 mod memory;
 mod processes;
+mod streams;
 mod tls;
 mod traffic;
 mod upstreams;
@@ -16,11 +17,12 @@ type Section = (&'static str, fn(&mut String));
 
 /// The parts of the page, by the words that measure one of them alone and write no page. Those that leave many closed
 /// connections behind come last.
-const SECTIONS: [Section; 8] = [
+const SECTIONS: [Section; 9] = [
     ("requests", traffic::measure),
     ("instructions", traffic::instructions),
     ("memory", memory::measure),
     ("tls", tls::measure),
+    ("streams", streams::measure),
     ("cores", cores::measure),
     ("choices", upstreams::choices),
     ("checks", upstreams::checks),

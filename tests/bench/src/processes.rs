@@ -169,46 +169,111 @@ pub fn haproxy(backend: u16) -> Server {
     })
 }
 
-/// nginx, HAProxy and limpet for TLS and HTTP/2, with one certificate in `identity.pem` of a folder.
-pub fn tls(backend: u16, identity: &Path) -> [Server; 3] {
-    let (identity, to) = (identity.display(), format!("server 127.0.0.1:{backend};"));
-    let http = format!(
-        "ssl_certificate {identity}; ssl_certificate_key {identity}; ssl_protocols TLSv1.3; ssl_session_cache shared:S:10m; http2_max_concurrent_streams 128;"
-    );
-    let nginx = |folder: &Path, port: u16| {
+/// What three proxies have in common, in the words of each.
+#[derive(Default)]
+pub struct Trio {
+    /// Directives of the http block, for nginx and limpet.
+    http: String,
+    /// Behind the address of `listen`, for nginx, and for limpet.
+    listen: [&'static str; 2],
+    /// Of limpet's http block alone.
+    limpet: &'static str,
+    /// What hands requests on to the upstream `u`.
+    location: &'static str,
+    /// HAProxy's: in `global`, behind the address of `bind`, and behind that of `server`.
+    global: &'static str,
+    bind: String,
+    server: &'static str,
+}
+
+impl Trio {
+    /// TLS and HTTP/2, with one certificate in `identity.pem`.
+    pub fn tls(identity: &Path) -> Trio {
+        let identity = identity.display();
+        Trio {
+            http: format!(
+                "ssl_certificate {identity}; ssl_certificate_key {identity}; ssl_protocols TLSv1.3; ssl_session_cache shared:S:10m; http2_max_concurrent_streams 128;"
+            ),
+            listen: ["ssl http2", "ssl"],
+            limpet: "http2 on;",
+            location: "proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection \"\";",
+            global: "ssl-default-bind-options ssl-min-ver TLSv1.3",
+            bind: format!("ssl crt {identity} alpn h2,http/1.1"),
+            ..Trio::default()
+        }
+    }
+
+    /// gRPC in the clear.
+    pub fn grpc() -> Trio {
+        Trio {
+            listen: ["http2", ""],
+            limpet: "http2 on;",
+            location: "grpc_pass grpc://u;",
+            bind: "proto h2".into(),
+            server: "proto h2",
+            ..Trio::default()
+        }
+    }
+
+    /// WebSockets.
+    pub fn websockets() -> Trio {
+        Trio {
+            location: "proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; proxy_read_timeout 1h;",
+            ..Trio::default()
+        }
+    }
+
+    /// nginx, HAProxy and limpet before a backend.
+    pub fn start(&self, backend: u16) -> [Server; 3] {
+        let Trio { http, listen, limpet, location, global, bind, server } = self;
+        let to = format!("server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 1000000000;");
+        let nginx = |folder: &Path, port: u16| {
+            let folder = folder.display();
+            format!(
+                "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ {http} access_log off; keepalive_requests 1000000000;
+                 upstream u {{ {to} }} server {{ listen 127.0.0.1:{port} {} backlog=4096; location / {{ {location} }} }} }}",
+                listen[0]
+            )
+        };
+        let haproxy = |_: &Path, port: u16| {
+            format!(
+                "global\n  nbthread 1\n  maxconn 8000\n  {global}\ndefaults\n  mode http\n  timeout client 75s\n  timeout server 60s\n  timeout tunnel 1h\n  timeout connect 60s\n  timeout http-keep-alive 75s\n  http-reuse always\n\
+                 frontend f\n  bind 127.0.0.1:{port} {bind} backlog 4096\n  default_backend b\nbackend b\n  cookie SRV insert indirect nocache\n  server s1 127.0.0.1:{backend} {server} cookie s1\n"
+            )
+        };
+        let limpet = |_: &Path, port: u16| {
+            format!(
+                "daemon off; worker_processes 1; events {{ worker_connections 16384; }} http {{ {http} {limpet} access_log off; keepalive_requests 1000000000;
+                 upstream u {{ {to} session_sticky; }} server {{ listen 127.0.0.1:{port} {} backlog=4096; location / {{ {location} }} }} }}",
+                listen[1]
+            )
+        };
+        [
+            start("nginx", nginx, nginx_command),
+            start("HAProxy", haproxy, |folder| {
+                let mut command = Command::new("haproxy");
+                command.arg("-db").arg("-f").arg(folder.join("server.conf"));
+                command
+            }),
+            start("limpet", limpet, |folder| {
+                let mut command = Command::new(limpet_binary());
+                command.arg("-p").arg(folder).args(["-c", "server.conf"]);
+                command
+            }),
+        ]
+    }
+}
+
+/// A server of gRPC, as far as its callers can tell: each call has one message and a status behind it.
+pub fn grpc_backend() -> Server {
+    let configuration = |folder: &Path, port: u16| {
         let folder = folder.display();
         format!(
-            "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ {http} access_log off; keepalive_requests 1000000000;
-             upstream u {{ {to} keepalive 256; keepalive_requests 1000000000; }}
-             server {{ listen 127.0.0.1:{port} ssl http2 backlog=4096; location / {{ proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }} }}"
+            "{NGINX} pid {folder}/pid; error_log {folder}/log; http {{ access_log off; keepalive_requests 1000000000; default_type application/grpc;
+             server {{ listen 127.0.0.1:{port} http2 backlog=4096; location / {{ add_trailer grpc-status 0; return 200 \"nineteen bytes here\"; }} }} }}"
         )
     };
-    let haproxy = |_: &Path, port: u16| {
-        format!(
-            "global\n  nbthread 1\n  maxconn 8000\n  ssl-default-bind-options ssl-min-ver TLSv1.3\ndefaults\n  mode http\n  timeout client 75s\n  timeout server 60s\n  timeout connect 60s\n  timeout http-keep-alive 75s\n  http-reuse always\n\
-             frontend f\n  bind 127.0.0.1:{port} ssl crt {identity} alpn h2,http/1.1 backlog 4096\n  default_backend b\nbackend b\n  cookie SRV insert indirect nocache\n  server s1 127.0.0.1:{backend} cookie s1\n"
-        )
-    };
-    let limpet = |_: &Path, port: u16| {
-        format!(
-            "daemon off; worker_processes 1; events {{ worker_connections 16384; }} http {{ {http} http2 on; access_log off; keepalive_requests 1000000000;
-             upstream u {{ {to} keepalive 256; keepalive_requests 1000000000; session_sticky; }}
-             server {{ listen 127.0.0.1:{port} ssl backlog=4096; location / {{ proxy_pass http://u; }} }} }}"
-        )
-    };
-    [
-        start("nginx", nginx, nginx_command),
-        start("HAProxy", haproxy, |folder| {
-            let mut command = Command::new("haproxy");
-            command.arg("-db").arg("-f").arg(folder.join("server.conf"));
-            command
-        }),
-        start("limpet", limpet, |folder| {
-            let mut command = Command::new(limpet_binary());
-            command.arg("-p").arg(folder).args(["-c", "server.conf"]);
-            command
-        }),
-    ]
+    start("backend", configuration, nginx_command)
 }
 
 /// The binary that is measured: that of `make build`, or the one that `LIMPET` names.

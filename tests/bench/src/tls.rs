@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use openssl::ssl::{SslConnector, SslMethod, SslSession, SslSessionCacheMode, SslStream, SslVerifyMode};
 
-use crate::processes::{Server, backend, tls};
+use crate::processes::{Server, Trio, backend};
 use crate::traffic::{Figures, in_turns, number, requests_over, rows};
 
 const ROUNDS: usize = 7;
@@ -28,13 +28,13 @@ pub fn measure(page: &mut String) {
     let _ = writeln!(page, "| handshakes | server | {head}");
     for (kind, file, arguments) in kinds {
         let identity = identity(&folder.path().join(file), arguments);
-        let servers = tls(origin.port, &identity);
+        let servers = Trio::tls(&identity).start(origin.port);
         for (resumes, how) in [(false, "full"), (true, "resumed")] {
             let rounds = in_turns(ROUNDS, servers.len(), |server| handshakes(&servers[server], resumes));
             rows(page, &servers, &rounds, &format!("{kind}, {how}"));
         }
     }
-    let servers = tls(origin.port, &folder.path().join("ec.pem"));
+    let servers = Trio::tls(&folder.path().join("ec.pem")).start(origin.port);
     let cookies = servers.each_ref().map(|server| cookie(server.port));
     let _ = writeln!(page, "\n64 clients of HTTP/1.1 over TLS; 10 clients of HTTP/2 over TLS with 100 streams each.\n");
     let _ = writeln!(page, "| requests | server | {head}");
@@ -48,7 +48,7 @@ pub fn measure(page: &mut String) {
     }
     drop(servers);
     let _ = writeln!(page, "\n{IDLE} idle connections over TLS, each after one request.\n\n| server | bytes per connection |\n|---|---|");
-    for server in tls(origin.port, &folder.path().join("ec.pem")) {
+    for server in Trio::tls(&folder.path().join("ec.pem")).start(origin.port) {
         let _ = writeln!(page, "| {} | {} |", server.name, idle(&server));
     }
     page.push('\n');
@@ -128,17 +128,19 @@ fn handshakes(server: &Server, resumes: bool) -> Figures {
 
 /// What a request of HTTP/2 costs.
 fn streams(server: &Server, target: &str, cookie: &str) -> Figures {
+    let requests = if target == "19" { "60000" } else { "15000" };
+    let url = format!("https://127.0.0.1:{}/{target}", server.port);
+    h2load(server, &["-c10", "-m100", "-n", requests, "-H", &format!("cookie: {cookie}"), &url])
+}
+
+/// What a request costs that h2load makes.
+pub fn h2load(server: &Server, arguments: &[&str]) -> Figures {
     let before = server.cpu();
     let started = Instant::now();
-    let requests = if target == "19" { "60000" } else { "15000" };
-    let output = Command::new("h2load")
-        .args(["-c10", "-m100", "-n", requests, "-H", &format!("cookie: {cookie}")])
-        .arg(format!("https://127.0.0.1:{}/{target}", server.port))
-        .output()
-        .expect("h2load runs");
+    let output = Command::new("h2load").args(arguments).output().expect("h2load runs");
     let (after, text) = (server.cpu(), String::from_utf8_lossy(&output.stdout).into_owned());
-    let count = number(&text, |line| line.starts_with("requests:"), 7);
-    assert!(count > 0.0, "{}: {text}", server.name);
+    let (total, count) = (number(&text, |line| line.starts_with("requests:"), 1), number(&text, |line| line.starts_with("requests:"), 7));
+    assert!(count > 0.0 && count >= total * 0.999, "{}: {text}", server.name);
     Figures {
         user: (after.0 - before.0) / count,
         system: (after.1 - before.1) / count,

@@ -1,0 +1,88 @@
+//! gRPC, and connections that were upgraded.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use crate::processes::{Server, Trio, grpc_backend};
+use crate::tls::h2load;
+use crate::traffic::{in_turns, rows};
+
+const ROUNDS: usize = 7;
+const IDLE: usize = 5000;
+
+pub fn measure(page: &mut String) {
+    let head = "CPU µs | user | system | to nginx | in a second | to nginx |\n|---|---|---|---|---|---|---|---|";
+    let _ = writeln!(page, "## gRPC\n\nUnary calls in the clear: 10 clients with 10 calls each at a time.\n");
+    let _ = writeln!(page, "| calls | server | {head}");
+    let origin = grpc_backend();
+    let servers = Trio::grpc().start(origin.port);
+    let message = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(message.path(), b"\0\0\0\0\x0efourteen bytes").expect("written");
+    let message = message.path().to_str().expect("a path");
+    let rounds = in_turns(ROUNDS, servers.len(), |server| {
+        let url = format!("http://127.0.0.1:{}/e.Echo/Say", servers[server].port);
+        let headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"];
+        h2load(&servers[server], &[&["-c10", "-m10", "-n", "20000", "-d", message], &headers[..], &[&url]].concat())
+    });
+    rows(page, &servers, &rounds, "14 bytes, answered with 19");
+    drop((servers, origin));
+    let _ = writeln!(page, "\n## WebSockets\n\n{IDLE} idle WebSockets.\n\n| server | bytes per connection |\n|---|---|");
+    for (place, name) in ["nginx", "HAProxy", "limpet"].into_iter().enumerate() {
+        let backend = listening();
+        let server = &Trio::websockets().start(backend)[place];
+        let _ = writeln!(page, "| {name} | {} |", idle(server));
+    }
+    page.push('\n');
+}
+
+/// A backend that changes the protocol with everybody, and then says nothing. It ends with the program.
+fn listening() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        let mut all = Vec::new();
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            if head(&mut stream) {
+                let _ = stream.write_all(b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+                all.push(stream);
+            }
+        }
+    });
+    port
+}
+
+/// Reads up to the end of a head.
+fn head(stream: &mut TcpStream) -> bool {
+    let mut read = Vec::new();
+    let mut space = [0; 1024];
+    while !read.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut space) {
+            Ok(count @ 1..) => read.extend_from_slice(&space[..count]),
+            _ => return false,
+        }
+    }
+    true
+}
+
+fn idle(server: &Server) -> u64 {
+    let open = |count: usize| -> Vec<_> {
+        let one = |_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("connected");
+            let ask = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+            stream.write_all(ask).expect("sent");
+            assert!(head(&mut stream), "{} says nothing", server.name);
+            stream
+        };
+        (0..count).map(one).collect()
+    };
+    let warm = open(200);
+    let before = server.memory();
+    let all = open(IDLE);
+    std::thread::sleep(Duration::from_secs(3));
+    let after = server.memory();
+    drop((warm, all));
+    after.saturating_sub(before) / IDLE as u64
+}
