@@ -166,7 +166,8 @@ fn a_server_with_slow_start_comes_back_by_and_by() {
     eventually("the server is down", || states(front) == ["down", "up"]);
     health.store(200, Ordering::Release);
     eventually("the server is up", || states(front) == ["up", "up"]);
-    assert!(share() <= 2);
+    // On a busy machine a probe of the other one may be late.
+    eventually("the other one gets nearly all", || share() <= 2);
 }
 
 /// A server that says something to everybody, once it has heard enough.

@@ -1,5 +1,6 @@
 //! The front's handler: it answers requests, and rejects and logs those whose head could not be read.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,8 +39,8 @@ impl Handler {
 }
 
 impl front::Handler for Handler {
-    fn secure(&self, plain: Plain, listen: &Address) -> Option<Socket> {
-        secure::begin(self.shared.runtime.load_full(), plain, listen)
+    fn secure(&self, plain: Plain, local: Option<SocketAddr>, listen: &Address) -> Option<Socket> {
+        secure::begin(self.shared.runtime.load_full(), plain, local, listen)
     }
 
     fn is_secure(&self, conn: &Conn) {

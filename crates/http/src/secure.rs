@@ -1,5 +1,6 @@
 //! TLS on clients' connections: where it begins, which server's it is, and what a request is refused for.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use limpet_log::LogLevel;
@@ -20,8 +21,13 @@ const NO_CERTIFICATE: u16 = 496;
 const PLAIN: u16 = 497;
 
 /// Has a connection begin with TLS, if its address is for that; `None`: it can't, and is closed.
-pub(super) fn begin(runtime: Arc<Runtime>, plain: Plain, listen: &Address) -> Option<Socket> {
-    let local = plain.local_address().map(Address::Ip);
+pub(super) fn begin(
+    runtime: Arc<Runtime>,
+    plain: Plain,
+    local: Option<SocketAddr>,
+    listen: &Address,
+) -> Option<Socket> {
+    let local = local.map(Address::Ip);
     let Some(listening) = runtime.listening_on(local.as_ref(), listen).filter(|listening| listening.tls) else {
         return Some(Socket::Plain(plain));
     };

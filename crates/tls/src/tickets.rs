@@ -8,7 +8,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use foreign_types_shared::ForeignTypeRef;
+use openssl::cipher::Cipher;
 use openssl::ex_data::Index;
+use openssl::md::Md;
 use openssl::ssl::{SslContext, SslContextBuilder, SslRef};
 use openssl_sys as ssl;
 use parking_lot::RwLock;
@@ -18,13 +20,17 @@ use crate::{Error, not_opened};
 const CTRL_SET_TICKET_KEY_CB: c_int = 72;
 const NAME: usize = 16;
 const IV: usize = 16;
+const LONGEST: usize = 32;
 
 /// A key: its name, which the ticket shows, one for the seal and one for the contents.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct Key {
     name: [u8; NAME],
-    seal: Vec<u8>,
-    contents: Vec<u8>,
+    /// As far as they are `length` bytes long.
+    seal: [u8; LONGEST],
+    contents: [u8; LONGEST],
+    /// 16 or 32.
+    length: usize,
 }
 
 /// Where a context takes its keys from.
@@ -56,7 +62,12 @@ impl Key {
             _ => return None,
         };
         let (seal, contents) = if rest.len() == 32 { (second, first) } else { (first, second) };
-        Some(Key { name: *name, seal: seal.to_vec(), contents: contents.to_vec() })
+        let padded = |bytes: &[u8]| {
+            let mut padded = [0; LONGEST];
+            padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            padded
+        };
+        Some(Key { name: *name, seal: padded(seal), contents: padded(contents), length: seal.len() })
     }
 
     fn random() -> Option<Key> {
@@ -70,25 +81,23 @@ impl Keys {
     /// The one that seals.
     fn sealing(&self) -> Option<Key> {
         match self {
-            Keys::Files(keys) => keys.first().cloned(),
+            Keys::Files(keys) => keys.first().copied(),
             Keys::Own(keys, lifetime) => keys.sealing(*lifetime, Instant::now()),
         }
     }
 
     /// The one of a name, and whether a new ticket is to be made.
     fn named(&self, name: &[u8]) -> Option<(Key, bool)> {
-        let place = |keys: &[Key]| {
-            let place = keys.iter().position(|key| key.name == *name)?;
-            Some((keys.get(place)?.clone(), place > 0))
-        };
+        let is_named = |(_, key): &(usize, &Key)| key.name == *name;
+        let found = |(place, key): (usize, &Key)| (*key, place > 0);
         match self {
-            Keys::Files(keys) => place(keys),
+            Keys::Files(keys) => keys.iter().enumerate().find(is_named).map(found),
             Keys::Own(keys, lifetime) => {
                 let now = Instant::now();
                 keys.sealing(*lifetime, now);
                 let keys = keys.0.read();
                 let fresh = keys.iter().filter(|(made, _)| now.duration_since(*made) < *lifetime * 2);
-                place(&fresh.map(|(_, key)| key.clone()).collect::<Vec<_>>())
+                fresh.map(|(_, key)| key).enumerate().find(is_named).map(found)
             }
         }
     }
@@ -98,14 +107,14 @@ impl Rotating {
     fn sealing(&self, lifetime: Duration, now: Instant) -> Option<Key> {
         let is_fresh = |(made, _): &&(Instant, Key)| now.duration_since(*made) < lifetime;
         if let Some((_, key)) = self.0.read().first().filter(is_fresh) {
-            return Some(key.clone());
+            return Some(*key);
         }
         let mut keys = self.0.write();
         if keys.first().filter(is_fresh).is_none() {
             keys.insert(0, (now, Key::random()?));
             keys.truncate(2);
         }
-        keys.first().map(|(_, key)| key.clone())
+        keys.first().map(|(_, key)| *key)
     }
 }
 
@@ -123,6 +132,23 @@ pub(crate) fn install(context: &mut SslContextBuilder, keys: Keys) {
         let function = std::mem::transmute::<Callback, unsafe extern "C" fn()>(with_key);
         ssl::SSL_CTX_callback_ctrl__fixed_rust(context.as_ptr(), CTRL_SET_TICKET_KEY_CB, Some(function));
     }
+}
+
+/// AES-128, AES-256 and SHA-256. To look them up costs as much as to use them.
+struct Algorithms {
+    short: Cipher,
+    long: Cipher,
+    digest: Md,
+}
+
+fn algorithms() -> Option<&'static Algorithms> {
+    static FOUND: OnceLock<Option<Algorithms>> = OnceLock::new();
+    let find = || {
+        let cipher = |name| Cipher::fetch(None, name, None).ok();
+        let (short, long) = (cipher("AES-128-CBC")?, cipher("AES-256-CBC")?);
+        Some(Algorithms { short, long, digest: Md::fetch(None, "SHA2-256", None).ok()? })
+    };
+    FOUND.get_or_init(find).as_ref()
 }
 
 type Callback = unsafe extern "C" fn(
@@ -150,9 +176,10 @@ unsafe extern "C" fn with_key(
         let name = std::slice::from_raw_parts_mut(name, NAME);
         let found = if seals == 1 { keys.sealing().map(|key| (key, false)) } else { keys.named(name) };
         let Some((key, is_old)) = found else { return if seals == 1 { -1 } else { 0 } };
-        let kind = if key.contents.len() == 16 { ssl::EVP_aes_128_cbc() } else { ssl::EVP_aes_256_cbc() };
-        let length = c_int::try_from(key.seal.len()).unwrap_or_default();
-        let sealed = ssl::HMAC_Init_ex(seal, key.seal.as_ptr().cast(), length, ssl::EVP_sha256(), ptr::null_mut());
+        let Some(Algorithms { short, long, digest }) = algorithms() else { return -1 };
+        let kind = if key.length == 16 { short.as_ptr() } else { long.as_ptr() };
+        let length = c_int::try_from(key.length).unwrap_or_default();
+        let sealed = ssl::HMAC_Init_ex(seal, key.seal.as_ptr().cast(), length, digest.as_ptr(), ptr::null_mut());
         if sealed != 1 {
             return -1;
         }
@@ -183,7 +210,7 @@ mod tests {
         for (length, seal) in [(48, 16), (80, 32)] {
             let bytes: Vec<u8> = (0..length).collect();
             let key = Key::of(&bytes).unwrap();
-            assert_eq!((key.name[0], key.seal.len(), key.contents.len()), (0, seal, seal));
+            assert_eq!((key.name[0], key.length), (0, seal));
         }
         assert_eq!(Key::of(&[0; 48]).unwrap().name, [0; 16]);
         let short: Vec<u8> = (0..48).collect();

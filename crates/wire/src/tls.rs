@@ -57,6 +57,8 @@ struct Link {
     sent: usize,
     /// What is written only waits, whatever the kernel would take.
     corked: bool,
+    /// The peer has ended the connection, and nothing was sent since.
+    has_ended: bool,
 }
 
 /// Why a handshake has come to nothing.
@@ -86,7 +88,7 @@ impl Tls {
     /// # Errors
     /// OpenSSL has no memory.
     pub fn new(plain: Plain, ssl: Ssl, record: usize) -> io::Result<Tls> {
-        let link = Link { plain, waiting: Vec::new(), sent: 0, corked: false };
+        let link = Link { plain, waiting: Vec::new(), sent: 0, corked: false, has_ended: false };
         let record = record.clamp(1, LARGEST_RECORD);
         let stream = SslStream::new(ssl, link).map_err(io::Error::other)?;
         Ok(Tls {
@@ -438,8 +440,10 @@ impl State {
 
     /// Says that no more is written.
     fn take_leave(&mut self) {
-        let is_all_sent = self.stream.get_ref().waiting.is_empty();
-        if self.is_open && !self.is_broken && is_all_sent {
+        let link = self.stream.get_ref();
+        // Whoever has ended the connection, and got nothing since, needs no farewell.
+        let may_be_said = link.waiting.is_empty() && !link.has_ended;
+        if self.is_open && !self.is_broken && may_be_said {
             self.is_broken = true;
             forget_errors();
             let _ = self.stream.shutdown();
@@ -455,6 +459,7 @@ impl Link {
     fn send(&mut self) -> io::Result<()> {
         while let Some(rest @ [_, ..]) = self.waiting.get(self.sent..) {
             self.sent += self.plain.try_write_vectored(&[IoSlice::new(rest)])?;
+            self.has_ended = false;
         }
         self.sent = 0;
         self.waiting.clear();
@@ -464,7 +469,9 @@ impl Link {
 
 impl Read for Link {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.plain.try_read(buffer)
+        let count = self.plain.try_read(buffer)?;
+        self.has_ended |= count == 0;
+        Ok(count)
     }
 }
 

@@ -45,8 +45,14 @@ pub struct Conn {
 }
 
 impl Conn {
-    pub fn new(clients: &Clients, number: u64, socket: Socket, listen: Address, peer: Option<SocketAddr>) -> Self {
-        let local = socket.local_address();
+    pub fn new(
+        clients: &Clients,
+        number: u64,
+        socket: Socket,
+        listen: Address,
+        local: Option<SocketAddr>,
+        peer: Option<SocketAddr>,
+    ) -> Self {
         Conn {
             number,
             socket,

@@ -1,5 +1,6 @@
 //! What the front hands requests to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::streams::Terms;
 /// Answers what the front has read. The front knows connections and heads; what a request comes to is the handler's.
 pub trait Handler: Send + Sync + 'static {
     /// Has a connection begin with TLS, if its address is for that; `None`: it can't, and is closed.
-    fn secure(&self, plain: Plain, listen: &Address) -> Option<Socket>;
+    fn secure(&self, plain: Plain, local: Option<SocketAddr>, listen: &Address) -> Option<Socket>;
 
     /// A handshake is over.
     fn is_secure(&self, conn: &Conn);

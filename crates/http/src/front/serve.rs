@@ -57,7 +57,13 @@ pub async fn accept(
         };
         match accepted {
             Ok((plain, peer)) => {
-                let Some(socket) = handler.secure(plain, &listen) else { continue };
+                // Only where it listens on every address does it differ from one connection to the next.
+                let local = match &listen {
+                    Address::Ip(address) if !address.ip().is_unspecified() => Some(*address),
+                    Address::Ip(_) => plain.local_address(),
+                    Address::Unix(_) => None,
+                };
+                let Some(socket) = handler.secure(plain, local, &listen) else { continue };
                 // Nobody else is accepted while this one waits.
                 let is_closed = tokio::select! {
                     biased;
@@ -65,7 +71,7 @@ pub async fn accept(
                     () = &mut closed => true,
                 };
                 let number = clients.counters.connections.fetch_add(1, Ordering::Relaxed) + 1;
-                let conn = Arc::new(Conn::new(&clients, number, socket, listen.clone(), peer));
+                let conn = Arc::new(Conn::new(&clients, number, socket, listen.clone(), local, peer));
                 // Counted here: a graceful stop must know of it before its task runs for the first time.
                 let open = Open::new(&clients, &conn);
                 tokio::spawn(serve(Arc::clone(&handler), conn, open));
