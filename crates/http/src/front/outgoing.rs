@@ -325,7 +325,7 @@ mod tests {
         runtime.block_on(async {
             let socket = Socket::from(tokio::net::TcpStream::from_std(ours).unwrap());
             let clients = Clients::new(0, Arc::default(), Arc::default(), None);
-            let conn = Arc::new(Conn::new(&clients, 1, socket, Address::Ip(address), None));
+            let conn = Arc::new(Conn::new(&clients, 1, socket, Address::Ip(address), Some(address), None));
             let mut out = Outgoing::new(conn);
             out.buffer(&Buffering { memory: 10, file: 1000, folder: Arc::new(folder.path().into()) });
             assert!(out.push(b"memory ").is_ok() && out.push(b"file one ").is_ok() && out.push(b"file two ").is_ok());
