@@ -739,12 +739,51 @@ fn certificates_are_found_by_the_name_that_a_client_asks_for() {
 }
 
 #[test]
+fn certificates_with_remarks_about_trust_are_read() {
+    let folder = folder("");
+    let converted = std::process::Command::new("openssl")
+        .args(["x509", "-in", "a.crt", "-trustout", "-addtrust", "serverAuth", "-out", "trusted.crt"])
+        .current_dir(folder.path())
+        .output()
+        .expect("openssl runs");
+    assert!(converted.status.success(), "{converted:?}");
+    let pem = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("a file");
+    assert!(pem("trusted.crt").contains("BEGIN TRUSTED CERTIFICATE"));
+    std::fs::write(folder.path().join("chain.crt"), pem("trusted.crt") + &pem("ca.crt")).expect("written");
+    let port = port();
+    let http = format!(
+        "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate chain.crt; ssl_certificate_key a.key; return 200; }}"
+    );
+    std::fs::write(folder.path().join("nginx.conf"), text(&http)).expect("written");
+    let _limpet = Limpet::start_in(folder, port);
+    let client = over_tls(port, "a.example");
+    assert_eq!(client.ssl().peer_cert_chain().expect("a chain").len(), 2);
+    drop(client);
+    assert_eq!(shown_name(port, "a.example"), Some("a.example".to_owned()));
+}
+
+#[test]
+fn a_version_that_is_named_twice_is_a_warning() {
+    let folder = folder(&text("ssl_protocols TLSv1.2 TLSv1.3 tlsv1.2; server { }"));
+    let output = run(&["-t", "-p", folder.path().to_str().expect("a path"), "-c", "nginx.conf"]);
+    assert!(
+        output.status == 0 && output.stderr.contains("[warn] duplicate value \"tlsv1.2\" in "),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
 fn what_is_wrong_with_names_of_certificates_is_told_at_load() {
     for (directive, message) in [
         ("ssl_certificate $host.crt;", "\"$host\" can't be had in a handshake by limpet"),
         ("ssl_certificate_cache inactive=1m;", "\"ssl_certificate_cache\" must have the \"max\" parameter in "),
         ("ssl_certificate_cache max=0;", "invalid parameter \"max=0\" in "),
         ("ssl_certificate_cache max=1 valid=x;", "invalid parameter \"valid=x\" in "),
+        (
+            "ssl_session_cache shared:S:1m; server { ssl_session_cache shared:S:2m; }",
+            "the size 2097152 of shared memory zone \"S\" conflicts with already declared size 1048576 in ",
+        ),
         ("ssl_certificate_cache on;", "invalid parameter \"on\" in "),
     ] {
         let folder = folder(&text(&format!("{directive} server {{ }}")));

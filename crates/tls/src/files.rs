@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use openssl::dh::Dh;
+use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Params, Private};
 use openssl::ssl::{SslContextBuilder, SslOptions};
 use openssl::x509::X509;
@@ -97,12 +98,32 @@ fn contents(written: &str, prefix: &Path) -> (String, Result<Vec<u8>, String>) {
     }
 }
 
+/// Certificates in PEM, also those with OpenSSL's own remarks about trust behind them, which don't count here.
+fn certificates(pem: &[u8]) -> Result<Vec<X509>, ErrorStack> {
+    const TRUSTED: &str = "-----BEGIN TRUSTED CERTIFICATE-----";
+    let text = String::from_utf8_lossy(pem);
+    if !text.contains(TRUSTED) {
+        return X509::stack_from_pem(pem);
+    }
+    let mut all = Vec::new();
+    for block in text.split_inclusive("-----END ") {
+        if let Some((_, encoded)) = block.split_once(TRUSTED) {
+            let encoded: String = encoded.chars().take_while(|c| *c != '-').filter(|c| !c.is_whitespace()).collect();
+            all.push(X509::from_der(&openssl::base64::decode_block(&encoded)?)?);
+        } else if let Some(at) = block.find("-----BEGIN CERTIFICATE-----") {
+            let whole = format!("{}CERTIFICATE-----\n", block.get(at..).unwrap_or_default());
+            all.push(X509::from_pem(whole.as_bytes())?);
+        }
+    }
+    Ok(all)
+}
+
 /// Reads a certificate with its chain.
 pub(crate) fn chain(written: &str, prefix: &Path) -> Result<Chain, Error> {
     let (name, pem) = contents(written, prefix);
     let cannot = |reason: String| Error::new(format!("cannot load certificate \"{name}\": {reason}"));
     let chain = pem.map_err(cannot).within("certificate")?;
-    let chain = X509::stack_from_pem(&chain)
+    let chain = certificates(&chain)
         .map_err(|stack| cannot(format!("PEM_read_bio_X509_AUX() failed{}", errors(&stack))))
         .within("certificate")?;
     if chain.is_empty() {
@@ -188,7 +209,7 @@ pub(crate) fn authorities(path: &Path) -> Result<Vec<X509>, Error> {
     let name = path.display();
     let call = format!("SSL_CTX_load_verify_locations(\"{name}\")");
     let pem = read(path).map_err(|reason| Error::new(reason.replacen("BIO_new_file()", &call, 1)))?;
-    let found = X509::stack_from_pem(&pem).map_err(|stack| failed(&call, &stack))?;
+    let found = certificates(&pem).map_err(|stack| failed(&call, &stack))?;
     if found.is_empty() {
         return Err(Error::new(format!("{call} failed (SSL: error:05880020:x509 certificate routines::BIO lib)")));
     }

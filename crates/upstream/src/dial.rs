@@ -133,7 +133,9 @@ impl Dial {
         let address = &*self.backend.name;
         let told = secure.tells.then_some(&*secure.name);
         let failed = |message: String| Failure::broken(message).while_doing("SSL handshaking to upstream");
-        let ssl = secure.client.begin(address, told).map_err(|error| failed(error.to_string()))?;
+        // A name that can't be sent is no server's fault.
+        let unsaid = |message| Failure::new(FailureKind::NoSocket, message).while_doing("SSL handshaking to upstream");
+        let ssl = secure.client.begin(address, told).map_err(|error| unsaid(error.message))?;
         let tls = Tls::new(plain, ssl, LARGEST_RECORD).map_err(|error| failed(error.to_string()))?;
         let shaken = timeout(self.connect_timeout, poll_fn(|cx| tls.poll_handshake(cx, false))).await;
         let shaken = match shaken {

@@ -124,7 +124,8 @@ macro_rules! rows {
             works(concat!($prefix, "_password_file"), ANY, N1, "Passphrases for the key, one a line.", say!(password_file, words::path)),
             works(concat!($prefix, "_protocols"), ANY, MORE1, "The versions that are spoken. Default: TLSv1.2 TLSv1.3.", |builder, directive| {
                     let before = own(builder, directive).values.protocols;
-                    own(builder, directive).values.protocols = Some(words::versions(directive, before)?);
+                    let protocols = words::versions(builder, directive, before)?;
+                    own(builder, directive).values.protocols = Some(protocols);
                     Ok(())
                 })
                 .repeatable(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod words;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ impl Module for Tls {
     const TITLE: &'static str = "TLS";
     const ROWS: &'static [Directive] = ROWS;
     type Settings = Settings;
-    type Main = ();
+    type Main = Main;
 
     fn variables(registry: &mut Registry<Request>) {
         for (name, value) in VARIABLES {
@@ -64,6 +65,13 @@ impl Module for Tls {
         server.tls = Some(Arc::new(made));
         Ok(())
     }
+}
+
+/// What the http block says once for all.
+#[derive(Debug, Clone, Default)]
+pub struct Main {
+    /// The sizes of the zones that sessions are shared in.
+    pub zones: HashMap<String, usize>,
 }
 
 /// What blocks inherit of this module.

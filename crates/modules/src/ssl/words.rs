@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use limpet_kernel::builder::{Fault, fault};
 use limpet_kernel::setters::{append, arg, text};
-use limpet_kernel::value;
+use limpet_kernel::{Level, value};
 use limpet_syntax as syntax;
 use limpet_tls::server::SessionCache;
 use limpet_tls::{CacheTerms, NameText, Protocols, Verify};
@@ -124,18 +124,29 @@ pub(super) fn command(builder: &mut Builder<'_>, directive: &syntax::Directive) 
 }
 
 /// Versions, added to those that are said already.
-pub(crate) fn versions(directive: &syntax::Directive, said: Option<Protocols>) -> Result<Protocols, Fault> {
-    directive.args.iter().try_fold(said.unwrap_or(Protocols::NONE), |protocols, word| {
-        match protocols.with(text(word)?) {
-            Some(protocols) => Ok(protocols),
-            None => fault(word, format!("invalid value \"{}\"", word.text())),
+pub(crate) fn versions(
+    builder: &mut Builder<'_>,
+    directive: &syntax::Directive,
+    said: Option<Protocols>,
+) -> Result<Protocols, Fault> {
+    let mut protocols = said.unwrap_or(Protocols::NONE);
+    for word in &directive.args {
+        let more = match protocols.with(text(word)?) {
+            Some(more) => more,
+            None => return fault(word, format!("invalid value \"{}\"", word.text())),
+        };
+        if more == protocols {
+            builder.notice(Level::Warn, format!("duplicate value \"{}\"", word.text()), directive);
         }
-    })
+        protocols = more;
+    }
+    Ok(protocols)
 }
 
 pub(super) fn protocols(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result<(), Fault> {
-    let settings = settings(builder, directive);
-    settings.values.protocols = Some(versions(directive, settings.values.protocols)?);
+    let before = settings(builder, directive).values.protocols;
+    let protocols = versions(builder, directive, before)?;
+    settings(builder, directive).values.protocols = Some(protocols);
     Ok(())
 }
 
@@ -174,7 +185,14 @@ pub(super) fn session_cache(builder: &mut Builder<'_>, directive: &syntax::Direc
                 if size < LEAST_ZONE {
                     return fault(word, format!("session cache \"{written}\" is too small"));
                 }
-                SessionCache::Shared(name.to_owned(), usize::try_from(size).unwrap_or(usize::MAX))
+                let size = usize::try_from(size).unwrap_or(usize::MAX);
+                let declared = *builder.http.main.ssl.zones.entry(name.to_owned()).or_insert(size);
+                if declared != size {
+                    return Err(Fault::Message(format!(
+                        "the size {size} of shared memory zone \"{name}\" conflicts with already declared size {declared}"
+                    )));
+                }
+                SessionCache::Shared(name.to_owned(), size)
             }
             _ => return invalid(),
         });
