@@ -84,6 +84,7 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
         socket_keepalive: pass.terms.socket_keepalive,
         tls: pass.tls.as_ref().map(|tls| secure(request, tls)),
         is_http2: pass.terms.http_version == HttpVersion::Http2,
+        is_grpc: pass.terms.tells_of_trailers,
         slice: pass.slices.as_ref().map(|slices| slice(request, slices)),
         body: request.body_for_backend(),
         stored: request.stored.clone(),

@@ -76,7 +76,9 @@ fn meaning(kind: FailureKind) -> (u16, Condition) {
     match kind {
         FailureKind::TimedOut => (504, Condition::Timeout),
         FailureKind::Invalid | FailureKind::Unasked => (502, Condition::InvalidHeader),
-        FailureKind::Broken | FailureKind::NoSocket | FailureKind::ClientGone => (502, Condition::Error),
+        FailureKind::Broken | FailureKind::Refused | FailureKind::NoSocket | FailureKind::ClientGone => {
+            (502, Condition::Error)
+        }
     }
 }
 
@@ -135,8 +137,9 @@ pub(super) fn while_proxying(request: &mut Request, side: Side, may_resend: bool
         request.attempt = None;
         return Decision::Close;
     }
-    let safe = is_safe(request, may_resend);
-    if trace.is_reused() && failure.kind == FailureKind::Broken && safe {
+    let is_untouched = failure.kind == FailureKind::Refused && may_resend;
+    let safe = is_untouched || is_safe(request, may_resend);
+    if trace.is_reused() && matches!(failure.kind, FailureKind::Broken | FailureKind::Refused) && safe {
         // The idle connection was closed as the request went out.
         ask_again(request);
         return Decision::NextServer;

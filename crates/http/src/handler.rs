@@ -63,6 +63,7 @@ impl front::Handler for Handler {
             idle: settings.keepalive_timeout,
             begin: server.client_header_timeout,
             head: u32::try_from(server.head_limits.head).unwrap_or(u32::MAX),
+            send: settings.send_timeout,
         })
     }
 

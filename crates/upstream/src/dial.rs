@@ -44,6 +44,8 @@ pub struct Dial {
     pub tls: Option<Secure>,
     /// HTTP/2 is spoken.
     pub is_http2: bool,
+    /// Trailers must not be lost, whatever stands in the head.
+    pub is_grpc: bool,
     /// Which requests share its connection.
     pub slice: Option<Slice>,
     /// How the request's body is delimited on its way to the backend.
@@ -97,6 +99,7 @@ impl Dial {
             slice: dial.slice.clone(),
             tls: dial.tls.clone(),
             is_http2: dial.is_http2,
+            is_grpc: dial.is_grpc,
         };
         let idle = if dial.fresh { None } else { dial.pools.take(dial.worker, &endpoint, dial.careful) };
         let mut connection = match idle {
@@ -124,7 +127,7 @@ impl Dial {
             Some(secure) => self.shake_hands(secure, socket).await?,
             None => socket,
         };
-        Ok(if self.is_http2 { http2::begin(socket, self.max_head_size) } else { socket })
+        Ok(if self.is_http2 { http2::begin(socket, self.max_head_size, self.is_grpc) } else { socket })
     }
 
     /// Begins TLS on a new connection.

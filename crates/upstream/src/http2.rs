@@ -4,6 +4,8 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -14,28 +16,30 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use limpet_message::body::{Body, Cursor};
 use limpet_message::field::{Fields, Known, decimal};
-use limpet_wire::http2::{Framed, lines, receive, send};
+use limpet_wire::http2::{Framed, Room, SMALL_FRAMES, lines, receive};
 use limpet_wire::{Outward, Pipe, Socket};
 use memchr::memmem;
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 /// What a server may send of a response before it is taken, in bytes.
 const WINDOW: u32 = 262_144;
+/// The kind of an error that says that nothing was done of a request.
+pub(super) const REFUSED: io::ErrorKind = io::ErrorKind::ConnectionRefused;
 /// What is collected for a server before a request has to wait, in bytes.
 const SEND_BUFFER: usize = 65_536;
 /// The largest frame of a connection to a server.
 const FRAME: u32 = 16_384;
 
 /// Begins HTTP/2 on a new connection. What is read from and written to the result is HTTP/1. `longest_head`: of a response,
-/// in bytes.
-pub(super) fn begin(socket: Socket, longest_head: usize) -> Socket {
+/// in bytes; `keeps_trailers`: those of a response with a length as well, which is left out then.
+pub(super) fn begin(socket: Socket, longest_head: usize, keeps_trailers: bool) -> Socket {
     let pipe = Pipe::default();
     let end = Socket::Pipe(pipe.end());
-    tokio::spawn(run(pipe, socket, longest_head));
+    tokio::spawn(run(pipe, socket, longest_head, keeps_trailers));
     end
 }
 
-async fn run(pipe: Pipe, socket: Socket, longest_head: usize) {
+async fn run(pipe: Pipe, socket: Socket, longest_head: usize, keeps_trailers: bool) {
     let scheme = if socket.tls().is_some() { Scheme::HTTPS } else { Scheme::HTTP };
     let mut builder = Builder::new();
     builder
@@ -44,23 +48,27 @@ async fn run(pipe: Pipe, socket: Socket, longest_head: usize) {
         .initial_connection_window_size(WINDOW)
         .max_frame_size(FRAME)
         .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(SMALL_FRAMES)
         .max_header_list_size(u32::try_from(longest_head).unwrap_or(u32::MAX));
-    let (requests, connection) = match builder.handshake::<_, Bytes>(Framed::new(socket, Vec::new())).await {
+    let (requests, connection) = match builder.handshake::<_, Bytes>(Framed::new(socket, Vec::new(), None)).await {
         Ok(both) => both,
         Err(error) => return fail(&pipe, &error),
     };
     let mut connection = pin!(connection);
-    let mut requests = pin!(serve(&pipe, requests, &scheme));
+    let is_asked = AtomicBool::new(false);
+    let mut requests = pin!(serve(&pipe, requests, &scheme, &is_asked, keeps_trailers));
+    let mut has_ended = false;
     poll_fn(|cx| {
-        if requests.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
+        loop {
+            if requests.as_mut().poll(cx).is_ready() || (has_ended && !is_asked.load(Relaxed)) {
+                return Poll::Ready(());
+            }
+            // What has come of an answer before the end is still passed on, and the stream learns what has become of its connection.
+            if has_ended || connection.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            has_ended = true;
         }
-        let has_ended = connection.as_mut().poll(cx).is_ready();
-        if has_ended {
-            // The stream learns what has become of its connection.
-            let _ = requests.as_mut().poll(cx);
-        }
-        if has_ended { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     pipe.give_up();
@@ -82,10 +90,17 @@ impl From<h2::Error> for Broken {
 }
 
 /// Serves one request after the other, until the connection can't serve another.
-async fn serve(pipe: &Pipe, mut requests: SendRequest<Bytes>, scheme: &Scheme) {
+async fn serve(
+    pipe: &Pipe,
+    mut requests: SendRequest<Bytes>,
+    scheme: &Scheme,
+    is_asked: &AtomicBool,
+    keeps_trailers: bool,
+) {
     let mut input = Vec::new();
     loop {
-        match exchange(pipe, &mut requests, scheme, &mut input).await {
+        is_asked.store(false, Relaxed);
+        match exchange(pipe, &mut requests, scheme, &mut input, is_asked, keeps_trailers).await {
             Ok(true) => {}
             Ok(false) | Err(Broken::Unwanted) => return,
             Err(Broken::Unfit(message)) => return pipe.fail(io::ErrorKind::InvalidInput, message),
@@ -100,6 +115,8 @@ async fn exchange(
     requests: &mut SendRequest<Bytes>,
     scheme: &Scheme,
     input: &mut Vec<u8>,
+    is_asked: &AtomicBool,
+    keeps_trailers: bool,
 ) -> Result<bool, Broken> {
     let length = loop {
         match memmem::find(input, b"\r\n\r\n") {
@@ -107,13 +124,14 @@ async fn exchange(
             None => more(pipe, input).await?,
         }
     };
+    is_asked.store(true, Relaxed);
     let rest = input.split_off(length);
     let (request, framing) = request(&std::mem::replace(input, rest), scheme)?;
     poll_fn(|cx| requests.poll_ready(cx)).await?;
     let (response, stream) = requests.send_request(request, framing.is_done())?;
     let mut has_sent = false;
     let mut is_answered = false;
-    let mut answer = pin!(answer(pipe, response));
+    let mut answer = pin!(answer(pipe, response, keeps_trailers));
     let whole = {
         let mut upload = pin!(upload(pipe, stream, framing, input));
         let mut is_whole = true;
@@ -177,13 +195,15 @@ async fn upload(
     if framing.is_done() {
         return Ok(true);
     }
+    // Whoever writes to the pipe bounds its waits.
+    let mut room = Room::new(None);
     loop {
         let (taken, kept) = framing.compact(input);
         let rest = input.split_off(taken.min(input.len()));
         input.truncate(kept);
         let data = Bytes::from(std::mem::replace(input, rest));
         let is_over = framing.is_done();
-        if !send(&mut stream, data, is_over).await {
+        if !room.send(&mut stream, data, is_over).await {
             return Ok(false);
         }
         if is_over {
@@ -202,12 +222,12 @@ async fn upload(
 }
 
 /// Passes an answer on.
-async fn answer(pipe: &Pipe, response: ResponseFuture) -> Result<(), h2::Error> {
+async fn answer(pipe: &Pipe, response: ResponseFuture, keeps_trailers: bool) -> Result<(), h2::Error> {
     let (head, mut body) = response.await?.into_parts();
     let is_over = body.is_end_stream();
     let has_length = head.headers.contains_key(CONTENT_LENGTH);
     // HTTP/1 has trailers behind chunks only.
-    let is_chunked = !is_over && (!has_length || head.headers.contains_key(TRAILER));
+    let is_chunked = !is_over && (!has_length || keeps_trailers || head.headers.contains_key(TRAILER));
     pipe.put(&[&head_of(head.status, head.headers, is_chunked, is_over)]);
     if is_over { Ok(()) } else { receive(pipe, &mut body, is_chunked).await }
 }
@@ -281,13 +301,11 @@ fn request(head: &[u8], scheme: &Scheme) -> Result<(Request<()>, Cursor), Broken
 fn fail(pipe: &Pipe, error: &h2::Error) {
     let number = error.reason().map_or(0, u32::from);
     let (kind, message) = match () {
-        () if error.is_go_away() && error.is_remote() => {
-            (io::ErrorKind::ConnectionAborted, format!("upstream sent goaway with error {number}"))
-        }
+        () if error.is_go_away() && error.is_remote() => (REFUSED, format!("upstream sent goaway with error {number}")),
         () if error.is_reset() && error.is_remote() => {
             // Nothing was done of a request that was refused.
             let is_refused = error.reason() == Some(Reason::REFUSED_STREAM);
-            let kind = if is_refused { io::ErrorKind::ConnectionRefused } else { io::ErrorKind::InvalidData };
+            let kind = if is_refused { REFUSED } else { io::ErrorKind::InvalidData };
             (kind, format!("upstream rejected request with error {number}"))
         }
         () if error.is_io() => (io::ErrorKind::UnexpectedEof, "upstream prematurely closed connection".to_owned()),

@@ -101,6 +101,7 @@ pub struct Endpoint {
     pub slice: Option<Slice>,
     pub tls: Option<Secure>,
     pub is_http2: bool,
+    pub is_grpc: bool,
 }
 
 /// The requests that share a connection, by Tengine's `slice_key=`.
@@ -112,7 +113,7 @@ pub struct Slice {
 }
 
 /// An endpoint, as it is looked up.
-type EndpointKey = (usize, Option<SocketAddr>, Option<Arc<[u8]>>, Option<(usize, Arc<str>)>, bool);
+type EndpointKey = (usize, Option<SocketAddr>, Option<Arc<[u8]>>, Option<(usize, Arc<str>)>, (bool, bool));
 
 #[derive(Debug, Default)]
 struct Pool {
@@ -280,7 +281,7 @@ impl Endpoint {
     fn key(&self) -> EndpointKey {
         let tls = self.tls.as_ref().map(|tls| (Arc::as_ptr(&tls.client) as usize, Arc::clone(&tls.name)));
         let slice = self.slice.as_ref().map(|slice| Arc::clone(&slice.key));
-        (Arc::as_ptr(&self.peer) as usize, self.from, slice, tls, self.is_http2)
+        (Arc::as_ptr(&self.peer) as usize, self.from, slice, tls, (self.is_http2, self.is_grpc))
     }
 }
 
@@ -308,7 +309,7 @@ mod tests {
     }
 
     fn endpoint() -> Endpoint {
-        Endpoint { peer: Arc::default(), from: None, slice: None, tls: None, is_http2: false }
+        Endpoint { peer: Arc::default(), from: None, slice: None, tls: None, is_http2: false, is_grpc: false }
     }
 
     fn pools(connections: u32, requests: u64) -> Pools {
@@ -358,6 +359,7 @@ mod tests {
             slice: Some(Slice { key: key.into(), most }),
             tls: None,
             is_http2: false,
+            is_grpc: false,
         };
         let mut servers = Vec::new();
         for (key, most) in [(b"a", 1), (b"a", 1), (b"b", 2), (b"b", 2), (b"c", 1)] {

@@ -15,6 +15,8 @@ use limpet_message::response::ResponseHead;
 use limpet_wire::{Fault, Socket};
 use parking_lot::Mutex;
 
+use crate::http2;
+
 /// Why a try came to nothing.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -38,6 +40,8 @@ pub enum FailureKind {
     Unasked,
     /// The connection did not come about, or ended too early.
     Broken,
+    /// The server says that it has done nothing of the request (HTTP/2).
+    Refused,
     /// The client has gone while its request could not be sent on.
     ClientGone,
 }
@@ -54,8 +58,11 @@ impl Failure {
     /// A system call on the connection has failed.
     pub(super) fn of_call(call: &str, error: &io::Error) -> Self {
         if let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<Fault>()) {
-            let is_invalid = error.kind() == io::ErrorKind::InvalidData;
-            let kind = if is_invalid { FailureKind::Invalid } else { FailureKind::Broken };
+            let kind = match error.kind() {
+                io::ErrorKind::InvalidData => FailureKind::Invalid,
+                http2::REFUSED => FailureKind::Refused,
+                _ => FailureKind::Broken,
+            };
             return Failure::new(kind, fault.0.clone());
         }
         match error.kind() {

@@ -4,18 +4,26 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{Pipe, Socket};
+use crate::{IoTimeout, Pipe, Socket};
+
+/// What small frames of data may cost before they are read, in h2's terms: 256 bytes less what a frame holds. A stream of
+/// messages of a few bytes is none of an attack, and its window bounds it as well.
+pub const SMALL_FRAMES: usize = 32 << 20;
 
 /// A socket as `h2` reads from it and writes to it.
 #[derive(Debug)]
 pub struct Framed<S> {
     socket: S,
+    /// How long it may take nothing of what is sent, if that is bounded here.
+    limit: Option<Duration>,
+    sending: IoTimeout,
     /// What has come already, and how much of it was read.
     input: Vec<u8>,
     read: usize,
@@ -23,8 +31,16 @@ pub struct Framed<S> {
 
 impl<S: AsRef<Socket>> Framed<S> {
     /// `input` has come of it already.
-    pub fn new(socket: S, input: Vec<u8>) -> Self {
-        Framed { socket, input, read: 0 }
+    pub fn new(socket: S, input: Vec<u8>, limit: Option<Duration>) -> Self {
+        Framed { socket, limit, sending: IoTimeout::new(), input, read: 0 }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = self.socket.as_ref().poll_write(cx, parts);
+        match self.limit {
+            Some(limit) => self.sending.bound(cx, limit, written),
+            None => written,
+        }
     }
 }
 
@@ -47,16 +63,16 @@ impl<S: AsRef<Socket> + Unpin> AsyncRead for Framed<S> {
 }
 
 impl<S: AsRef<Socket> + Unpin> AsyncWrite for Framed<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.socket.as_ref().poll_write(cx, &[IoSlice::new(bytes)])
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.write(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.socket.as_ref().poll_write(cx, parts)
+        self.write(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -80,7 +96,7 @@ impl<S: AsRef<Socket> + Unpin> AsyncWrite for Framed<S> {
 /// It ends before its time.
 pub async fn receive(pipe: &Pipe, body: &mut RecvStream, is_chunked: bool) -> Result<(), h2::Error> {
     loop {
-        poll_fn(|cx| pipe.poll_taken(cx)).await;
+        poll_fn(|cx| pipe.poll_room(cx)).await;
         let Some(data) = body.data().await else { break };
         let data = data?;
         match is_chunked {
@@ -108,25 +124,67 @@ pub fn lines(fields: &HeaderMap) -> Vec<u8> {
     text
 }
 
-/// Sends data over a stream as far as the peer gives room; `false` when it wants no more.
-pub async fn send(stream: &mut SendStream<Bytes>, mut data: Bytes, is_last: bool) -> bool {
-    loop {
-        if data.is_empty() {
-            return !is_last || stream.send_data(data, true).is_ok();
-        }
-        stream.reserve_capacity(data.len());
-        let room = poll_fn(|cx| match stream.poll_reset(cx) {
-            Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending => stream.poll_capacity(cx),
-        });
-        let Some(Ok(room)) = room.await else { return false };
-        let now = data.split_to(room.min(data.len()));
-        let is_end = is_last && data.is_empty();
-        if stream.send_data(now, is_end).is_err() {
-            return false;
-        }
-        if data.is_empty() {
-            return true;
+/// How long a peer gives a stream no room.
+#[derive(Debug)]
+pub struct Room {
+    limit: Option<Duration>,
+    waiting: IoTimeout,
+}
+
+impl Room {
+    /// `limit`: how long it may give none while there is something to send.
+    pub fn new(limit: Option<Duration>) -> Self {
+        Room { limit, waiting: IoTimeout::new() }
+    }
+
+    /// Waits for room for some of so many bytes. `None`: the peer wants no more, or takes too long. `there`: ready when there is
+    /// something to send (`true`), or there will be nothing more, so that no room is needed.
+    pub async fn wait(
+        &mut self,
+        stream: &mut SendStream<Bytes>,
+        bytes: usize,
+        there: impl Fn(&Context<'_>) -> Poll<bool>,
+    ) -> Option<usize> {
+        stream.reserve_capacity(bytes);
+        poll_fn(|cx| {
+            if stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            // What was given before is told only once.
+            let room = match stream.capacity() {
+                0 => stream.poll_capacity(cx).map(|room| room.and_then(Result::ok)),
+                given => Poll::Ready(Some(given)),
+            };
+            if room.is_ready() {
+                self.waiting.renew();
+                return room;
+            }
+            match (there(cx), self.limit) {
+                (Poll::Ready(false), _) => Poll::Ready(Some(0)),
+                (Poll::Ready(true), Some(limit)) => {
+                    self.waiting.bound(cx, limit, Poll::<io::Result<()>>::Pending).map(|_| None)
+                }
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Sends data over a stream as far as the peer gives room; `false` as with [`wait`](Self::wait).
+    pub async fn send(&mut self, stream: &mut SendStream<Bytes>, mut data: Bytes, is_last: bool) -> bool {
+        loop {
+            if data.is_empty() {
+                return !is_last || stream.send_data(data, true).is_ok();
+            }
+            let Some(room) = self.wait(stream, data.len(), |_| Poll::Ready(true)).await else { return false };
+            let now = data.split_to(room.min(data.len()));
+            let is_end = is_last && data.is_empty();
+            if stream.send_data(now, is_end).is_err() {
+                return false;
+            }
+            if data.is_empty() {
+                return true;
+            }
         }
     }
 }

@@ -8,8 +8,11 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
-/// Bytes that wait to be translated before writes have to wait.
-const WAITING: usize = 65_536;
+/// Bytes that wait to be read before the translator has to wait.
+const WAITING: usize = 16_384;
+/// Bytes that wait to be translated before writes have to wait: as much as a socket takes, so that what fits need not be put
+/// into a file.
+const WRITTEN: usize = 65_536;
 
 /// The translator's end of such a connection.
 #[derive(Debug, Clone, Default)]
@@ -114,6 +117,8 @@ impl PipeEnd {
                 state.inward = Vec::new();
             }
             state.inward.clear();
+        }
+        if state.inward.len() - state.read < WAITING {
             State::wake(&mut state.translator);
         }
         Ok(count)
@@ -121,7 +126,7 @@ impl PipeEnd {
 
     pub(crate) fn poll_writable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.0.lock();
-        if state.outward.len() < WAITING || state.broken || state.outward_ended {
+        if state.outward.len() < WRITTEN || state.broken || state.outward_ended {
             return Poll::Ready(Ok(()));
         }
         waits(&mut state.writer, cx);
@@ -135,7 +140,7 @@ impl PipeEnd {
         }
         let mut taken = 0;
         for part in parts {
-            let space = WAITING.saturating_sub(state.outward.len());
+            let space = WRITTEN.saturating_sub(state.outward.len());
             let now = part.get(..space.min(part.len())).unwrap_or_default();
             state.outward.extend_from_slice(now);
             taken += now.len();
@@ -179,10 +184,10 @@ impl Pipe {
         PipeEnd(Arc::clone(&self.0))
     }
 
-    /// Whether all that was put in has been read, so that there is room for more.
-    pub fn poll_taken(&self, cx: &Context<'_>) -> Poll<()> {
+    /// Whether so much of what was put in has been read that there is room for more.
+    pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.0.lock();
-        if state.inward.is_empty() || state.broken || state.inward_ended {
+        if state.inward.len() - state.read < WAITING || state.broken || state.inward_ended {
             return Poll::Ready(());
         }
         waits(&mut state.translator, cx);
@@ -194,6 +199,10 @@ impl Pipe {
         let mut state = self.0.lock();
         if state.inward_ended || state.broken {
             return;
+        }
+        if state.read > WAITING {
+            let read = std::mem::take(&mut state.read);
+            state.inward.drain(..read);
         }
         parts.iter().for_each(|part| state.inward.extend_from_slice(part));
         State::wake(&mut state.reader);
@@ -218,6 +227,16 @@ impl Pipe {
         state.fault = fault;
         State::wake(&mut state.reader);
         State::wake(&mut state.writer);
+    }
+
+    /// Ready when something was written to the socket that the translator has not taken (`true`), or nothing more will be.
+    pub fn poll_has_outward(&self, cx: &Context<'_>) -> Poll<bool> {
+        let mut state = self.0.lock();
+        if !state.outward.is_empty() || state.outward_ended {
+            return Poll::Ready(!state.outward.is_empty());
+        }
+        waits(&mut state.translator, cx);
+        Poll::Pending
     }
 
     /// What was written to the socket since, or its end.
@@ -246,17 +265,22 @@ mod tests {
         let end = pipe.end();
         assert_eq!(end.try_read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         pipe.put(&[b"ab", b"cde"]);
-        assert!(pipe.poll_taken(&cx).is_pending() && end.has_unread());
+        assert!(end.has_unread());
         let mut space = [0; 4];
         assert_eq!((end.try_read(&mut space).unwrap(), &space), (4, b"abcd"));
         assert_eq!(end.try_read(&mut space).unwrap(), 1);
-        assert!(pipe.poll_taken(&cx).is_ready() && !end.has_unread());
-        let large = vec![b'x'; WAITING + 1];
-        assert_eq!(end.try_write_vectored(&[IoSlice::new(b"12"), IoSlice::new(&large)]).unwrap(), WAITING);
+        assert!(pipe.poll_room(&cx).is_ready() && !end.has_unread());
+        pipe.put(&[&vec![b'x'; WAITING + 2]]);
+        assert!(pipe.poll_room(&cx).is_pending());
+        assert_eq!(end.try_read(&mut space).unwrap(), 4);
+        assert!(pipe.poll_room(&cx).is_ready());
+        assert_eq!(end.try_read(&mut vec![0; 2 * WAITING]).unwrap(), WAITING - 2);
+        let large = vec![b'x'; WRITTEN + 1];
+        assert_eq!(end.try_write_vectored(&[IoSlice::new(b"12"), IoSlice::new(&large)]).unwrap(), WRITTEN);
         assert!(end.poll_writable(&cx).is_pending());
         assert_eq!(end.try_write_vectored(&[IoSlice::new(b"3")]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let Poll::Ready(Outward::Bytes(bytes)) = pipe.poll_outward(&cx) else { panic!("nothing") };
-        assert_eq!(bytes.len(), WAITING);
+        assert_eq!(bytes.len(), WRITTEN);
         assert!(pipe.poll_outward(&cx).is_pending() && end.poll_writable(&cx).is_ready());
         end.shutdown_write();
         assert_eq!(pipe.poll_outward(&cx), Poll::Ready(Outward::Ended));

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::processes::{Server, Trio, grpc_backend};
@@ -11,6 +12,12 @@ use crate::traffic::{in_turns, rows};
 
 const ROUNDS: usize = 7;
 const IDLE: usize = 5000;
+
+/// The handshake, with the key of RFC 6455's example.
+const ASKED: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+const ACCEPTED: &[u8] = b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 pub fn measure(page: &mut String) {
     let head = "CPU µs | user | system | to nginx | in a second | to nginx |\n|---|---|---|---|---|---|---|---|";
@@ -30,28 +37,30 @@ pub fn measure(page: &mut String) {
     drop((servers, origin));
     let _ = writeln!(page, "\n## WebSockets\n\n{IDLE} idle WebSockets.\n\n| server | bytes per connection |\n|---|---|");
     for (place, name) in ["nginx", "HAProxy", "limpet"].into_iter().enumerate() {
-        let backend = listening();
+        let (backend, open) = listening();
         let server = &Trio::websockets().start(backend)[place];
         let _ = writeln!(page, "| {name} | {} |", idle(server));
+        open.lock().expect("no panic").clear();
     }
     page.push('\n');
 }
 
-/// A backend that changes the protocol with everybody, and then says nothing. It ends with the program.
-fn listening() -> u16 {
+/// A backend that changes the protocol with everybody, and then says nothing, and its connections. It ends with the program.
+fn listening() -> (u16, Arc<Mutex<Vec<TcpStream>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
+    let open = Arc::new(Mutex::new(Vec::new()));
+    let all = Arc::clone(&open);
     std::thread::spawn(move || {
-        let mut all = Vec::new();
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { continue };
             if head(&mut stream) {
-                let _ = stream.write_all(b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
-                all.push(stream);
+                let _ = stream.write_all(ACCEPTED);
+                all.lock().expect("no panic").push(stream);
             }
         }
     });
-    port
+    (port, open)
 }
 
 /// Reads up to the end of a head.
@@ -71,8 +80,7 @@ fn idle(server: &Server) -> u64 {
     let open = |count: usize| -> Vec<_> {
         let one = |_| {
             let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("connected");
-            let ask = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
-            stream.write_all(ask).expect("sent");
+            stream.write_all(ASKED).expect("sent");
             assert!(head(&mut stream), "{} says nothing", server.name);
             stream
         };

@@ -55,6 +55,11 @@ impl Open {
         drop(connections);
         Open { clients: Arc::clone(clients), number: conn.number }
     }
+
+    /// The connection has had so many streams: for memory they count as clients.
+    pub fn had_streams(&self, streams: u64) {
+        self.clients.peak.fetch_max(usize::try_from(streams).unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
 }
 
 impl Drop for Open {

@@ -122,7 +122,7 @@ async fn next(listener: &AsyncFd<Arc<OwnedFd>>, address: &Address) -> io::Result
 }
 
 /// Serves a connection until it ends.
-async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
+async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, open: Open) {
     if let Some(tls) = conn.socket.tls()
         && !Box::pin(shake_hands(&*handler, &conn, tls)).await
     {
@@ -135,7 +135,8 @@ async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
     if let Some(terms) = http2
         && conn.tls().is_some_and(|tls| tls.with(|ssl| ssl.selected_alpn_protocol() == Some(b"h2")))
     {
-        return Box::pin(streams::run(handler, conn, input, terms)).await;
+        Box::pin(streams::run(handler, Arc::clone(&conn), input, terms)).await;
+        return open.had_streams(conn.requests().min(terms.streams.into()));
     }
     http2 = http2.filter(|_| !conn.is_secure());
     let mut keepalive_timeout = None;
@@ -151,7 +152,8 @@ async fn serve(handler: Arc<impl Handler>, conn: Arc<Conn>, _open: Open) {
         if let Some(terms) = http2.take()
             && Box::pin(begins_streams(&conn, &mut input, terms)).await
         {
-            return Box::pin(streams::run(handler, conn, input, terms)).await;
+            Box::pin(streams::run(handler, Arc::clone(&conn), input, terms)).await;
+            return open.had_streams(conn.requests().min(terms.streams.into()));
         }
         first = false;
         let Some((kept, rest)) = Box::pin(request(&*handler, &conn, input, pipelined)).await else { return };

@@ -17,7 +17,7 @@ use limpet_log::LogLevel;
 use limpet_message::body::{Body, Cursor};
 use limpet_message::field::{Fields, Known};
 use limpet_message::response::{Framing, MAX_HEAD, ResponseHead, Unread};
-use limpet_wire::http2::{Framed, receive, send};
+use limpet_wire::http2::{Framed, Room, SMALL_FRAMES, receive};
 use limpet_wire::{Outward, Pipe, Socket};
 use tokio::time::{Sleep, sleep, timeout};
 
@@ -29,8 +29,12 @@ use super::request;
 const LONGEST_HEAD: usize = 4 * MAX_HEAD;
 /// What a client says first that begins with HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// HTTP/2 counts 32 bytes more for each field than nginx: room for as many as there may be.
+const FIELDS: u32 = 32 * 1000;
 /// What a client may send of bodies before they are asked for, in bytes (nginx's `http2_body_preread_size`).
 const WINDOW: u32 = 65_535;
+/// The largest window there is.
+const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// How long a client that was told that the connection ends may take to agree.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What is collected for a client before streams have to wait, in bytes.
@@ -49,6 +53,8 @@ pub struct Terms {
     pub begin: Duration,
     /// The longest head.
     pub head: u32,
+    /// How long a client may take nothing of what it is sent.
+    pub send: Duration,
 }
 
 /// Whether a client begins with HTTP/2; `None`: more of it is needed to tell.
@@ -70,13 +76,16 @@ impl AsRef<Socket> for Of {
 
 /// Serves a connection until it ends. `input` has come of it already.
 pub(super) async fn run(handler: Arc<impl Handler>, conn: Arc<Conn>, input: Vec<u8>, terms: Terms) {
-    let io = Framed::new(Of(Arc::clone(&conn)), input);
+    let io = Framed::new(Of(Arc::clone(&conn)), input, Some(terms.send));
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(terms.streams)
-        .max_header_list_size(terms.head)
+        .max_header_list_size(terms.head.saturating_add(FIELDS))
         .initial_window_size(WINDOW)
-        .max_send_buffer_size(SEND_BUFFER);
+        // A stream whose body nobody takes must not hold the others up: each has a window of its own.
+        .initial_connection_window_size(MAX_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(SMALL_FRAMES);
     conn.begin_streams();
     let Ok(Ok(mut connection)) = timeout(terms.begin, builder.handshake::<_, Bytes>(io)).await else { return };
     let mut drained = pin!(conn.drained());
@@ -130,7 +139,7 @@ pub(super) async fn run(handler: Arc<impl Handler>, conn: Arc<Conn>, input: Vec<
                 if conn.count_request() >= terms.requests {
                     end(&mut connection);
                 }
-                tokio::spawn(stream(Arc::clone(&handler), Arc::clone(&conn), request, respond));
+                tokio::spawn(stream(Arc::clone(&handler), Arc::clone(&conn), request, respond, terms.send));
             }
             Some(Err(error)) => {
                 if error.is_go_away() || error.is_library() {
@@ -149,6 +158,7 @@ async fn stream(
     conn: Arc<Conn>,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
+    limit: Duration,
 ) {
     let (parts, mut body) = request.into_parts();
     let pipe = Pipe::default();
@@ -170,7 +180,7 @@ async fn stream(
     };
     let mut serve = pin!(serve);
     let mut receive = pin!(receive);
-    let mut send = pin!(answer(&pipe, respond, is_head));
+    let mut send = pin!(answer(&pipe, respond, is_head, limit));
     let mut is_served = false;
     poll_fn(|cx| {
         if !is_served {
@@ -200,8 +210,11 @@ fn head(parts: &Parts, is_chunked: bool) -> Vec<u8> {
     if let Some(authority) = authority {
         line(&[b"Host: ", authority.as_bytes(), b"\r\n"]);
     }
+    // Another host beside the authority is one too many, as it is in HTTP/1.
+    let is_said =
+        |value: &HeaderValue| authority.is_some_and(|said| said.as_bytes().eq_ignore_ascii_case(value.as_bytes()));
     for (name, value) in &parts.headers {
-        if *name == COOKIE || *name == EXPECT || (*name == HOST && authority.is_some()) {
+        if *name == COOKIE || *name == EXPECT || (*name == HOST && is_said(value)) {
             continue;
         }
         line(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
@@ -219,7 +232,7 @@ fn head(parts: &Parts, is_chunked: bool) -> Vec<u8> {
 }
 
 /// Passes an answer on until it is over, or the client does not want it any more.
-async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool) {
+async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool, limit: Duration) {
     let mut bytes = Vec::new();
     let head = loop {
         let outward = poll_fn(|cx| match respond.poll_reset(cx) {
@@ -253,7 +266,7 @@ async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool) {
     let is_over = framing.as_ref().is_some_and(|framing| framing.is_done());
     let Ok(stream) = respond.send_response(response(&head), is_over) else { return };
     if !is_over {
-        send_body(pipe, stream, framing, bytes).await;
+        send_body(pipe, stream, framing, bytes, limit).await;
     }
 }
 
@@ -284,8 +297,15 @@ fn fields<'f>(lines: impl Iterator<Item = (Known, &'f [u8], &'f [u8])>) -> Heade
 }
 
 /// Sends a body, of which `bytes` are there already.
-async fn send_body(pipe: &Pipe, mut stream: SendStream<Bytes>, mut framing: Option<Cursor>, mut bytes: Vec<u8>) {
+async fn send_body(
+    pipe: &Pipe,
+    mut stream: SendStream<Bytes>,
+    mut framing: Option<Cursor>,
+    mut bytes: Vec<u8>,
+    limit: Duration,
+) {
     let mut trailers = Vec::new();
+    let mut room = Room::new(Some(limit));
     loop {
         if let Some(framing) = &mut framing {
             let (_, kept) = framing.compact_with_trailers(&mut bytes, &mut trailers, LONGEST_HEAD);
@@ -299,8 +319,8 @@ async fn send_body(pipe: &Pipe, mut stream: SendStream<Bytes>, mut framing: Opti
             // The blank line is always there.
             let trailers = Some(&trailers).filter(|trailers| is_over && trailers.len() > 2);
             let data = Bytes::from(std::mem::take(&mut bytes));
-            if !send(&mut stream, data, is_over && trailers.is_none()).await {
-                return;
+            if !room.send(&mut stream, data, is_over && trailers.is_none()).await {
+                return stream.send_reset(Reason::CANCEL);
             }
             if let Some(trailers) = trailers {
                 let _ = stream.send_trailers(fields(Fields::of_trailers(trailers).unwrap_or_default().iter()));
@@ -308,6 +328,10 @@ async fn send_body(pipe: &Pipe, mut stream: SendStream<Bytes>, mut framing: Opti
             if is_over {
                 return;
             }
+        }
+        // Nothing is taken before there is room for it: who writes has to wait then.
+        if room.wait(&mut stream, 1, |cx| pipe.poll_has_outward(cx)).await.is_none() {
+            return stream.send_reset(Reason::CANCEL);
         }
         let outward = poll_fn(|cx| match stream.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(None),
@@ -345,7 +369,7 @@ mod tests {
         let request = Request::builder()
             .uri("https://a.example/x?y")
             .header("cookie", "a=1")
-            .header("host", "other")
+            .header("host", "A.example")
             .header("x-y", "z")
             .header("cookie", "b=2")
             .body(())
