@@ -271,6 +271,23 @@ fn both_directions_stream_at_once() {
 }
 
 #[test]
+fn many_small_messages_are_no_attack() {
+    let (to, _) = server("a");
+    let (_limpet, port) = before(&[to], "keepalive 8;", "client_max_body_size 0;");
+    block_on(async {
+        let mut stub = Stub::connect(port).await;
+        let messages = tokio_stream::iter((0..30_000).map(|number: u32| vec![number as u8]));
+        let mut replies = stub.chat(messages).await.expect("a reply").into_inner();
+        let mut count = 0;
+        while let Some(reply) = replies.message().await.expect("fine") {
+            assert_eq!(reply, [b'a', b':', count as u8]);
+            count += 1;
+        }
+        assert_eq!(count, 30_000);
+    });
+}
+
+#[test]
 fn a_stream_that_is_larger_than_a_body_may_be_is_cut_and_told() {
     let (to, _) = server("a");
     let (limpet, port) = before(&[to], "", "client_max_body_size 100k;");
@@ -537,6 +554,64 @@ fn a_request_that_a_server_has_not_begun_with_when_it_goes_away_goes_elsewhere()
     let (limpet, port) = proxy(&[to, good], "", "");
     assert_eq!(get(port, "/", &[]).text(), "good");
     limpet.logs("upstream sent goaway with error 11 while reading response header from upstream");
+}
+
+/// A server may end its connection behind each answer, as nginx does after so many requests.
+#[test]
+fn answers_are_whole_whose_connection_ends_behind_them() {
+    let to = port();
+    let _nginx = nginx(&format!(
+        "listen 127.0.0.1:{to} http2; keepalive_requests 3; location / {{ return 200 {}; }}",
+        "x".repeat(3000)
+    ));
+    eventually("nginx listens", || std::net::TcpStream::connect(("127.0.0.1", to)).is_ok());
+    let (limpet, port) = proxy(&[to], "keepalive 8;", "");
+    for round in 0..60 {
+        let response = get(port, "/", &[]);
+        assert_eq!((response.status, response.body.len()), (200, 3000), "{round}: {}", limpet.error_log());
+    }
+    assert!(!limpet.error_log().contains("[error]"), "{}", limpet.error_log());
+}
+
+#[test]
+fn a_call_that_a_server_has_refused_goes_elsewhere() {
+    let (bad, _) = acting(|_, _| Act::Reset(h2::Reason::REFUSED_STREAM));
+    let (good, _) = server("a");
+    let (limpet, port) = before(&[bad, good], "", "");
+    block_on(async {
+        let mut stub = Stub::connect(port).await;
+        for _ in 0..4 {
+            // A POST, and nothing was done of it.
+            assert_eq!(stub.text("x").await, "a:x");
+        }
+    });
+    limpet.logs("upstream rejected request with error 7 while reading response header from upstream");
+}
+
+#[test]
+fn trailers_behind_a_length_are_not_lost_to_grpc() {
+    let (to, _) = acting(|_, _| answer(&[("content-length", "2")], "ok", &[("grpc-status", "0")]));
+    let (_limpet, port) = before(&[to], "", "");
+    let mut client = limpet_tests::Client::connect(port);
+    client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let text = String::from_utf8(client.to_end()).expect("text");
+    assert!(text.ends_with("\r\n2\r\nok\r\n0\r\ngrpc-status: 0\r\n\r\n"), "{text}");
+}
+
+#[test]
+fn what_is_wrong_with_grpc_pass_is_told_at_load() {
+    for (target, message) in [
+        ("grpc://127.0.0.1", "no port in upstream \"127.0.0.1\" in "),
+        ("http://127.0.0.1:1", "invalid host in upstream \"http://127.0.0.1:1\" in "),
+        ("127.0.0.1:1/x", "invalid host in upstream \"127.0.0.1:1/x\" in "),
+        ("grpc://u$x", "variables in \"grpc_pass\" are not supported by limpet in "),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = format!("events {{}} http {{ server {{ location / {{ grpc_pass {target}; }} }} }}");
+        std::fs::write(folder.path().join("nginx.conf"), text).expect("written");
+        let output = limpet_tests::run(&["-t", "-p", folder.path().to_str().expect("a path"), "-c", "nginx.conf"]);
+        assert!(output.status == 1 && output.stderr.contains(message), "{target}: {}", output.stderr);
+    }
 }
 
 #[test]

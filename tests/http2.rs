@@ -395,3 +395,112 @@ fn floods_are_ended_and_hurt_nobody_else() {
     assert!(limpet.memory() < before + 32 * 1024, "{before} to {} KiB", limpet.memory());
     assert!(!limpet.error_log().contains("panicked"), "{}", limpet.error_log());
 }
+
+#[test]
+fn a_client_that_takes_nothing_is_let_go_after_send_timeout() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("large"), vec![b'x'; 1_000_000]).expect("a file");
+    let root = folder.path().display();
+    let (limpet, port) = front(&format!("send_timeout 300ms; keepalive_timeout 200ms; root {root};"));
+    block_on(async {
+        // No window is left, and none is given.
+        let (mut sender, connection) = connect(port).await;
+        let (response, _) =
+            sender.send_request(request("GET", "/large").body(()).expect("a request"), true).expect("sent");
+        let (_, mut body) = response.await.expect("a head").into_parts();
+        let mut taken = 0;
+        let error = loop {
+            match body.data().await {
+                Some(Ok(data)) => taken += data.len(),
+                Some(Err(error)) => break error,
+                None => panic!("all of it came"),
+            }
+        };
+        assert!(error.is_reset() && taken <= 65_535, "{error} after {taken}");
+        let _ = connection.await.expect("a task");
+    });
+    // And who does not read at all.
+    let mut silent = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+    let window = [frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]), frame(8, 0, 0, &[0x7f, 0xff, 0, 0])].concat();
+    let get = |stream| frame(1, 5, stream, b"\x82\x86\x01\x01x\x04\x06/large");
+    let streams: Vec<u8> = (0..40).flat_map(|number| get(2 * number + 1)).collect();
+    silent.write_all(&[PREFACE, &window, &streams].concat()).expect("sent");
+    limpet.logs("client timed out (110: Connection timed out)");
+}
+
+#[test]
+fn uploads_that_a_backend_does_not_take_hold_no_others_up() {
+    let deaf = Backend::driven(|_, mut stream| {
+        let _ = stream.read(&mut [0; 100]);
+        std::thread::sleep(Duration::from_secs(60));
+    });
+    let quick = Backend::planned(|_, request| Script::ok(&request.len().to_string()));
+    let (_limpet, port) = front(&format!(
+        "client_max_body_size 0; proxy_request_buffering off; location /deaf {{ proxy_pass http://{}; }}
+         location / {{ proxy_pass http://{}; }}",
+        deaf.address(),
+        quick.address()
+    ));
+    block_on(async {
+        let (sender, _) = connect(port).await;
+        for _ in 0..4 {
+            let mut sender = sender.clone();
+            tokio::spawn(async move { post(&mut sender, request("POST", "/deaf"), vec![b'x'; 20_000_000]).await });
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut sender = sender;
+        let (status, body) = post(&mut sender, request("POST", "/"), vec![b'x'; 200_000]).await;
+        assert!(status == 200 && text(&body).parse::<usize>().expect("a number") > 200_000);
+    });
+}
+
+#[test]
+fn two_hosts_are_one_too_many() {
+    let (limpet, port) = front("return 200 $host;");
+    block_on(async {
+        let (mut sender, _) = connect(port).await;
+        let same = ask(&mut sender, request("GET", "/").header("host", "localhost")).await;
+        assert_eq!((same.0.status().as_u16(), &*text(&same.1)), (200, "localhost"));
+        assert_eq!(ask(&mut sender, request("GET", "/").header("host", "other")).await.0.status().as_u16(), 400);
+    });
+    limpet.logs("client sent duplicate host header");
+}
+
+#[test]
+fn frames_that_only_make_work_are_bounded_and_many_fields_are_none() {
+    let (limpet, port) = front("return 200 x;");
+    for kind in [2, 4, 6] {
+        let payload = [0; 8];
+        let one = |stream| {
+            frame(kind, 0, if kind == 2 { stream } else { 0 }, &payload[..[5, 0, 8][usize::from(kind) / 2 - 1]])
+        };
+        let many = move |number: u32| one(2 * number + 1).repeat(100);
+        assert!(is_ended_by(port, 20_000, many), "{kind}");
+    }
+    limpet.logs("http2 flood detected");
+    block_on(async {
+        let (mut sender, _) = connect(port).await;
+        let mut many = request("GET", "/");
+        for number in 0..600 {
+            many = many.header("cookie", format!("crumb{number}={}", "x".repeat(20)));
+        }
+        assert_eq!(ask(&mut sender, many).await.0.status().as_u16(), 200);
+    });
+}
+
+#[test]
+fn a_stream_that_is_given_up_is_told() {
+    let backend = Backend::new(Script::Hang);
+    let (limpet, port) = front(&format!("location / {{ proxy_pass http://{}; }}", backend.address()));
+    block_on(async {
+        let (mut sender, _) = connect(port).await;
+        let (response, stream) =
+            sender.send_request(request("GET", "/").body(()).expect("a request"), true).expect("sent");
+        while backend.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drop((response, stream));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    });
+    limpet.logs("client canceled stream 1");
+}

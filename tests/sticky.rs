@@ -622,6 +622,8 @@ fn browsers_are_told_what_they_want_to_know_of_the_cookie() {
     assert_eq!(set("/auto", &[]).ends_with("; Path=/; Secure; SameSite=Lax"), is_secure);
     assert_eq!(set("/auto", &["X-Forwarded-Proto: https"]).contains("; Secure"), is_secure);
     assert_eq!(set("/forwarded", &[]).contains("; Secure"), is_secure);
+    assert!(set("/forwarded", &["X-Forwarded-Proto: https, http"]).contains("; Secure"));
+    assert_eq!(set("/forwarded", &["X-Forwarded-Proto: http, https"]).contains("; Secure"), is_secure);
     assert!(set("/forwarded", &["X-Forwarded-Proto: HTTPS"]).ends_with("; Path=/; Secure; SameSite=Strict"));
     assert_eq!(set("/auto/missing", &[]), "");
     assert!(set("/always/missing", &[]).starts_with("always="));
@@ -690,6 +692,11 @@ fn signed_sessions_are_shared_by_a_secret_and_can_not_be_made_up() {
         let cookie = format!("Cookie: route={}", sid(&backends[1].address()));
         let answers: Vec<String> = (0..6).map(|_| get(front, "/", &[&cookie]).text()).collect();
         assert_eq!(answers.iter().all(|answer| answer == "1"), is_kept, "{date}: {answers:?}");
+        // What was signed does not count without its signature.
+        let sealed = text.split('|').next().expect("a SID");
+        let cookie = format!("Cookie: route={sealed}");
+        let set = get(front, "/", &[&cookie]).cookie("route");
+        assert!(set.is_some(), "{date}");
     }
 }
 
@@ -698,11 +705,14 @@ fn secrets_are_read_from_files_and_must_be_long() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().display();
     std::fs::write(folder.path().join("short"), "0123456789abcdef\n\nshort\n").expect("written");
+    std::fs::write(folder.path().join("empty"), "\n  \n").expect("written");
     std::fs::write(folder.path().join("good"), "0123456789abcdef\n# this one is a secret too\n").expect("written");
     for (arguments, expected) in [
         ("secret=file:good", "successful"),
         ("secret=file:short", "a secret of session_sticky has fewer than 16 bytes"),
         ("secret=short", "a secret of session_sticky has fewer than 16 bytes"),
+        ("secret=file:empty", "empty\" holds no secret for session_sticky"),
+        ("secret=file:good secret=file:empty", "empty\" holds no secret for session_sticky"),
         ("secret=file:none", "none\" failed (2: No such file or directory)"),
         ("", "upstream u: hash=hmac needs a secret"),
         ("secret=file:good mode=rewrite", "upstream u: hash=hmac is for mode=insert"),

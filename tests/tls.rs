@@ -269,11 +269,11 @@ fn what_is_wrong_with_files_is_told_at_load() {
         ("ssl_session_ticket_key a.crt;", "\"DIR/a.crt\" must be 48 or 80 bytes in DIR/nginx.conf:2"),
         (
             "ssl_client_certificate none; ssl_verify_client on;",
-            "SSL_CTX_load_verify_locations(\"DIR/none\") failed (SSL:",
+            "cannot load certificate \"DIR/none\": BIO_new_file() failed (SSL:",
         ),
         (
             "ssl_crl none; ssl_trusted_certificate ca.crt; ssl_verify_client on;",
-            "X509_LOOKUP_load_file(\"DIR/none\") failed (SSL:",
+            "cannot load CRL \"DIR/none\": BIO_new_file() failed (SSL:",
         ),
         ("ssl_password_file none;", "open() \"DIR/none\" failed (2: No such file or directory) in DIR/nginx.conf:2"),
         (

@@ -1,6 +1,7 @@
 //! Bodies on their way: the client's to the backend, and the backend's to the client.
 
 use bytes::Bytes;
+use limpet_log::clock;
 
 use super::ctx::Request;
 
@@ -36,6 +37,9 @@ pub(super) fn to_client(request: &mut Request, piece: Option<Bytes>, end: bool) 
     let piece = piece.filter(|piece: &Bytes| !piece.is_empty());
     count(request, piece.as_ref().map_or(0, Bytes::len));
     if end {
+        if request.attempt.as_ref().is_some_and(|attempt| !attempt.dial.trace.came_at_once()) {
+            clock::tick();
+        }
         // However long the client takes from here.
         request.end_try(None);
         request.exchange().ending = true;

@@ -282,7 +282,11 @@ impl Request {
 
     /// Bytes sent to the client without the head, the framing of chunks included.
     pub fn body_bytes_sent(&self) -> u64 {
-        self.conn.bytes_sent().saturating_sub(self.head_bytes)
+        match self.conn.is_stream() {
+            // A stream has chunks only inside of the program.
+            true => self.body_bytes,
+            false => self.conn.bytes_sent().saturating_sub(self.head_bytes),
+        }
     }
 
     /// Writes to the error log of the location, with what nginx tells of a request.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use limpet_log::LogLevel;
 use limpet_message::host::host_name;
 use limpet_tls::server::{self, Choose};
-use limpet_tls::{Verify, errors, peer};
+use limpet_tls::{SslRef, Verify, errors, peer};
 use limpet_wire::{Address, HandshakeError, Plain, Socket, Tls};
 
 use super::ctx::Request;
@@ -113,7 +113,8 @@ pub(super) fn refuse(request: &mut Request) -> Option<Decision> {
         return None;
     }
     // What the handshake was about was another name's.
-    let named = tls.with(|ssl| server::chosen_by_name(ssl).then(|| peer::server_name(ssl)).flatten());
+    let asked = |ssl: &SslRef| server::asked(ssl).map(str::to_owned);
+    let named = tls.with(|ssl| server::chosen_by_name(ssl).then(|| asked(ssl)).flatten());
     if named.is_some_and(|named| !named.as_bytes().eq_ignore_ascii_case(request.host())) {
         let message = "client attempted to request the server name different from the one that was negotiated";
         request.log_error(LogLevel::Info, &format!("{message} while reading client request headers"));

@@ -132,7 +132,7 @@ pub(super) fn read_session(request: &mut Request, policy: &Policy, members: &Mem
         return;
     }
     let cookies = request.head.values(Known::Cookie);
-    let session = read(policy, cookies, clock::unix_seconds(), |sid| members.sids.find(sid));
+    let session = read(policy, cookies, clock::unix_seconds(), |sid, is_signed| members.find_sid(sid, is_signed));
     let falls_back = policy.falls_back();
     let (state, home, held, first) = match session {
         FoundSession::None => (SessionState::New, None, false, None),
@@ -149,7 +149,9 @@ pub(super) fn read_session(request: &mut Request, policy: &Policy, members: &Mem
         FoundSession::Known { peer, first } => (SessionState::Kept, Some(peer), !falls_back, first),
     };
     let says_so = |request: &Request| {
-        request.head.value(Known::XForwardedProto).is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))
+        // Of several proxies the first one has seen the client.
+        let said = request.head.value(Known::XForwardedProto).and_then(|said| said.split(|byte| *byte == b',').next());
+        said.is_some_and(|said| said.trim_ascii().eq_ignore_ascii_case(b"https"))
     };
     let is_secure = request.conn.is_secure() || policy.heeds_forwarded_proto() && says_so(request);
     request.sticky =

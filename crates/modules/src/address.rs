@@ -64,6 +64,8 @@ impl Target {
     pub fn resolve(&self, default_port: u16, outside: &dyn Outside) -> Result<Vec<Address>, &'static str> {
         let (host, port) = match self {
             Target::Unix(path) => return Ok(vec![Address::Unix(path.clone())]),
+            // Some protocols have no port of their own.
+            Target::Host { port: None, .. } if default_port == 0 => return Err("no port"),
             Target::Host { host, port } => (host.as_str(), port.unwrap_or(default_port)),
         };
         if let Ok(ip) = host.parse::<IpAddr>() {

@@ -29,14 +29,15 @@ pub enum FoundSession<'h, P> {
     },
 }
 
-/// The session in the Cookie headers of one request, at `now` in Unix seconds. `find` knows the servers' SIDs.
+/// The session in the Cookie headers of one request, at `now` in Unix seconds. `find` knows the servers' SIDs: those of signed
+/// cookies (`true`; all, where none is signed), and those that count without a signature.
 ///
 /// Of several cookies with our name the first whose SID is known counts, and if none is known the first.
 pub fn read<'h, P>(
     policy: &Policy,
     cookie_headers: impl IntoIterator<Item = &'h [u8]>,
     now: i64,
-    find: impl Fn(&[u8]) -> Option<P>,
+    find: impl Fn(&[u8], bool) -> Option<P>,
 ) -> FoundSession<'h, P> {
     let mut first_found = FoundSession::None;
     for header in cookie_headers {
@@ -47,16 +48,17 @@ pub fn read<'h, P>(
             }
             let value = match &policy.seal {
                 Some(seal) if !value.is_empty() => seal.open(value, now),
-                _ => Some(value),
+                _ => Some((value, true)),
             };
-            let found = match value.map_or(Claim::Malformed, |value| claim(policy, value)) {
+            let is_signed = value.is_some_and(|(_, is_signed)| is_signed);
+            let found = match value.map_or(Claim::Malformed, |(value, _)| claim(policy, value)) {
                 Claim::Nothing => continue,
                 Claim::Malformed => FoundSession::Malformed,
                 Claim::Sid { sid, stamps } => {
                     let expired =
                         policy.limits.zip(stamps).is_some_and(|(limits, stamps)| !stamps.are_fresh(limits, now));
                     let first = stamps.map(|stamps| stamps.first);
-                    match find(sid) {
+                    match find(sid, is_signed) {
                         Some(_) if expired => return FoundSession::Expired,
                         Some(peer) => return FoundSession::Known { peer, first },
                         None if expired => FoundSession::Expired,
@@ -120,7 +122,7 @@ mod tests {
     }
 
     /// `S` and `T` are known.
-    fn find(sid: &[u8]) -> Option<char> {
+    fn find(sid: &[u8], _: bool) -> Option<char> {
         match sid {
             b"S" => Some('S'),
             b"T" => Some('T'),

@@ -64,19 +64,19 @@ impl Seal {
         line.extend_from_slice(written.get(..length).unwrap_or_default());
     }
 
-    /// A cookie's value without its signature, at `now` in Unix seconds; `None`: it is not believed.
-    pub fn open<'v>(&self, value: &'v [u8], now: i64) -> Option<&'v [u8]> {
+    /// A cookie's value without its signature, at `now` in Unix seconds, and whether it had one; `None`: it is not believed.
+    pub fn open<'v>(&self, value: &'v [u8], now: i64) -> Option<(&'v [u8], bool)> {
         let at = value.len().checked_sub(WRITTEN.saturating_add(1));
         let parts = at.and_then(|at| value.split_at_checked(at));
         let Some((text, signature)) = parts.and_then(|(text, rest)| Some((text, rest.strip_prefix(b".")?))) else {
-            return Some(value).filter(|_| now < self.unsigned_until);
+            return Some((value, false)).filter(|_| now < self.unsigned_until);
         };
         let mut signed = [0; SIGNATURE];
         let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut signed).ok()?;
         let signed = signed.get(..length)?;
         // Each comparison takes the same time wherever the difference is.
         let is_by = |key: &Hmac<Sha256>| self.mac(key, b"cookie", text).verify_slice(signed).is_ok();
-        self.keys.iter().any(is_by).then_some(text)
+        self.keys.iter().any(is_by).then_some((text, true))
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
     fn what_was_signed_is_believed_by_whoever_has_the_key() {
         let (one, both) = (seal(&["first"], "u"), seal(&["second", "first"], "u"));
         let value = signed(&one, "SID|1|2");
-        assert_eq!(both.open(&value, 0), Some(&b"SID|1|2"[..]));
+        assert_eq!(both.open(&value, 0), Some((&b"SID|1|2"[..], true)));
         assert_eq!(one.open(&signed(&both, "SID"), 0), None, "the newer key is not known there");
         assert_eq!(seal(&["first"], "v").open(&value, 0), None, "another upstream's");
     }
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn sessions_without_a_signature_count_until_their_date() {
         let seal = Seal::new(&[b"key".to_vec()], b"u", Some(100));
-        assert_eq!((seal.open(b"SID", 99), seal.open(b"SID", 100)), (Some(&b"SID"[..]), None));
+        assert_eq!((seal.open(b"SID", 99), seal.open(b"SID", 100)), (Some((&b"SID"[..], false)), None));
         let mut forged = signed(&seal, "SID");
         forged[0] = b'X';
         assert_eq!(seal.open(&forged, 0), None, "a wrong one never counts");

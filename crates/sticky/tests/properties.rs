@@ -36,7 +36,7 @@ fn cookie_bytes() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn what_was_written_is_read_back(policy in policies(), sid in "[0-9a-f]{1,40}", now in 1_000_000_000_i64..2_000_000_000, age in 0_i64..5000) {
-        let known = |candidate: &[u8]| (candidate == sid.as_bytes()).then_some(());
+        let known = |candidate: &[u8], _: bool| (candidate == sid.as_bytes()).then_some(());
         let first = now - age;
         let line = match policy.mode() {
             Mode::Insert => set_cookie(&policy, sid.as_bytes(), now, first, false),
@@ -71,12 +71,12 @@ proptest! {
             Hidden::Dropped => Vec::new(),
             Hidden::Changed(left) => left,
         };
-        prop_assert_eq!(read(&policy, [left.as_slice()], 0, |_: &[u8]| Some(())), FoundSession::None);
+        prop_assert_eq!(read(&policy, [left.as_slice()], 0, |_: &[u8], _| Some(())), FoundSession::None);
     }
 
     #[test]
     fn no_bytes_make_anything_panic(policy in policies(), header in cookie_bytes(), line in cookie_bytes(), now in any::<i64>()) {
-        let _ = read(&policy, [header.as_slice()], now, |sid: &[u8]| (sid == b"SID").then_some(()));
+        let _ = read(&policy, [header.as_slice()], now, |sid: &[u8], _| (sid == b"SID").then_some(()));
         let _ = hide(&policy, &header);
         let rewritten = rewritten(&policy, &line, b"SID");
         prop_assert!(rewritten.is_none_or(|line| line.starts_with(b"route=SID")));

@@ -50,6 +50,7 @@ unsafe extern "C" {
         length: *mut usize,
     ) -> c_int;
     fn SSL_set_options(of: *mut ssl::SSL, options: u64) -> u64;
+    fn SSL_get_options(of: *const ssl::SSL) -> u64;
     fn SSL_clear_options(of: *mut ssl::SSL, options: u64) -> u64;
     fn SSL_CIPHER_find(of: *mut ssl::SSL, id: *const c_uchar) -> *const ssl::SSL_CIPHER;
 }
@@ -194,6 +195,14 @@ pub(crate) fn set_options(of: &SslRef, options: openssl::ssl::SslOptions) {
         SSL_clear_options(of.as_ptr(), !0);
         SSL_set_options(of.as_ptr(), options.bits());
     }
+}
+
+/// Whether a connection's sessions may be in tickets.
+pub(crate) fn has_tickets(of: &SslRef) -> bool {
+    use foreign_types_shared::ForeignTypeRef;
+    // SAFETY: a number, of a connection that is there.
+    let options = unsafe { SSL_get_options(of.as_ptr()) };
+    options & openssl::ssl::SslOptions::NO_TICKET.bits() == 0
 }
 
 /// A name as RFC 2253 writes it.

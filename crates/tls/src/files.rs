@@ -18,6 +18,9 @@ const DATA: &str = "data:";
 /// A certificate with its chain, and the file that it is from.
 pub(crate) type Chain = (String, Vec<X509>);
 
+/// OpenSSL's words for a file without a certificate.
+const NO_START: &str = "error:0480006C:PEM routines::no start line:Expecting: TRUSTED CERTIFICATE";
+
 /// Gives a context its certificates and keys, commands, versions and ciphers.
 pub(crate) fn apply(context: &mut SslContextBuilder, settings: &Settings) -> Result<Vec<Chain>, Error> {
     let passwords = passphrases(settings)?;
@@ -127,8 +130,7 @@ pub(crate) fn chain(written: &str, prefix: &Path) -> Result<Chain, Error> {
         .map_err(|stack| cannot(format!("PEM_read_bio_X509_AUX() failed{}", errors(&stack))))
         .within("certificate")?;
     if chain.is_empty() {
-        let none = "error:0480006C:PEM routines::no start line:Expecting: TRUSTED CERTIFICATE";
-        return Err(cannot(format!("PEM_read_bio_X509_AUX() failed (SSL: {none})"))).within("certificate");
+        return Err(cannot(format!("PEM_read_bio_X509_AUX() failed (SSL: {NO_START})"))).within("certificate");
     }
     Ok((name, chain))
 }
@@ -177,7 +179,14 @@ pub(crate) fn key(written: &str, prefix: &Path, passwords: &[Vec<u8>]) -> Result
         }
         result = PKey::private_key_from_pem_passphrase(&pem, password);
     }
-    let key = result.map_err(|stack| cannot(format!("PEM_read_bio_PrivateKey() failed{}", errors(&stack))))?;
+    let key = result.map_err(|stack| {
+        let is_sealed = String::from_utf8_lossy(&pem).contains("ENCRYPTED");
+        let remedy = match is_sealed && passwords.is_empty() {
+            true => ", it is encrypted: a file with its passphrase is named by \"…_password_file\"",
+            false => "",
+        };
+        cannot(format!("PEM_read_bio_PrivateKey() failed{}{remedy}", errors(&stack)))
+    })?;
     Ok((name, key))
 }
 
@@ -207,11 +216,12 @@ pub(crate) fn dh_parameters(path: &Path) -> Result<Dh<Params>, Error> {
 /// The certificates of a file of authorities.
 pub(crate) fn authorities(path: &Path) -> Result<Vec<X509>, Error> {
     let name = path.display();
-    let call = format!("SSL_CTX_load_verify_locations(\"{name}\")");
-    let pem = read(path).map_err(|reason| Error::new(reason.replacen("BIO_new_file()", &call, 1)))?;
-    let found = certificates(&pem).map_err(|stack| failed(&call, &stack))?;
+    let cannot = |reason: String| Error::new(format!("cannot load certificate \"{name}\": {reason}"));
+    let pem = read(path).map_err(cannot)?;
+    let found =
+        certificates(&pem).map_err(|stack| cannot(format!("PEM_read_bio_X509_AUX() failed{}", errors(&stack))))?;
     if found.is_empty() {
-        return Err(Error::new(format!("{call} failed (SSL: error:05880020:x509 certificate routines::BIO lib)")));
+        return Err(cannot(format!("PEM_read_bio_X509_AUX() failed (SSL: {NO_START})")));
     }
     Ok(found)
 }

@@ -62,7 +62,8 @@ pub fn session_reused(ssl: &SslRef) -> Option<String> {
 
 /// `$ssl_server_name`: the name that the client has asked for.
 pub fn server_name(ssl: &SslRef) -> Option<String> {
-    Some(ssl.servername(NameType::HOST_NAME)?.to_owned())
+    let asked = crate::server::asked(ssl).or_else(|| ssl.servername(NameType::HOST_NAME));
+    asked.map(str::to_owned)
 }
 
 /// `$ssl_alpn_protocol`

@@ -19,7 +19,7 @@ use crate::named::Named;
 use crate::ocsp::{self, Staple};
 use crate::sessions::Zone;
 use crate::tickets::{self, Key, Keys};
-use crate::{CacheTerms, Error, In, Kept, NameText, Settings, Trust, Verify, failed, ffi, files};
+use crate::{CacheTerms, Error, In, Kept, NameText, Settings, Trust, Verify, errors, failed, ffi, files};
 
 /// nginx's protocols of ALPN, without HTTP/2 and with it.
 const HTTP_1: &[u8] = b"\x08http/1.1\x08http/1.0\x08http/0.9";
@@ -203,8 +203,14 @@ fn choose_index() -> Option<Index<Ssl, Choose>> {
     *INDEX.get_or_init(|| Ssl::new_ex_index().ok())
 }
 
-/// The server that was chosen, and whether it has the name that was asked for.
-type Chosen = (Arc<Server>, bool);
+/// What came of the client's greeting.
+struct Chosen {
+    server: Arc<Server>,
+    /// It has the name that was asked for.
+    is_named: bool,
+    /// That name, in lower case; empty: none.
+    asked: String,
+}
 
 fn server_index() -> Option<Index<Ssl, Chosen>> {
     static INDEX: OnceLock<Option<Index<Ssl, Chosen>>> = OnceLock::new();
@@ -213,12 +219,18 @@ fn server_index() -> Option<Index<Ssl, Chosen>> {
 
 /// The server that was chosen for a connection.
 pub fn chosen(ssl: &SslRef) -> Option<&Arc<Server>> {
-    Some(&ssl.ex_data(server_index()?)?.0)
+    Some(&ssl.ex_data(server_index()?)?.server)
+}
+
+/// The name that the client has asked for in this greeting, whatever its session was made with.
+pub fn asked(ssl: &SslRef) -> Option<&str> {
+    let chosen = server_index().and_then(|index| ssl.ex_data(index))?;
+    Some(chosen.asked.as_str()).filter(|name| !name.is_empty())
 }
 
 /// Whether it was chosen because it has the name that the client asked for.
 pub fn chosen_by_name(ssl: &SslRef) -> bool {
-    server_index().and_then(|index| ssl.ex_data(index)).is_some_and(|(_, is_named)| *is_named)
+    server_index().and_then(|index| ssl.ex_data(index)).is_some_and(|chosen| chosen.is_named)
 }
 
 /// Whether a handshake has failed because its server wants none (`ssl_reject_handshake`).
@@ -246,8 +258,8 @@ fn by_name(ssl: &mut SslRef, alert: &mut SslAlert) -> Result<(), ErrorStack> {
     if let Some(named) = &server.named {
         // What could be a path is no name.
         let is_name = !name.contains(['/', '\\', '\0']) && !name.starts_with('.') && !name.contains("..");
-        let name = if is_name { name.as_str() } else { "" };
-        if let Err(error) = named.apply(ssl, name, Instant::now()) {
+        let file = if is_name { name.as_str() } else { "" };
+        if let Err(error) = named.apply(ssl, file, Instant::now()) {
             if let Some(index) = complaint_index() {
                 ssl.set_ex_data(index, error.message);
             }
@@ -256,7 +268,7 @@ fn by_name(ssl: &mut SslRef, alert: &mut SslAlert) -> Result<(), ErrorStack> {
         }
     }
     if let Some(index) = server_index() {
-        ssl.set_ex_data(index, (server, is_named));
+        ssl.set_ex_data(index, Chosen { server, is_named, asked: name });
     }
     Ok(())
 }
@@ -323,10 +335,12 @@ fn trust(context: &mut SslContextBuilder, settings: &ServerSettings) -> Result<V
 pub(crate) fn revoked(context: &mut SslContextBuilder, path: &std::path::Path) -> Result<(), Error> {
     use openssl::ssl::SslFiletype;
     use openssl::x509::store::X509Lookup;
-    let call = || format!("X509_LOOKUP_load_file(\"{}\")", path.display());
+    let cannot = |reason: String| Error::new(format!("cannot load CRL \"{}\": {reason}", path.display()));
+    files::read(path).map_err(cannot)?;
     let store = context.cert_store_mut();
-    let lookup = store.add_lookup(X509Lookup::file()).map_err(|stack| failed(call(), &stack))?;
-    lookup.load_crl_file(path, SslFiletype::PEM).map_err(|stack| failed(call(), &stack))?;
+    let lookup = store.add_lookup(X509Lookup::file()).map_err(|stack| failed("X509_STORE_add_lookup()", &stack))?;
+    let loaded = lookup.load_crl_file(path, SslFiletype::PEM);
+    loaded.map_err(|stack| cannot(format!("PEM_read_bio_X509_CRL() failed{}", errors(&stack))))?;
     store
         .set_flags(X509VerifyFlags::CRL_CHECK | X509VerifyFlags::CRL_CHECK_ALL)
         .map_err(|stack| failed("X509_STORE_set_flags()", &stack))
@@ -351,7 +365,7 @@ fn sessions(context: &mut SslContextBuilder, settings: &ServerSettings, kept: &K
         }
         SessionCache::Shared(name, size) => {
             context.set_session_cache_mode(SslSessionCacheMode::SERVER | SslSessionCacheMode::NO_INTERNAL);
-            share(context, &kept.zones.get(name, *size), lifetime, settings.tickets);
+            share(context, &kept.zones.get(name, *size), lifetime);
         }
     }
     if !settings.tickets {
@@ -370,10 +384,11 @@ fn sessions(context: &mut SslContextBuilder, settings: &ServerSettings, kept: &K
 }
 
 /// Has a context keep its sessions in a zone. With tickets a session of TLS 1.3 is in its ticket, all of it.
-fn share(context: &mut SslContextBuilder, zone: &Arc<Zone>, lifetime: Duration, has_tickets: bool) {
+fn share(context: &mut SslContextBuilder, zone: &Arc<Zone>, lifetime: Duration) {
     let (put, get, remove) = (Arc::clone(zone), Arc::clone(zone), Arc::clone(zone));
-    context.set_new_session_callback(move |_, session| {
-        let is_in_ticket = has_tickets && session.protocol_version() == SslVersion::TLS1_3;
+    context.set_new_session_callback(move |ssl, session| {
+        // Which server the client has come to, that says its greeting.
+        let is_in_ticket = ffi::has_tickets(ssl) && session.protocol_version() == SslVersion::TLS1_3;
         if !is_in_ticket && let Ok(bytes) = session.to_der() {
             put.put(session.id(), bytes, lifetime, Instant::now());
         }

@@ -50,7 +50,7 @@ async fn run(pipe: Pipe, socket: Socket, longest_head: usize, keeps_trailers: bo
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(SMALL_FRAMES)
         .max_header_list_size(u32::try_from(longest_head).unwrap_or(u32::MAX));
-    let (requests, connection) = match builder.handshake::<_, Bytes>(Framed::new(socket, Vec::new(), None)).await {
+    let (requests, connection) = match builder.handshake::<_, Bytes>(Framed::new(socket, Vec::new(), None, 0)).await {
         Ok(both) => both,
         Err(error) => return fail(&pipe, &error),
     };

@@ -68,6 +68,15 @@ pub struct Members {
     pub progress: Vec<Mutex<balance::Progress>>,
     /// The servers by their SIDs; empty where the upstream is not sticky.
     pub sids: SidTable,
+    /// The same for cookies that count without a signature, where others are signed.
+    unsigned_sids: SidTable,
+}
+
+impl Members {
+    /// The server of a SID, which stood in a signed cookie (any, where none is signed) or in one without a signature.
+    pub fn find_sid(&self, sid: &[u8], is_signed: bool) -> Option<usize> {
+        if is_signed { self.sids.find(sid) } else { self.unsigned_sids.find(sid) }
+    }
 }
 
 /// One address of an upstream.
@@ -120,7 +129,7 @@ impl Upstream {
 pub(super) fn members(upstream: &Written, lines: &[usize], workers: usize, kept: &Kept) -> Members {
     let mut backends = Vec::new();
     let mut servers = Vec::new();
-    let mut sids = SidTable::default();
+    let (mut sids, mut unsigned_sids) = (SidTable::default(), SidTable::default());
     let mut seen: HashMap<&Address, usize> = HashMap::new();
     let plain = upstream.sticky.as_ref().is_some_and(|sticky| sticky.hash == Hash::Plain);
     let seal = upstream.sticky.as_ref().and_then(|sticky| seal(&upstream.name, sticky));
@@ -128,16 +137,14 @@ pub(super) fn members(upstream: &Written, lines: &[usize], workers: usize, kept:
         let line = lines.get(place).copied().unwrap_or(place);
         for address in &server.addresses {
             let name: Arc<str> = address.to_string().into();
-            // Those of older keys, and those of cookies that are not signed.
-            let mut others = seal.as_ref().map_or_else(Vec::new, |seal| {
-                let mut sids = seal.sids(server.id.as_deref().unwrap_or(name.as_bytes()));
-                sids.push(sid::md5(name.as_bytes()).to_vec());
-                sids.extend(server.id.clone());
-                sids
-            });
+            // Those of all keys, the first one's before those of older ones.
+            let sealed = seal
+                .as_ref()
+                .map(|seal| seal.sids(server.id.as_deref().unwrap_or(name.as_bytes())))
+                .unwrap_or_default();
             let sid: Box<[u8]> = match (&upstream.sticky, &server.id) {
                 (None, _) => Box::default(),
-                _ if others.len() > 1 => others.remove(0).into(),
+                _ if !sealed.is_empty() => sealed.first().cloned().unwrap_or_default().into(),
                 (Some(_), Some(id)) if plain => id.as_slice().into(),
                 (Some(_), None) if plain => name.as_bytes().into(),
                 (Some(_), _) => sid::md5(name.as_bytes()).into(),
@@ -145,8 +152,14 @@ pub(super) fn members(upstream: &Written, lines: &[usize], workers: usize, kept:
             if upstream.sticky.is_some() {
                 // Of two servers with one SID the first has it; the file's check has warned.
                 let _ = sids.insert(&sid, backends.len());
-                for sid in &others {
-                    let _ = sids.insert(sid, backends.len());
+                for older in sealed.iter().skip(1) {
+                    let _ = sids.insert(older, backends.len());
+                }
+            }
+            if !sealed.is_empty() {
+                let _ = unsigned_sids.insert(&sid::md5(name.as_bytes()), backends.len());
+                if let Some(id) = &server.id {
+                    let _ = unsigned_sids.insert(id, backends.len());
                 }
             }
             // The same address twice is two servers.
@@ -158,7 +171,7 @@ pub(super) fn members(upstream: &Written, lines: &[usize], workers: usize, kept:
     }
     let group = balance::Group::new(method(upstream.method.as_ref()), servers);
     let progress = progress(upstream, &group, workers, kept);
-    Members { backends, group, progress, sids }
+    Members { backends, group, progress, sids, unsigned_sids }
 }
 
 /// How far each worker has come in going round. With servers that were there before, a worker goes on where it was. In a

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
@@ -27,12 +27,73 @@ pub struct Framed<S> {
     /// What has come already, and how much of it was read.
     input: Vec<u8>,
     read: usize,
+    frames: Frames,
+}
+
+/// Follows the frames that come, and counts those that h2 takes any number of. Each makes work, and some an answer.
+#[derive(Debug)]
+struct Frames {
+    /// What has come of a frame's head.
+    head: Vec<u8>,
+    /// Bytes of the present frame that are still to come.
+    rest: usize,
+    /// Frames that carry nothing, of the present minute.
+    empty: u32,
+    minute: Instant,
+}
+
+/// nginx's words for frames that only make work.
+pub const FLOOD: &str = "http2 flood detected";
+/// The length of a frame's head (RFC 9113, section 4.1).
+const HEAD: usize = 9;
+/// Frames that carry nothing, in a minute.
+const MOST_EMPTY: u32 = 10_000;
+
+impl Frames {
+    /// `skipped`: bytes before the first frame.
+    fn new(skipped: usize) -> Self {
+        Frames { head: Vec::new(), rest: skipped, empty: 0, minute: Instant::now() }
+    }
+
+    /// Takes bytes as they come.
+    ///
+    /// # Errors
+    /// There are too many of those frames.
+    fn follow(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let skipped = self.rest.min(bytes.len());
+            self.rest -= skipped;
+            bytes = bytes.get(skipped..).unwrap_or_default();
+            let missing = (HEAD - self.head.len()).min(bytes.len());
+            let (head, behind) = bytes.split_at(missing);
+            self.head.extend_from_slice(head);
+            bytes = behind;
+            let [a, b, c, kind, ..] = *self.head.as_slice() else { continue };
+            if self.head.len() < HEAD {
+                continue;
+            }
+            self.head.clear();
+            self.rest = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+            // DATA, HEADERS, CONTINUATION, RST_STREAM and WINDOW_UPDATE go along with what is carried, and h2 has bounds for them.
+            if !matches!(kind, 0 | 1 | 3 | 8 | 9) {
+                self.empty += 1;
+                if self.empty > MOST_EMPTY {
+                    if self.minute.elapsed() < Duration::from_secs(60) {
+                        return Err(io::Error::other(FLOOD));
+                    }
+                    self.minute = Instant::now();
+                    self.empty = 0;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<S: AsRef<Socket>> Framed<S> {
-    /// `input` has come of it already.
-    pub fn new(socket: S, input: Vec<u8>, limit: Option<Duration>) -> Self {
-        Framed { socket, limit, sending: IoTimeout::new(), input, read: 0 }
+    /// `input` has come of it already. `preface`: how many bytes come before the first frame.
+    pub fn new(socket: S, input: Vec<u8>, limit: Option<Duration>, preface: usize) -> Self {
+        Framed { socket, limit, sending: IoTimeout::new(), input, read: 0, frames: Frames::new(preface) }
     }
 
     fn write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -48,7 +109,9 @@ impl<S: AsRef<Socket> + Unpin> AsyncRead for Framed<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Some(rest @ [_, ..]) = self.input.get(self.read..) {
             let count = rest.len().min(space.remaining());
-            space.put_slice(rest.get(..count).unwrap_or_default());
+            let now = rest.get(..count).unwrap_or_default().to_vec();
+            space.put_slice(&now);
+            self.frames.follow(&now)?;
             self.read += count;
             if self.read >= self.input.len() {
                 self.input = Vec::new();
@@ -57,6 +120,7 @@ impl<S: AsRef<Socket> + Unpin> AsyncRead for Framed<S> {
             return Poll::Ready(Ok(()));
         }
         let count = ready!(self.socket.as_ref().poll_read(cx, space.initialize_unfilled()))?;
+        self.frames.follow(space.initialize_unfilled().get(..count).unwrap_or_default())?;
         space.advance(count);
         Poll::Ready(Ok(()))
     }
@@ -185,6 +249,30 @@ impl Room {
             if data.is_empty() {
                 return true;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, payload: usize) -> Vec<u8> {
+        let length = u32::try_from(payload).expect("short").to_be_bytes();
+        [&length[1..], &[kind, 0, 0, 0, 0, 0], &vec![0; payload]].concat()
+    }
+
+    #[test]
+    fn frames_that_carry_nothing_are_bounded_however_they_come() {
+        let ping = frame(6, 8);
+        for piece in [1, 7, 17, 100_000] {
+            let mut frames = Frames::new(24);
+            let most =
+                [vec![0; 24], ping.repeat(MOST_EMPTY as usize), frame(0, 70_000), frame(8, 4).repeat(20_000)].concat();
+            for bytes in most.chunks(piece) {
+                frames.follow(bytes).expect("not too many");
+            }
+            assert!(frames.follow(&ping).is_err(), "{piece}");
         }
     }
 }

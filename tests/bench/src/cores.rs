@@ -81,7 +81,7 @@ impl Engine {
         let mut next = headers.iter().cycle();
         nanoseconds(|| {
             let header = next.next().map_or("", String::as_str);
-            read(policy, [header.as_bytes()], 1_800_000_000, |sid| self.table.find(sid)) == limpet_sticky::FoundSession::None
+            read(policy, [header.as_bytes()], 1_800_000_000, |sid, _| self.table.find(sid)) == limpet_sticky::FoundSession::None
         })
     }
 }

@@ -107,7 +107,7 @@ fn policies() -> Vec<Policy> {
 /// A Cookie header: a session that is found was written in it, and what is hidden is gone.
 pub fn cookie_reader(data: &[u8]) {
     for policy in policies() {
-        let found = read(&policy, [data], 1_800_000_000, |sid| (sid == b"known").then_some(7));
+        let found = read(&policy, [data], 1_800_000_000, |sid, _| (sid == b"known").then_some(7));
         if let FoundSession::Unknown { sid, .. } = &found {
             assert!(data.windows(sid.len().max(1)).any(|window| window == *sid) || sid.is_empty());
         }
@@ -132,7 +132,7 @@ pub fn set_cookie_writer(data: &[u8]) {
         if policy.mode() == Mode::Insert && !sid.is_empty() {
             let line = set_cookie(&policy, &sid, 1_800_000_000, 1_799_999_000, true);
             let cookie = line.split(|byte| *byte == b';').next().unwrap_or_default();
-            let found = read(&policy, [cookie], 1_800_000_001, |other| (other == sid).then_some(1));
+            let found = read(&policy, [cookie], 1_800_000_001, |other, _| (other == sid).then_some(1));
             assert!(matches!(found, FoundSession::Known { peer: 1, .. }), "{found:?}");
         }
     }

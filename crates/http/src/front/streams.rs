@@ -17,7 +17,7 @@ use limpet_log::LogLevel;
 use limpet_message::body::{Body, Cursor};
 use limpet_message::field::{Fields, Known};
 use limpet_message::response::{Framing, MAX_HEAD, ResponseHead, Unread};
-use limpet_wire::http2::{Framed, Room, SMALL_FRAMES, receive};
+use limpet_wire::http2::{FLOOD, Framed, Room, SMALL_FRAMES, receive};
 use limpet_wire::{Outward, Pipe, Socket};
 use tokio::time::{Sleep, sleep, timeout};
 
@@ -76,7 +76,7 @@ impl AsRef<Socket> for Of {
 
 /// Serves a connection until it ends. `input` has come of it already.
 pub(super) async fn run(handler: Arc<impl Handler>, conn: Arc<Conn>, input: Vec<u8>, terms: Terms) {
-    let io = Framed::new(Of(Arc::clone(&conn)), input, Some(terms.send));
+    let io = Framed::new(Of(Arc::clone(&conn)), input, Some(terms.send), PREFACE.len());
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(terms.streams)
@@ -142,7 +142,14 @@ pub(super) async fn run(handler: Arc<impl Handler>, conn: Arc<Conn>, input: Vec<
                 tokio::spawn(stream(Arc::clone(&handler), Arc::clone(&conn), request, respond, terms.send));
             }
             Some(Err(error)) => {
-                if error.is_go_away() || error.is_library() {
+                let told = error.get_io().and_then(|error| match error.kind() {
+                    std::io::ErrorKind::TimedOut => Some("client timed out (110: Connection timed out)"),
+                    std::io::ErrorKind::Other => Some(FLOOD),
+                    _ => None,
+                });
+                if let Some(message) = told {
+                    handler.tell(&conn, LogLevel::Info, message);
+                } else if error.is_go_away() || error.is_library() {
                     handler.tell(&conn, LogLevel::Info, &format!("client broke the rules of HTTP/2: {error}"));
                 }
                 return;
@@ -178,17 +185,22 @@ async fn stream(
         // It may be wanted no longer; that says the other direction.
         std::future::pending::<()>().await;
     };
+    let number = respond.stream_id();
     let mut serve = pin!(serve);
     let mut receive = pin!(receive);
     let mut send = pin!(answer(&pipe, respond, is_head, limit));
     let mut is_served = false;
+    let mut sent = None;
     poll_fn(|cx| {
         if !is_served {
             is_served = serve.as_mut().poll(cx).is_ready();
         }
         let _ = receive.as_mut().poll(cx);
-        if send.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
+        if sent.is_none() {
+            match send.as_mut().poll(cx) {
+                Poll::Ready(end) => sent = Some(end),
+                Poll::Pending => return Poll::Pending,
+            }
         }
         // The client has all, or has gone.
         pipe.give_up();
@@ -198,6 +210,17 @@ async fn stream(
         if is_served { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+    if let Some(End::Canceled) = sent {
+        handler.tell(&conn, LogLevel::Info, &format!("client canceled stream {}", u32::from(number)));
+    }
+}
+
+/// How an answer has ended.
+enum End {
+    /// It went out, or broke off on our side.
+    Ours,
+    /// The client wants it no more.
+    Canceled,
 }
 
 /// A head in HTTP/1's words.
@@ -232,7 +255,7 @@ fn head(parts: &Parts, is_chunked: bool) -> Vec<u8> {
 }
 
 /// Passes an answer on until it is over, or the client does not want it any more.
-async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool, limit: Duration) {
+async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool, limit: Duration) -> End {
     let mut bytes = Vec::new();
     let head = loop {
         let outward = poll_fn(|cx| match respond.poll_reset(cx) {
@@ -242,8 +265,8 @@ async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool, li
         match outward.await {
             Some(Outward::Bytes(more)) if bytes.is_empty() => bytes = more,
             Some(Outward::Bytes(more)) => bytes.extend_from_slice(&more),
-            Some(Outward::Ended) => return respond.send_reset(Reason::INTERNAL_ERROR),
-            None => return,
+            Some(Outward::Ended) => return broken(&mut respond),
+            None => return End::Canceled,
         }
         match ResponseHead::parse(&bytes, LONGEST_HEAD) {
             // The client sends its body without being asked to go on.
@@ -253,7 +276,7 @@ async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool, li
                 break head;
             }
             Err(Unread::Incomplete) => {}
-            Err(Unread::Invalid(_)) => return respond.send_reset(Reason::INTERNAL_ERROR),
+            Err(Unread::Invalid(_)) => return broken(&mut respond),
         }
     };
     let has_none = is_head || matches!(head.status, 204 | 304);
@@ -264,10 +287,13 @@ async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool, li
         Framing::Close => None,
     };
     let is_over = framing.as_ref().is_some_and(|framing| framing.is_done());
-    let Ok(stream) = respond.send_response(response(&head), is_over) else { return };
-    if !is_over {
-        send_body(pipe, stream, framing, bytes, limit).await;
-    }
+    let Ok(stream) = respond.send_response(response(&head), is_over) else { return End::Canceled };
+    if is_over { End::Ours } else { send_body(pipe, stream, framing, bytes, limit).await }
+}
+
+fn broken(respond: &mut SendResponse<Bytes>) -> End {
+    respond.send_reset(Reason::INTERNAL_ERROR);
+    End::Ours
 }
 
 /// The head of a response, without what is about connections.
@@ -303,7 +329,7 @@ async fn send_body(
     mut framing: Option<Cursor>,
     mut bytes: Vec<u8>,
     limit: Duration,
-) {
+) -> End {
     let mut trailers = Vec::new();
     let mut room = Room::new(Some(limit));
     loop {
@@ -311,7 +337,10 @@ async fn send_body(
             let (_, kept) = framing.compact_with_trailers(&mut bytes, &mut trailers, LONGEST_HEAD);
             bytes.truncate(kept);
             if *framing == Cursor::Lost {
-                return stream.send_reset(Reason::INTERNAL_ERROR);
+                {
+                    stream.send_reset(Reason::INTERNAL_ERROR);
+                    return End::Ours;
+                }
             }
         }
         let is_over = framing.as_ref().is_some_and(|framing| framing.is_done());
@@ -320,18 +349,20 @@ async fn send_body(
             let trailers = Some(&trailers).filter(|trailers| is_over && trailers.len() > 2);
             let data = Bytes::from(std::mem::take(&mut bytes));
             if !room.send(&mut stream, data, is_over && trailers.is_none()).await {
-                return stream.send_reset(Reason::CANCEL);
+                stream.send_reset(Reason::CANCEL);
+                return End::Canceled;
             }
             if let Some(trailers) = trailers {
                 let _ = stream.send_trailers(fields(Fields::of_trailers(trailers).unwrap_or_default().iter()));
             }
             if is_over {
-                return;
+                return End::Ours;
             }
         }
         // Nothing is taken before there is room for it: who writes has to wait then.
         if room.wait(&mut stream, 1, |cx| pipe.poll_has_outward(cx)).await.is_none() {
-            return stream.send_reset(Reason::CANCEL);
+            stream.send_reset(Reason::CANCEL);
+            return End::Canceled;
         }
         let outward = poll_fn(|cx| match stream.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(None),
@@ -342,10 +373,13 @@ async fn send_body(
             // Its end is that of the connection, or it broke off.
             Some(Outward::Ended) if framing.is_none() => {
                 let _ = stream.send_data(Bytes::new(), true);
-                return;
+                return End::Ours;
             }
-            Some(Outward::Ended) => return stream.send_reset(Reason::INTERNAL_ERROR),
-            None => return,
+            Some(Outward::Ended) => {
+                stream.send_reset(Reason::INTERNAL_ERROR);
+                return End::Ours;
+            }
+            None => return End::Canceled,
         }
     }
 }

@@ -11,13 +11,11 @@ use super::{BackendHeader, LocalAddress, WrittenAddress};
 use crate::model::PassTarget;
 use crate::reading::{Blocks, Builder};
 
-/// Where requests are handed on to: `SCHEME://AUTHORITY` and what follows.
+/// Where requests are handed on to.
 pub(crate) struct Target<'w> {
     pub upstream: PassTarget,
     /// Host and port, or `unix:path`, as written.
     pub authority: &'w str,
-    /// What stands behind it.
-    pub uri: &'w str,
     /// The authority without the protocol's own port; `localhost` for a Unix socket.
     pub host: String,
     /// Empty for a Unix socket.
@@ -32,13 +30,13 @@ pub(crate) fn target<'w>(
     rest: &'w str,
     default_port: u16,
 ) -> Result<Target<'w>, Fault> {
-    let (authority, uri) = split_authority(rest);
+    let (authority, _) = split_authority(rest);
     let upstream = match builder.upstream_of(authority, default_port, directive) {
         Ok(upstream) => upstream,
         Err(message) => return fault(word, message),
     };
     let (host, port) = shown(authority, default_port);
-    Ok(Target { upstream, authority, uri, host, port })
+    Ok(Target { upstream, authority, host, port })
 }
 
 /// What stands behind the authority.

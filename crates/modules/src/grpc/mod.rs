@@ -97,10 +97,10 @@ fn grpc_pass(builder: &mut Builder<'_>, directive: &syntax::Directive) -> Result
         (_, Some(rest)) => (true, rest),
         _ => (false, url),
     };
-    let gateway::Target { upstream, uri, host, port, .. } = gateway::target(builder, directive, word, rest, 0)?;
-    if !uri.is_empty() {
+    if !gateway::uri_of(rest).is_empty() {
         return fault(word, format!("invalid host in upstream \"{rest}\""));
     }
+    let gateway::Target { upstream, host, port, .. } = gateway::target(builder, directive, word, rest, 0)?;
     if let Some(location) = builder.locations.last_mut() {
         location.content = Some(Arc::new(GrpcPass { upstream, is_secure, host, port }));
     }

@@ -247,7 +247,11 @@ pub(crate) fn keys(sticky: &written::SessionSticky, prefix: &Path) -> Result<Vec
                     |error: std::io::Error| format!("open() \"{}\" failed ({})", path.display(), os_error(&error));
                 let text = std::fs::read(&path).map_err(failed)?;
                 let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+                let before = keys.len();
                 keys.extend(lines.map(<[u8]>::to_vec));
+                if keys.len() == before {
+                    return Err(format!("\"{}\" holds no secret for session_sticky", path.display()));
+                }
             }
         }
     }
