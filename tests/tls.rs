@@ -139,6 +139,63 @@ fn sessions_are_resumed_over_a_reload_by_ticket_and_by_identifier() {
     }
 }
 
+/// Asks a server by name, with the last session there was.
+fn ask_again(port: u16, (connector, kept): &(SslConnector, Arc<Mutex<Option<SslSession>>>), name: &str) -> String {
+    let stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+    let mut ssl = connector.configure().expect("a client").verify_hostname(false).into_ssl(name).expect("a client");
+    let session = kept.lock().clone();
+    if let Some(session) = &session {
+        #[allow(unsafe_code, reason = "a session may be given to a client of another kind")]
+        // SAFETY: it is one of the same client.
+        unsafe {
+            ssl.set_session(session).expect("a session");
+        }
+    }
+    let mut tls = ssl.connect(stream).expect("a handshake");
+    tls.write_all(format!("GET / HTTP/1.0\r\nHost: {name}\r\n\r\n").as_bytes()).expect("sent");
+    let mut answer = String::new();
+    let _ = std::io::Read::read_to_string(&mut tls, &mut answer);
+    let _ = tls.shutdown();
+    answer.rsplit("\r\n").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_session_that_is_resumed_by_another_name_is_that_names() {
+    let port = port();
+    let said = "return 200 \"$ssl_server_name $ssl_session_reused\"; ssl_verify_client optional;";
+    let _limpet = start(
+        port,
+        &format!(
+            "{A} ssl_client_certificate ca.crt; ssl_session_cache shared:S:1m;
+             server {{ listen 127.0.0.1:{port} ssl; server_name one.example; {said} }}
+             server {{ listen 127.0.0.1:{port} ssl; server_name two.example; {said} }}"
+        ),
+    );
+    let client = returning(SslVersion::TLS1_2);
+    assert_eq!(ask_again(port, &client, "one.example"), "one.example .");
+    assert!(ask_again(port, &client, "two.example").starts_with("two.example "));
+    assert!(ask_again(port, &client, "one.example").starts_with("one.example "));
+}
+
+#[test]
+fn a_server_without_tickets_behind_one_with_them_keeps_its_sessions_in_the_cache() {
+    let port = port();
+    let _limpet = start(
+        port,
+        &format!(
+            "{A} ssl_session_cache shared:S:1m;
+             server {{ listen 127.0.0.1:{port} ssl; return 200 first; }}
+             server {{ listen 127.0.0.1:{port} ssl; server_name two.example; ssl_session_tickets off;
+             return 200 $ssl_session_reused; }}"
+        ),
+    );
+    for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
+        let client = returning(version);
+        let answers = [0; 2].map(|_| ask_again(port, &client, "two.example"));
+        assert_eq!(answers, [".", "r"], "{version:?}");
+    }
+}
+
 #[test]
 fn without_a_cache_and_tickets_no_session_is_resumed() {
     let port = port();

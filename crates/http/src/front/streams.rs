@@ -33,6 +33,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIELDS: u32 = 32 * 1000;
 /// What a client may send of bodies before they are asked for, in bytes (nginx's `http2_body_preread_size`).
 const WINDOW: u32 = 65_535;
+/// Streams that are reset before anybody has looked at them (nginx ends a connection at about as many).
+const RESETS: usize = 100;
 /// The largest window there is.
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// How long a client that was told that the connection ends may take to agree.
@@ -85,6 +87,7 @@ pub(super) async fn run(handler: Arc<impl Handler>, conn: Arc<Conn>, input: Vec<
         // A stream whose body nobody takes must not hold the others up: each has a window of its own.
         .initial_connection_window_size(MAX_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(RESETS)
         .data_frame_budget(SMALL_FRAMES);
     conn.begin_streams();
     let Ok(Ok(mut connection)) = timeout(terms.begin, builder.handshake::<_, Bytes>(io)).await else { return };
