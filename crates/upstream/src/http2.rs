@@ -164,7 +164,7 @@ async fn exchange(
         None => {
             poll_fn(|cx| match answer.as_mut().poll(cx) {
                 Poll::Ready(result) => Poll::Ready(result.map(|()| true).map_err(Broken::Stream)),
-                Poll::Pending => match pipe.poll_outward(cx) {
+                Poll::Pending => match pipe.poll_outward(cx, usize::MAX) {
                     Poll::Ready(_) => Poll::Ready(Err(Broken::Unwanted)),
                     Poll::Pending => Poll::Pending,
                 },
@@ -177,7 +177,7 @@ async fn exchange(
 
 /// Waits for more of what the transaction says.
 async fn more(pipe: &Pipe, input: &mut Vec<u8>) -> Result<(), Broken> {
-    match poll_fn(|cx| pipe.poll_outward(cx)).await {
+    match poll_fn(|cx| pipe.poll_outward(cx, usize::MAX)).await {
         Outward::Bytes(bytes) if input.is_empty() => *input = bytes,
         Outward::Bytes(bytes) => input.extend_from_slice(&bytes),
         Outward::Ended => return Err(Broken::Unwanted),
@@ -211,7 +211,7 @@ async fn upload(
         }
         let outward = poll_fn(|cx| match stream.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending => pipe.poll_outward(cx).map(Some),
+            Poll::Pending => pipe.poll_outward(cx, usize::MAX).map(Some),
         });
         match outward.await {
             Some(Outward::Bytes(bytes)) => input.extend_from_slice(&bytes),

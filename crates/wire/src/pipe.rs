@@ -49,6 +49,8 @@ struct State {
     inward_ended: bool,
     /// From the socket to the translator.
     outward: Vec<u8>,
+    /// How much of it was taken.
+    taken: usize,
     outward_ended: bool,
     /// The translator has given up: nothing more arrives anywhere.
     broken: bool,
@@ -69,6 +71,11 @@ pub enum Outward {
 impl State {
     fn is_readable(&self) -> bool {
         self.read < self.inward.len() || self.inward_ended || self.broken
+    }
+
+    /// Bytes that the translator has not taken.
+    fn unsent(&self) -> usize {
+        self.outward.len() - self.taken
     }
 
     fn wake(waker: &mut Option<Waker>) {
@@ -126,7 +133,7 @@ impl PipeEnd {
 
     pub(crate) fn poll_writable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.0.lock();
-        if state.outward.len() < WRITTEN || state.broken || state.outward_ended {
+        if state.unsent() < WRITTEN || state.broken || state.outward_ended {
             return Poll::Ready(Ok(()));
         }
         waits(&mut state.writer, cx);
@@ -138,9 +145,15 @@ impl PipeEnd {
         if state.broken || state.outward_ended {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
+        let given: usize = parts.iter().map(|part| part.len()).sum();
+        if state.taken > 0 && state.outward.len().saturating_add(given) > state.outward.capacity() {
+            // It need not grow for what is gone.
+            let taken = std::mem::take(&mut state.taken);
+            state.outward.drain(..taken);
+        }
         let mut taken = 0;
         for part in parts {
-            let space = WRITTEN.saturating_sub(state.outward.len());
+            let space = WRITTEN.saturating_sub(state.unsent());
             let now = part.get(..space.min(part.len())).unwrap_or_default();
             state.outward.extend_from_slice(now);
             taken += now.len();
@@ -239,12 +252,26 @@ impl Pipe {
         Poll::Pending
     }
 
-    /// What was written to the socket since, or its end.
-    pub fn poll_outward(&self, cx: &Context<'_>) -> Poll<Outward> {
+    /// What was written to the socket since, at most so many bytes of it, or its end.
+    pub fn poll_outward(&self, cx: &Context<'_>, most: usize) -> Poll<Outward> {
         let mut state = self.0.lock();
         if !state.outward.is_empty() {
-            let bytes = std::mem::take(&mut state.outward);
-            State::wake(&mut state.writer);
+            let end = state.taken.saturating_add(most).min(state.outward.len());
+            let bytes = match (state.taken, end == state.outward.len()) {
+                (0, true) => std::mem::take(&mut state.outward),
+                (taken, is_all) => {
+                    let bytes = state.outward.get(taken..end).unwrap_or_default().to_vec();
+                    state.taken = end;
+                    if is_all {
+                        state.taken = 0;
+                        state.outward.clear();
+                    }
+                    bytes
+                }
+            };
+            if state.unsent() < WRITTEN {
+                State::wake(&mut state.writer);
+            }
             return Poll::Ready(Outward::Bytes(bytes));
         }
         if state.outward_ended {
@@ -279,14 +306,35 @@ mod tests {
         assert_eq!(end.try_write_vectored(&[IoSlice::new(b"12"), IoSlice::new(&large)]).unwrap(), WRITTEN);
         assert!(end.poll_writable(&cx).is_pending());
         assert_eq!(end.try_write_vectored(&[IoSlice::new(b"3")]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        let Poll::Ready(Outward::Bytes(bytes)) = pipe.poll_outward(&cx) else { panic!("nothing") };
+        let Poll::Ready(Outward::Bytes(bytes)) = pipe.poll_outward(&cx, usize::MAX) else { panic!("nothing") };
         assert_eq!(bytes.len(), WRITTEN);
-        assert!(pipe.poll_outward(&cx).is_pending() && end.poll_writable(&cx).is_ready());
+        assert!(pipe.poll_outward(&cx, usize::MAX).is_pending() && end.poll_writable(&cx).is_ready());
         end.shutdown_write();
-        assert_eq!(pipe.poll_outward(&cx), Poll::Ready(Outward::Ended));
+        assert_eq!(pipe.poll_outward(&cx, usize::MAX), Poll::Ready(Outward::Ended));
         pipe.give_up();
         assert_eq!(end.try_read(&mut space).unwrap(), 0);
         assert!(end.has_hung_up());
+    }
+
+    #[test]
+    fn what_was_written_is_taken_in_pieces() {
+        let (pipe, cx) = (Pipe::default(), Context::from_waker(Waker::noop()));
+        let end = pipe.end();
+        let mut expected = Vec::new();
+        let mut all = Vec::new();
+        for round in 0..40_u8 {
+            let bytes = vec![round; 5000];
+            let count = end.try_write_vectored(&[IoSlice::new(&bytes)]).unwrap_or(0);
+            expected.extend_from_slice(&bytes[..count]);
+            if let Poll::Ready(Outward::Bytes(bytes)) = pipe.poll_outward(&cx, 3000) {
+                assert!(bytes.len() <= 3000);
+                all.extend(bytes);
+            }
+        }
+        while let Poll::Ready(Outward::Bytes(bytes)) = pipe.poll_outward(&cx, 3000) {
+            all.extend(bytes);
+        }
+        assert!(all == expected && all.len() > WRITTEN);
     }
 
     #[test]
@@ -301,6 +349,6 @@ mod tests {
         assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidData, "no"));
         drop(end);
         let cx = Context::from_waker(Waker::noop());
-        assert_eq!(pipe.poll_outward(&cx), Poll::Ready(Outward::Ended));
+        assert_eq!(pipe.poll_outward(&cx, usize::MAX), Poll::Ready(Outward::Ended));
     }
 }

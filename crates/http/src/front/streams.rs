@@ -39,6 +39,8 @@ const RESETS: usize = 100;
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// How long a client that was told that the connection ends may take to agree.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How much is taken at a time of an answer until its head is there.
+const HEAD_PIECE: usize = 4096;
 /// What is collected for a client before streams have to wait, in bytes.
 const SEND_BUFFER: usize = 65_536;
 
@@ -263,7 +265,7 @@ async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool, li
     let head = loop {
         let outward = poll_fn(|cx| match respond.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending => pipe.poll_outward(cx).map(Some),
+            Poll::Pending => pipe.poll_outward(cx, HEAD_PIECE).map(Some),
         });
         match outward.await {
             Some(Outward::Bytes(more)) if bytes.is_empty() => bytes = more,
@@ -369,7 +371,7 @@ async fn send_body(
         }
         let outward = poll_fn(|cx| match stream.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending => pipe.poll_outward(cx).map(Some),
+            Poll::Pending => pipe.poll_outward(cx, usize::MAX).map(Some),
         });
         match outward.await {
             Some(Outward::Bytes(more)) => bytes = more,

@@ -59,11 +59,15 @@ async fn send(request: &mut Request, client: &mut Client, answer: Answer) -> boo
         Answer::File(file) => {
             let (length, mut sending) = file.begin(request);
             client.take_head(length, may_chunk);
-            while let Some(piece) = sending.next(request) {
-                if poll_fn(|cx| client.poll_send(cx)).await.is_err() {
-                    return false;
+            // Nothing of the file is held while the client takes what is sent already.
+            while poll_fn(|cx| client.poll_send(cx)).await.is_ok() {
+                match sending.next(request) {
+                    Some(piece) => client.push(request, &piece),
+                    None => break,
                 }
-                client.push(request, &piece);
+            }
+            if client.out.has_failed() {
+                return false;
             }
             client.end(request, &[]);
             sending.finish(request);
