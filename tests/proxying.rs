@@ -411,6 +411,31 @@ fn connections_to_backends_are_probed_by_tcp_where_it_is_switched_on() {
     }
 }
 
+/// How much of a body the kernel takes for a backend that reads nothing.
+#[test]
+fn the_kernels_buffers_towards_backends_are_as_large_as_told() {
+    let taken = |setting: &str| {
+        let backend = Backend::driven(|_, stream| {
+            let _ = socket2::SockRef::from(&stream).set_recv_buffer_size(4096);
+            std::thread::sleep(std::time::Duration::from_secs(20));
+        });
+        let front = port();
+        let http = format!(
+            "log_format t '$upstream_bytes_sent'; server {{ listen 127.0.0.1:{front}; access_log logs/access.log t;
+             proxy_send_timeout 300ms; client_max_body_size 0; proxy_socket_rcvbuf 8k; {setting}
+             location / {{ proxy_pass http://{}; }} }}",
+            backend.address()
+        );
+        let limpet = Limpet::http(front, &http);
+        let mut client = Client::connect(front);
+        client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8000000\r\n\r\n{}", "x".repeat(8_000_000)));
+        assert_eq!(client.response().status, 504);
+        limpet.access_log(1)[0].parse::<u64>().expect("a number")
+    };
+    let (small, usual) = (taken("proxy_socket_sndbuf 8k;"), taken(""));
+    assert!(small * 2 < usual, "{small} and {usual}");
+}
+
 /// A proxy with a pool before one backend.
 fn pooling(backend: &Backend) -> (Limpet, u16) {
     pooling_with(backend, "")

@@ -81,7 +81,7 @@ fn next(request: &mut Request, pass: &Pass, members: &Arc<Members>) -> Decision 
         read_timeout: pass.terms.read_timeout,
         send_timeout: pass.terms.send_timeout,
         bind: bind(request, pass),
-        socket_keepalive: pass.terms.socket_keepalive,
+        socket: pass.terms.socket,
         tls: pass.tls.as_ref().map(|tls| secure(request, tls)),
         is_http2: pass.terms.http_version == HttpVersion::Http2,
         is_grpc: pass.terms.tells_of_trailers,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use foldhash::HashSet;
 use limpet_sticky::Policy;
 use limpet_tls::client::Client;
-use limpet_upstream::Upstream;
+use limpet_upstream::{SocketOptions, Upstream};
 
 use crate::Text;
 use crate::front::outgoing::Buffering;
@@ -82,7 +82,7 @@ pub struct Terms {
     /// An answer with `X-Accel-Redirect` hands the request back.
     pub follows_accel_redirect: bool,
     pub bind: Option<Bind>,
-    pub socket_keepalive: bool,
+    pub socket: SocketOptions,
     /// The longest head of a response, in bytes.
     pub max_head_size: usize,
     /// Which headers of a response are passed on.
@@ -106,9 +106,14 @@ impl ResponseFields {
         ResponseFields { passed: passed.map(set).collect(), hidden: hidden.map(set).collect() }
     }
 
+    /// Nothing is other than usual.
+    pub fn is_empty(&self) -> bool {
+        self.passed.is_empty() && self.hidden.is_empty()
+    }
+
     /// Whether a header goes to the client; `usually`: where nothing is said about it.
     pub fn is_passed(&self, name: &[u8], usually: bool) -> bool {
-        if self.passed.is_empty() && self.hidden.is_empty() {
+        if self.is_empty() {
             return usually;
         }
         let name = name.to_ascii_lowercase();

@@ -148,8 +148,11 @@ fn length(request: &Request, response: &ResponseHead) -> Length {
 /// first one counts.
 fn lines(request: &Request, response: &ResponseHead, reply: &mut Reply) {
     let mut seen = [false; 7];
+    let fields = request.pass().map(|pass| &pass.terms.fields).filter(|fields| !fields.is_empty());
     for (known, name, value) in response.fields.iter() {
-        if is_rewritten(known, reply.status) || !is_passed(request, known, name) {
+        let usually = !is_usually_hidden(known);
+        let is_passed = fields.map_or(usually, |fields| fields.is_passed(name, usually));
+        if !is_passed || is_rewritten(known, reply.status) {
             continue;
         }
         reply.has_server |= known == Known::Server;

@@ -39,7 +39,7 @@ pub struct Dial {
     pub send_timeout: Duration,
     /// `proxy_bind`, and whether the address need not be the machine's own.
     pub bind: Option<(std::net::SocketAddr, bool)>,
-    pub socket_keepalive: bool,
+    pub socket: SocketOptions,
     /// What the connection is encrypted with; `None`: nothing.
     pub tls: Option<Secure>,
     /// HTTP/2 is spoken.
@@ -63,6 +63,16 @@ pub struct Dial {
     pub trace: Arc<Trace>,
     /// Whose request it is.
     pub client: Arc<dyn Client>,
+}
+
+/// What is asked of the kernel for a connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SocketOptions {
+    /// Probes while nothing moves.
+    pub keepalive: bool,
+    /// Bytes of its buffers; 0: as many as it likes.
+    pub receive_buffer: u32,
+    pub send_buffer: u32,
 }
 
 /// What a connection to a server is encrypted with.
@@ -193,9 +203,17 @@ impl Dial {
             Failure::new(FailureKind::NoSocket, format!("{call} failed ({})", os_error(error))).at(level)
         };
         let socket = made.map_err(|error| failed(LogLevel::Alert, "socket()", &error))?;
-        if self.socket_keepalive && socket.set_keepalive(true).is_err() {
-            // Probes are a precaution: the connection goes without.
-            limpet_log::write_default(LogLevel::Alert, "setsockopt(SO_KEEPALIVE) failed, ignored");
+        let SocketOptions { keepalive, receive_buffer, send_buffer } = self.socket;
+        let wanted = [
+            ("SO_KEEPALIVE", keepalive.then(|| socket.set_keepalive(true))),
+            ("SO_RCVBUF", (receive_buffer > 0).then(|| socket.set_recv_buffer_size(receive_buffer))),
+            ("SO_SNDBUF", (send_buffer > 0).then(|| socket.set_send_buffer_size(send_buffer))),
+        ];
+        for (option, set) in wanted {
+            if let Some(Err(_)) = set {
+                // The connection goes without.
+                limpet_log::write_default(LogLevel::Alert, &format!("setsockopt({option}) failed, ignored"));
+            }
         }
         if let Some((local, transparent)) = self.bind {
             let options = socket2::SockRef::from(&socket);

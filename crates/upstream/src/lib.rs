@@ -15,7 +15,7 @@ mod transaction;
 pub mod written;
 
 pub use background::Background;
-pub use dial::{Client, Dial, Secure};
+pub use dial::{Client, Dial, Secure, SocketOptions};
 pub use kept::Kept;
 pub use members::{Backend, Members, Upstream, sessions_on_down_servers};
 pub use pool::Slice;

@@ -242,6 +242,19 @@ impl Pipe {
         State::wake(&mut state.writer);
     }
 
+    /// Gives back what was taken last, which can't be passed on yet: nobody has to hold more for it.
+    pub fn put_back(&self, mut bytes: Vec<u8>) {
+        let mut state = self.0.lock();
+        let taken = std::mem::take(&mut state.taken);
+        bytes.extend_from_slice(state.outward.get(taken..).unwrap_or_default());
+        state.outward = bytes;
+    }
+
+    /// Bytes that were written to the socket and not taken by the translator.
+    pub fn outward(&self) -> usize {
+        self.0.lock().unsent()
+    }
+
     /// Ready when something was written to the socket that the translator has not taken (`true`), or nothing more will be.
     pub fn poll_has_outward(&self, cx: &Context<'_>) -> Poll<bool> {
         let mut state = self.0.lock();
@@ -331,9 +344,13 @@ mod tests {
                 all.extend(bytes);
             }
         }
+        if let Poll::Ready(Outward::Bytes(bytes)) = pipe.poll_outward(&cx, 3000) {
+            pipe.put_back(bytes);
+        }
         while let Poll::Ready(Outward::Bytes(bytes)) = pipe.poll_outward(&cx, 3000) {
             all.extend(bytes);
         }
+        assert_eq!(pipe.outward(), 0);
         assert!(all == expected && all.len() > WRITTEN);
     }
 

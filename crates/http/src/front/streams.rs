@@ -39,8 +39,6 @@ const RESETS: usize = 100;
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// How long a client that was told that the connection ends may take to agree.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How much is taken at a time of an answer until its head is there.
-const HEAD_PIECE: usize = 4096;
 /// What is collected for a client before streams have to wait, in bytes.
 const SEND_BUFFER: usize = 65_536;
 
@@ -265,7 +263,7 @@ async fn answer(pipe: &Pipe, mut respond: SendResponse<Bytes>, is_head: bool, li
     let head = loop {
         let outward = poll_fn(|cx| match respond.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending => pipe.poll_outward(cx, HEAD_PIECE).map(Some),
+            Poll::Pending => pipe.poll_outward(cx, usize::MAX).map(Some),
         });
         match outward.await {
             Some(Outward::Bytes(more)) if bytes.is_empty() => bytes = more,
@@ -337,6 +335,10 @@ async fn send_body(
 ) -> End {
     let mut trailers = Vec::new();
     let mut room = Room::new(Some(limit));
+    stream.reserve_capacity(1);
+    if stream.capacity() == 0 {
+        pipe.put_back(std::mem::take(&mut bytes));
+    }
     loop {
         if let Some(framing) = &mut framing {
             let (_, kept) = framing.compact_with_trailers(&mut bytes, &mut trailers, LONGEST_HEAD);
@@ -369,9 +371,12 @@ async fn send_body(
             stream.send_reset(Reason::CANCEL);
             return End::Canceled;
         }
+        // As much as there is room for. No more is asked for than there is to send, since all streams share it.
+        stream.reserve_capacity(pipe.outward().max(1));
+        let most = stream.capacity().max(1);
         let outward = poll_fn(|cx| match stream.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending => pipe.poll_outward(cx, usize::MAX).map(Some),
+            Poll::Pending => pipe.poll_outward(cx, most).map(Some),
         });
         match outward.await {
             Some(Outward::Bytes(more)) => bytes = more,

@@ -12,6 +12,7 @@ use limpet_http::pass::{Bind, BindTo, ResponseFields, Terms};
 use limpet_http::{HttpVersion, NextUpstream};
 use limpet_message::response::MAX_HEAD;
 use limpet_text::Template;
+use limpet_upstream::SocketOptions;
 
 use crate::reading::Directive;
 use crate::site::{self, Site};
@@ -33,6 +34,9 @@ limpet_kernel::settings! {
     next_upstream_timeout: u64,
     bind: LocalAddress,
     socket_keepalive: bool,
+    /// Bytes of the kernel's buffers for a connection; 0: as many as it likes.
+    socket_rcvbuf: u64,
+    socket_sndbuf: u64,
     /// Bytes of a response's head.
     buffer_size: u64,
     /// Headers of backends that are not acted on.
@@ -105,7 +109,11 @@ impl Settings {
                 self.hide_header.iter().flat_map(|names| names.iter()),
             ),
             passes_trailers: false,
-            socket_keepalive: self.socket_keepalive.unwrap_or(false),
+            socket: SocketOptions {
+                keepalive: self.socket_keepalive.unwrap_or(false),
+                receive_buffer: u32::try_from(self.socket_rcvbuf.unwrap_or(0)).unwrap_or(u32::MAX),
+                send_buffer: u32::try_from(self.socket_sndbuf.unwrap_or(0)).unwrap_or(u32::MAX),
+            },
         }
     }
 
@@ -254,6 +262,20 @@ macro_rules! rows {
                 FLAG,
                 "TCP keepalive probes on connections to backends. Default: off.",
                 set!(socket_keepalive, flag),
+            ),
+            works(
+                concat!($prefix, "_socket_rcvbuf"),
+                ANY,
+                N1,
+                "The kernel's buffer for what comes over a connection to a backend; 0: as large as it likes. Default: 0.",
+                set!(socket_rcvbuf, size),
+            ),
+            works(
+                concat!($prefix, "_socket_sndbuf"),
+                ANY,
+                N1,
+                "The kernel's buffer for what goes over a connection to a backend; 0: as large as it likes. Default: 0.",
+                set!(socket_sndbuf, size),
             ),
             works(
                 concat!($prefix, "_pass_header"),

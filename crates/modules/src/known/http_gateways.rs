@@ -6,20 +6,6 @@ use crate::reading::Directive;
 
 pub(crate) const ROWS: &[Directive] = &[
     // ngx_http_grpc_module.c
-    no_effect(
-        "grpc_socket_rcvbuf",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Receive buffer of sockets to a gRPC server, in bytes.",
-        &[Size],
-    ),
-    no_effect(
-        "grpc_socket_sndbuf",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Send buffer of sockets to a gRPC server, in bytes.",
-        &[Size],
-    ),
     at_default(
         "grpc_intercept_errors",
         HTTP | SERVER | LOCATION,

@@ -35,20 +35,6 @@ pub(crate) const ROWS: &[Directive] = &[
         &["off"],
     ),
     no_effect(
-        "proxy_socket_rcvbuf",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Receive buffer of sockets to a backend, in bytes.",
-        &[Size],
-    ),
-    no_effect(
-        "proxy_socket_sndbuf",
-        HTTP | SERVER | LOCATION,
-        N1,
-        "Send buffer of sockets to a backend, in bytes.",
-        &[Size],
-    ),
-    no_effect(
         "proxy_send_lowat",
         HTTP | SERVER | LOCATION,
         N1,
