@@ -26,7 +26,9 @@ impl Browser {
         let mut command = Command::new("chromium");
         command.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]);
         command.args(["--disable-background-networking", "--disable-component-update", "--ignore-certificate-errors"]);
-        command.args(["--host-resolver-rules=MAP * 127.0.0.1", "--remote-debugging-port=0", "about:blank"]);
+        command.args(["--host-resolver-rules=MAP * 127.0.0.1", "about:blank"]);
+        // One that no other test has been given.
+        command.arg(format!("--remote-debugging-port={}", port()));
         command.arg(format!("--user-data-dir={}", profile.path().display()));
         let process = Process::start("chromium", &mut command, profile.path());
         let told = profile.path().join("DevToolsActivePort");
