@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use limpet_tests::{Backend, Identity, Limpet, Process, Script, eventually, get, port};
+use limpet_tests::{Backend, Identity, Limpet, Process, Script, eventually, port};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
@@ -26,18 +26,21 @@ impl Browser {
         let mut command = Command::new("chromium");
         command.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]);
         command.args(["--disable-background-networking", "--disable-component-update", "--ignore-certificate-errors"]);
-        command.args(["--host-resolver-rules=MAP * 127.0.0.1", "about:blank"]);
-        // One that no other test has been given.
-        let port = port();
-        command.arg(format!("--remote-debugging-port={port}"));
+        command.args(["--host-resolver-rules=MAP * 127.0.0.1", "--remote-debugging-port=0", "about:blank"]);
         command.arg(format!("--user-data-dir={}", profile.path().display()));
         let process = Process::start("chromium", &mut command, profile.path());
-        eventually("the browser is there", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        let version: Value = serde_json::from_str(&get(port, "/json/version", &[]).text()).expect("JSON");
-        let url = version["webSocketDebuggerUrl"].as_str().expect("a URL");
+        let told = profile.path().join("DevToolsActivePort");
+        let mut lines = Vec::new();
+        eventually("the browser is there", || {
+            let text = std::fs::read_to_string(&told).unwrap_or_default();
+            lines = text.lines().map(str::to_owned).collect();
+            lines.len() == 2
+        });
+        let port: u16 = lines[0].parse().expect("a port");
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
-        let (socket, _) = tungstenite::client(url, stream).expect("a handshake");
+        let url = format!("ws://127.0.0.1:{port}{}", lines[1]);
+        let (socket, _) = tungstenite::client(url.as_str(), stream).expect("a handshake");
         Browser { socket, number: 0, _process: process, _profile: profile }
     }
 

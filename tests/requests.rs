@@ -296,7 +296,7 @@ fn clients_of_http_1_0_get_no_chunks_and_are_closed() {
 #[test]
 fn a_head_that_takes_too_long_ends_the_connection() {
     let backend = echo_length();
-    let (limpet, port) = front(&backend, "client_header_timeout 200ms;");
+    let (limpet, port) = front(&backend, "client_header_timeout 1s;");
     let mut client = Client::connect(port);
     client.send("GET / HT");
     assert_eq!(client.to_end(), b"");
@@ -475,7 +475,7 @@ fn rejected_requests_are_logged_as_nginx_logs_them() {
     let limpet = Limpet::http(
         front,
         &format!(
-            "log_format f '{format}'; client_header_timeout 300ms; large_client_header_buffers 4 1k;
+            "log_format f '{format}'; client_header_timeout 2s; large_client_header_buffers 4 1k;
              server {{ listen 127.0.0.1:{front}; server_name srv.name; access_log logs/f.log f; server_tokens off;
              location / {{ return 200 ok; }} }}"
         ),

@@ -17,24 +17,32 @@ pub use process::{Process, eventually, pace};
 pub use servers::{apache, fcgiwrap, lighttpd, mariadb, nginx, openssl};
 pub use tls::{Identity, connector, scheme};
 
-use std::collections::HashSet;
-use std::net::TcpListener;
-use std::sync::Mutex;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Mutex, Once};
 
-/// A port that the kernel says is free; never the same one twice in a test run.
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
+
+/// A port that the kernel chose and gives to nobody else while the tests run, be it for a listening socket or for
+/// the near end of a connection: a socket stays bound to it. That does not listen, and lets others listen that allow
+/// addresses to be reused, as servers do.
 pub fn port() -> u16 {
-    listener().local_addr().expect("an address").port()
+    static RESERVED: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
+    static MORE_FILES: Once = Once::new();
+    MORE_FILES.call_once(|| {
+        if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+        }
+    });
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("set");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    let port = socket.local_addr().expect("an address").as_socket().expect("an address of the internet").port();
+    RESERVED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(socket);
+    port
 }
 
-/// A listening socket on a port that nobody else in the test run was given, though it may not listen there yet.
+/// A listening socket on a port of its own (see [`port`]), which stays its own when it is closed.
 pub fn listener() -> TcpListener {
-    static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        let mut taken = TAKEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if taken.get_or_insert_default().insert(port) {
-            return listener;
-        }
-    }
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port())).expect("a port of its own")
 }

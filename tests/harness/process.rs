@@ -17,10 +17,15 @@ pub struct Process {
 impl Process {
     /// Starts a command; what it prints goes to a file in `folder`.
     pub fn start(name: &str, command: &mut Command, folder: &std::path::Path) -> Process {
+        Process::start_with_input(name, command, folder, Stdio::null())
+    }
+
+    /// The same with something to read from, or to listen on.
+    pub fn start_with_input(name: &str, command: &mut Command, folder: &std::path::Path, input: Stdio) -> Process {
         let log: PathBuf = folder.join(format!("{name}.output"));
         let file = std::fs::File::create(&log).expect("a log file");
         let errors = file.try_clone().expect("a second descriptor");
-        let child = command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn();
+        let child = command.stdin(input).stdout(file).stderr(errors).spawn();
         let child = child.unwrap_or_else(|error| panic!("{name} does not start: {error} ({command:?})"));
         Process { child, name: name.to_owned() }
     }

@@ -1,8 +1,9 @@
 //! The real servers of other projects, each in a folder and on a port of its own.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -28,6 +29,15 @@ impl Server {
 }
 
 fn start(name: &str, configuration: impl Fn(&Path, u16) -> String, command: impl Fn(&Path) -> Command) -> Server {
+    start_with_input(name, configuration, command, |_| Stdio::null())
+}
+
+fn start_with_input(
+    name: &str,
+    configuration: impl Fn(&Path, u16) -> String,
+    command: impl Fn(&Path) -> Command,
+    input: impl Fn(u16) -> Stdio,
+) -> Server {
     let folder = tempfile::tempdir().expect("a folder");
     let port = port();
     std::fs::create_dir(folder.path().join("html")).expect("a folder for pages");
@@ -37,7 +47,7 @@ fn start(name: &str, configuration: impl Fn(&Path, u16) -> String, command: impl
     std::fs::write(folder.path().join("html/index.html"), format!("{name} on {port}\n")).expect("a page");
     std::fs::write(folder.path().join("server.conf"), configuration(folder.path(), port)).expect("a configuration");
     let mut command = command(folder.path());
-    let mut process = Process::start(name, &mut command, folder.path());
+    let mut process = Process::start_with_input(name, &mut command, folder.path(), input(port));
     let output = folder.path().join(format!("{name}.output"));
     eventually(&format!("{name} listens"), || {
         if let Some(status) = process.ended() {
@@ -134,7 +144,7 @@ pub fn openssl() -> Server {
 
 /// A FastCGI server that runs the scripts in its folder; there is one, `script`.
 pub fn fcgiwrap(script: &str) -> Server {
-    start(
+    start_with_input(
         "fcgiwrap",
         |folder, _| {
             let path = folder.join("script");
@@ -143,11 +153,9 @@ pub fn fcgiwrap(script: &str) -> Server {
             std::fs::set_permissions(&path, executable).expect("an executable script");
             String::new()
         },
-        |folder| {
-            let mut command = command("fcgiwrap");
-            command.arg("-s").arg(format!("tcp:127.0.0.1:{}", port_in(folder)));
-            command
-        },
+        |_| command("fcgiwrap"),
+        // By itself it listens on no address that something is bound to.
+        |port| OwnedFd::from(TcpListener::bind(("127.0.0.1", port)).expect("a port of its own")).into(),
     )
 }
 
