@@ -15,7 +15,7 @@ pub fn measure(page: &mut String) {
     let _ = writeln!(page, "## Idle connections\n\n{IDLE} client connections, each after one request.\n");
     let _ = writeln!(page, "| server | bytes per connection |\n|---|---|");
     for server in [nginx(origin.port), haproxy(origin.port), limpet(origin.port), limpet_on_pingora(origin.port)] {
-        let _ = writeln!(page, "| {} | {} |", server.name, idle(&server));
+        let _ = writeln!(page, "| {} | {} |", server.name, of_idle(&server, IDLE, || one(server.port)));
     }
     let _ = writeln!(
         page,
@@ -79,16 +79,18 @@ fn stuck(server: &Server, sent: &[u8], count: usize) -> (Vec<TcpStream>, f64) {
     (open, bytes)
 }
 
-fn idle(server: &Server) -> u64 {
+/// The bytes that an idle connection costs, of as many as are asked for.
+pub fn of_idle<C>(server: &Server, count: usize, connection: impl Fn() -> C) -> u64 {
+    let open = |count: usize| -> Vec<C> { (0..count).map(|_| connection()).collect() };
     // What the first connections cost is paid before.
-    let warm: Vec<TcpStream> = (0..200).map(|_| one(server.port)).collect();
+    let warm = open(200);
     let before = server.memory();
-    let open: Vec<TcpStream> = (0..IDLE).map(|_| one(server.port)).collect();
+    let all = open(count);
     // Freed pages go back in the allocators' own time.
     std::thread::sleep(Duration::from_secs(3));
     let after = server.memory();
-    drop((warm, open));
-    after.saturating_sub(before) / IDLE as u64
+    drop((warm, all));
+    after.saturating_sub(before) / count as u64
 }
 
 /// A connection that has served one request.

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use crate::processes::{Server, Trio, grpc_backend};
+use crate::memory::of_idle;
+use crate::processes::{Trio, grpc_backend};
 use crate::tls::h2load;
 use crate::traffic::{in_turns, rows};
 
@@ -39,7 +39,7 @@ pub fn measure(page: &mut String) {
     for (place, name) in ["nginx", "HAProxy", "limpet"].into_iter().enumerate() {
         let (backend, open) = listening();
         let server = &Trio::websockets().start(backend)[place];
-        let _ = writeln!(page, "| {name} | {} |", idle(server));
+        let _ = writeln!(page, "| {name} | {} |", of_idle(server, IDLE, || upgraded(server.port)));
         open.lock().expect("no panic").clear();
     }
     page.push('\n');
@@ -76,21 +76,10 @@ fn head(stream: &mut TcpStream) -> bool {
     true
 }
 
-fn idle(server: &Server) -> u64 {
-    let open = |count: usize| -> Vec<_> {
-        let one = |_| {
-            let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("connected");
-            stream.write_all(ASKED).expect("sent");
-            assert!(head(&mut stream), "{} says nothing", server.name);
-            stream
-        };
-        (0..count).map(one).collect()
-    };
-    let warm = open(200);
-    let before = server.memory();
-    let all = open(IDLE);
-    std::thread::sleep(Duration::from_secs(3));
-    let after = server.memory();
-    drop((warm, all));
-    after.saturating_sub(before) / IDLE as u64
+/// A connection that has been upgraded.
+fn upgraded(port: u16) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+    stream.write_all(ASKED).expect("sent");
+    assert!(head(&mut stream), "port {port} says nothing");
+    stream
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use openssl::ssl::{SslConnector, SslMethod, SslSession, SslSessionCacheMode, SslStream, SslVerifyMode};
 
+use crate::memory::of_idle;
 use crate::processes::{Server, Trio, backend};
 use crate::traffic::{Figures, in_turns, number, requests_over, rows};
 
@@ -48,8 +49,9 @@ pub fn measure(page: &mut String) {
     }
     drop(servers);
     let _ = writeln!(page, "\n{IDLE} idle connections over TLS, each after one request.\n\n| server | bytes per connection |\n|---|---|");
+    let (connector, _) = client();
     for server in Trio::tls(&folder.path().join("ec.pem")).start(origin.port) {
-        let _ = writeln!(page, "| {} | {} |", server.name, idle(&server));
+        let _ = writeln!(page, "| {} | {} |", server.name, of_idle(&server, IDLE, || one(&connector, server.port)));
     }
     page.push('\n');
 }
@@ -156,21 +158,9 @@ fn cookie(port: u16) -> String {
     line.and_then(|line| Some(line.split([':', ';']).nth(1)?.trim().to_owned())).unwrap_or_else(|| "none=1".to_owned())
 }
 
-fn idle(server: &Server) -> u64 {
-    let (connector, _) = client();
-    let open = |count: usize| -> Vec<_> {
-        let one = |_| {
-            let mut stream = connect(&connector, server.port, None);
-            ask(&mut stream);
-            stream
-        };
-        (0..count).map(one).collect()
-    };
-    let warm = open(200);
-    let before = server.memory();
-    let all = open(IDLE);
-    std::thread::sleep(Duration::from_secs(3));
-    let after = server.memory();
-    drop((warm, all));
-    after.saturating_sub(before) / IDLE as u64
+/// A connection over TLS that has served one request.
+fn one(connector: &SslConnector, port: u16) -> SslStream<TcpStream> {
+    let mut stream = connect(connector, port, None);
+    ask(&mut stream);
+    stream
 }
